@@ -1,0 +1,1 @@
+//! Typed settings, and the catalogue, routes and access levels as data.

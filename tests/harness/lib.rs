@@ -1,0 +1,1 @@
+//! The house started for a test.
