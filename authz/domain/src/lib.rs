@@ -1,0 +1,28 @@
+//! The rules of the authorization server: organisations and roles, clients and their secrets, grants, signing keys,
+//! the audit trail's entries. No IO, no clock, no generator: `now` and entropy are parameters.
+
+mod audit;
+mod client;
+mod client_secret;
+mod error;
+mod grant;
+mod ids;
+mod organisation;
+mod role;
+mod rotation;
+mod secret;
+mod signing_key;
+
+pub use audit::{Act, Actor, AuditEvent};
+pub use client::{Client, ClientStatus, MalformedParticulars, UnknownStatus, check_particulars};
+pub use client_secret::{
+    ClientSecret, LENGTH as SECRET_LENGTH, PREFIX as SECRET_PREFIX, SecretHash, SecretPepper, is_recognised,
+};
+pub use error::InvalidTransition;
+pub use grant::{Grant, InvalidScope, MAX_SCOPE_LENGTH, grant};
+pub use ids::{ClientId, MAX_ID_LENGTH, MalformedIdentifier, SecretId, is_identifier};
+pub use organisation::{MalformedOrganisation, Organisation, OrganisationCategory, UnknownCategory};
+pub use role::{ApiRole, RoleRefused};
+pub use rotation::{MAX_LIVE_SECRETS, Rotation, RotationMode, rotate};
+pub use secret::{Secret, SecretLifetime, SecretState};
+pub use signing_key::{SigningKeyLife, SigningKeyPolicy, SigningKeyState, SigningKeyStep, plan, rotate_keys};

@@ -1,0 +1,144 @@
+//! Who stands behind clients: an organisation of the register (OMS) with its locations.
+
+use std::{fmt, str::FromStr};
+
+use pms_terms::{LocationId, OrganisationId};
+use thiserror::Error;
+
+/// What kind of organisation this is. The kind decides which API roles its clients may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OrganisationCategory {
+    /// Marketing authorisation holders, applicants and those who work for them.
+    Industry,
+    /// A national competent authority.
+    Authority,
+    /// The agency itself and the European Commission.
+    Agency,
+}
+
+impl OrganisationCategory {
+    /// The word used in files, on the command line and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Industry => "industry",
+            Self::Authority => "authority",
+            Self::Agency => "agency",
+        }
+    }
+}
+
+impl fmt::Display for OrganisationCategory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for OrganisationCategory {
+    type Err = UnknownCategory;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Industry, Self::Authority, Self::Agency]
+            .into_iter()
+            .find(|category| category.as_str() == word)
+            .ok_or_else(|| UnknownCategory(word.to_owned()))
+    }
+}
+
+/// A word that names no category.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("unknown category {0:?}: one of industry, authority, agency")]
+pub struct UnknownCategory(pub String);
+
+/// An organisation as the register knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organisation {
+    /// `ORG-` and nine digits.
+    pub id: OrganisationId,
+    /// Its name, in one language.
+    pub name: String,
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country: String,
+    /// What kind of organisation it is.
+    pub category: OrganisationCategory,
+    /// Its locations, sorted, each once. Holders on products are often given as one of these.
+    pub locations: Vec<LocationId>,
+}
+
+/// The longest name of an organisation, in bytes.
+const MAX_NAME_LENGTH: usize = 500;
+/// The most locations of one organisation.
+const MAX_LOCATIONS: usize = 10_000;
+
+/// Why a text is no organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MalformedOrganisation {
+    /// No name, or one that is too long or holds control characters.
+    #[error("the name must have 1 to 500 bytes and no control characters")]
+    Name,
+    /// Not two letters.
+    #[error("the country must be two letters (ISO 3166-1 alpha-2), not {0:?}")]
+    Country(String),
+    /// Too many locations.
+    #[error("an organisation has at most 10000 locations")]
+    Locations,
+}
+
+impl Organisation {
+    /// An organisation with tidy parts: name trimmed, country upper case, locations sorted and each once.
+    pub fn new(
+        id: OrganisationId,
+        name: &str,
+        country: &str,
+        category: OrganisationCategory,
+        mut locations: Vec<LocationId>,
+    ) -> Result<Self, MalformedOrganisation> {
+        let name = name.trim();
+        if name.is_empty() || name.len() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
+            return Err(MalformedOrganisation::Name);
+        }
+        let country = country.trim();
+        if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return Err(MalformedOrganisation::Country(country.chars().take(40).collect()));
+        }
+        if locations.len() > MAX_LOCATIONS {
+            return Err(MalformedOrganisation::Locations);
+        }
+        locations.sort();
+        locations.dedup();
+        Ok(Self { id, name: name.to_owned(), country: country.to_ascii_uppercase(), category, locations })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn organisation(name: &str, country: &str) -> Result<Organisation, MalformedOrganisation> {
+        let locations =
+            ["LOC-100000002", "LOC-100000001", "LOC-100000002"].map(|id| id.parse().unwrap()).to_vec();
+        Organisation::new(
+            "ORG-100000001".parse().unwrap(),
+            name,
+            country,
+            OrganisationCategory::Industry,
+            locations,
+        )
+    }
+
+    #[test]
+    fn parts_are_tidied() {
+        let organisation = organisation(" Fable Pharma ", "nl").unwrap();
+        assert_eq!((organisation.name.as_str(), organisation.country.as_str()), ("Fable Pharma", "NL"));
+        assert_eq!(
+            organisation.locations.iter().map(LocationId::as_str).collect::<Vec<_>>(),
+            ["LOC-100000001", "LOC-100000002"]
+        );
+    }
+
+    #[test]
+    fn a_name_and_a_country_are_needed() {
+        assert_eq!(organisation(" ", "NL"), Err(MalformedOrganisation::Name));
+        assert_eq!(organisation("a\nb", "NL"), Err(MalformedOrganisation::Name));
+        assert_eq!(organisation("a", "NLD"), Err(MalformedOrganisation::Country("NLD".to_owned())));
+    }
+}

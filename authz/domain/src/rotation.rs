@@ -1,0 +1,143 @@
+//! Rotation: a successor is made, and what happens to the secrets before it.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::{Secret, SecretState};
+
+/// The most secrets of a client that are live at the same time.
+pub const MAX_LIVE_SECRETS: usize = 2;
+
+/// How the secrets before the successor end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationMode {
+    /// Old and new both work for this long, never past the old one's own expiry.
+    Overlap(Duration),
+    /// Everything before the successor ends at once, and so do the tokens bought with it: for a compromise.
+    Immediately,
+}
+
+impl RotationMode {
+    /// Thirty days of overlap.
+    pub const DEFAULT: Self = Self::Overlap(Duration::days(30));
+}
+
+/// What a rotation changes.
+#[derive(Debug)]
+pub struct Rotation {
+    /// Older secrets whose times changed, to be written back.
+    pub changed: Vec<Secret>,
+}
+
+/// Decides what a successor made at `now` does to the secrets before it.
+///
+/// With an overlap the newest live secret retires when it is over; an older one that was itself still overlapping
+/// ends now, because at most two may be live. Its tokens run out by themselves: nobody said it was stolen.
+pub fn rotate(current: Vec<Secret>, mode: RotationMode, now: OffsetDateTime) -> Rotation {
+    let mut live: Vec<Secret> =
+        current.into_iter().filter(|secret| secret.state(now) == SecretState::Live).collect();
+    // Newest first. Two may be of the same second; then the one already told to retire is the older.
+    live.sort_by_key(|secret| (secret.retires_at.is_some(), std::cmp::Reverse(secret.issued_at)));
+    let mut changed = Vec::with_capacity(live.len());
+    for (age, mut secret) in live.into_iter().enumerate() {
+        match mode {
+            RotationMode::Immediately => secret.revoked_at = Some(now),
+            RotationMode::Overlap(overlap) if age + 1 < MAX_LIVE_SECRETS => {
+                let retires_at = now.saturating_add(overlap.max(Duration::ZERO)).min(secret.ends_at());
+                if secret.retires_at == Some(retires_at) {
+                    continue;
+                }
+                secret.retires_at = Some(retires_at);
+            }
+            RotationMode::Overlap(_) => secret.retires_at = Some(now),
+        }
+        changed.push(secret);
+    }
+    Rotation { changed }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{ClientId, ClientSecret, SecretId, SecretLifetime, SecretPepper};
+
+    fn secret(number: u8, issued_at: OffsetDateTime) -> Secret {
+        Secret::issue(
+            SecretId::from_entropy([number; 16]),
+            ClientId::from_entropy([1; 16]),
+            &ClientSecret::from_entropy(&[number; 32]),
+            &SecretPepper::new(&[0; 32]),
+            SecretLifetime::DEFAULT,
+            issued_at,
+        )
+    }
+
+    #[test]
+    fn old_and_new_overlap_for_thirty_days() {
+        let now = datetime!(2026-05-01 0:00 UTC);
+        let rotation = rotate(vec![secret(1, datetime!(2026-01-01 0:00 UTC))], RotationMode::DEFAULT, now);
+        assert_eq!(rotation.changed[0].retires_at, Some(datetime!(2026-05-31 0:00 UTC)));
+        assert!(rotation.changed[0].is_live(now));
+    }
+
+    #[test]
+    fn the_overlap_never_passes_the_old_expiry() {
+        let now = datetime!(2027-12-25 0:00 UTC);
+        let old = secret(1, datetime!(2026-01-01 0:00 UTC));
+        let rotation = rotate(vec![old.clone()], RotationMode::DEFAULT, now);
+        assert_eq!(rotation.changed[0].retires_at, Some(old.expires_at));
+        assert_eq!(rotation.changed[0].state(old.expires_at), SecretState::Expired);
+    }
+
+    #[test]
+    fn a_third_secret_ends_the_first() {
+        let (one, two) =
+            (secret(1, datetime!(2026-01-01 0:00 UTC)), secret(2, datetime!(2026-02-01 0:00 UTC)));
+        let now = datetime!(2026-02-02 0:00 UTC);
+        let rotation = rotate(vec![one.clone(), two.clone()], RotationMode::DEFAULT, now);
+        let find = |wanted: &Secret| rotation.changed.iter().find(|s| s.id == wanted.id).unwrap();
+        assert_eq!(find(&one).state(now), SecretState::Retired);
+        assert_eq!(find(&one).revoked_at, None);
+        assert!(find(&two).is_live(now));
+    }
+
+    #[test]
+    fn immediately_revokes_all_before() {
+        let now = datetime!(2026-02-02 0:00 UTC);
+        let rotation = rotate(
+            vec![secret(1, datetime!(2026-01-01 0:00 UTC)), secret(2, datetime!(2026-02-01 0:00 UTC))],
+            RotationMode::Immediately,
+            now,
+        );
+        assert_eq!(rotation.changed.len(), 2);
+        assert!(rotation.changed.iter().all(|s| s.state(now) == SecretState::Revoked));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn never_more_than_two_live_and_nothing_lives_longer_than_before(
+            steps in prop::collection::vec((0_i64..400, prop::option::of(0_i64..60)), 1..12)
+        ) {
+            let mut now = datetime!(2026-01-01 0:00 UTC);
+            let mut secrets = vec![secret(0, now)];
+            for (number, (days, overlap)) in steps.into_iter().enumerate() {
+                now += Duration::days(days);
+                let mode = overlap.map_or(RotationMode::Immediately, |days| RotationMode::Overlap(Duration::days(days)));
+                for changed in rotate(secrets.clone(), mode, now).changed {
+                    let old = secrets.iter_mut().find(|s| s.id == changed.id).unwrap();
+                    prop_assert!(changed.ends_at() <= old.ends_at());
+                    prop_assert_eq!(changed.expires_at, old.expires_at);
+                    *old = changed;
+                }
+                secrets.push(secret(u8::try_from(number).unwrap() + 1, now));
+                let live = secrets.iter().filter(|s| s.is_live(now)).count();
+                prop_assert!((1..=MAX_LIVE_SECRETS).contains(&live));
+                prop_assert!(secrets.last().unwrap().is_live(now));
+            }
+        }
+    }
+}
