@@ -1,1 +1,41 @@
 //! Typed settings, and the catalogue, routes and access levels as data.
+//!
+//! A leaf: it knows the words of `pms-terms` and nothing else of ours. The program reads [`Settings`] once and hands
+//! each service its own section; domain functions receive values. Two kinds of configuration live here:
+//!
+//! - **settings**, one section a file in `sections/`: defaults that start with no file at all, then a TOML file, then
+//!   `PMSGATE__SECTION__KEY` in the environment; unknown keys are refused with the nearest known one;
+//! - **data**, TOML files beside `Cargo.toml` that are compiled in and can be replaced by a path in the settings:
+//!   `products.toml` (the API products and their operations), `catalogue.toml` (roles), `access-levels.toml` (the
+//!   matrix, read by the backend's model).
+//!
+//! To add a key: a field with a doc comment and a default in its section; the schema, `config show` and the check for
+//! unknown keys follow by themselves.
+
+mod catalogue;
+mod data;
+mod error;
+mod master_key;
+mod products;
+mod sections;
+mod settings;
+mod span;
+
+pub use catalogue::{Catalogue, OrganisationCategory, Role};
+pub use data::{DataFile, DataFiles};
+pub use error::ConfigError;
+pub use master_key::{MasterKey, MasterKeyError, Purpose};
+pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation};
+pub use sections::{
+    backend::Backend,
+    compat::Compat,
+    credentials::Credentials,
+    data_files::Data,
+    database::DatabaseSection,
+    gateway::{FeedLoss, Gateway},
+    listen::{Listen, TlsMode},
+    telemetry::{LogFormat, Telemetry},
+    tokens::{TokenAlgorithm, Tokens},
+};
+pub use settings::{Environment, Settings};
+pub use span::{Lifetime, Span};

@@ -17,4 +17,6 @@ pub use jwk::{Jwk, JwkSet};
 pub use revocation::{FeedLine, Revocation, RevocationSubject};
 pub use scope::{MalformedScope, Permission, Permissions, ResourcePattern, Scope, SystemScope};
 pub use signing::{KeyError, SigningKey};
-pub use verification::{Expected, TokenError, TokenHeader, VerificationKey, install_crypto_provider, peek_header, verify};
+pub use verification::{
+    Expected, TokenError, TokenHeader, VerificationKey, install_crypto_provider, peek_header, verify,
+};

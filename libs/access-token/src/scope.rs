@@ -67,7 +67,10 @@ impl Permissions {
 
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Permission::ALL.into_iter().filter(|p| self.contains(*p)).try_for_each(|p| write!(f, "{}", p.letter()))
+        Permission::ALL
+            .into_iter()
+            .filter(|p| self.contains(*p))
+            .try_for_each(|p| write!(f, "{}", p.letter()))
     }
 }
 
@@ -142,7 +145,9 @@ fn is_type_name(name: &str) -> bool {
 
 /// A text that is no SMART v2 system scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a system scope: expected system/ResourceType.letters or system/*.letters, letters in the order cruds")]
+#[error(
+    "{0:?} is not a system scope: expected system/ResourceType.letters or system/*.letters, letters in the order cruds"
+)]
 pub struct MalformedScope(pub String);
 
 /// A set of system scopes, one entry a resource pattern, in a fixed order.
@@ -221,7 +226,18 @@ mod tests {
 
     #[test]
     fn letters_stand_in_their_order_and_at_least_one() {
-        for wrong in ["system/X.", "system/X.sr", "system/X.rr", "system/X.x", "system/.r", "user/X.r", "system/X", "system/x.r", "X.r", "system/X/Y.r"] {
+        for wrong in [
+            "system/X.",
+            "system/X.sr",
+            "system/X.rr",
+            "system/X.x",
+            "system/.r",
+            "user/X.r",
+            "system/X",
+            "system/x.r",
+            "X.r",
+            "system/X/Y.r",
+        ] {
             assert!(Scope::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(scope("system/*.cruds").to_string(), "system/*.cruds");

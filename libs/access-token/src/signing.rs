@@ -93,9 +93,10 @@ impl SigningKey {
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let bytes = match &self.pair {
             Pair::Es256(pair) => pair.to_pkcs8v1().map_err(|_| KeyError::Crypto)?.as_ref().to_vec(),
-            Pair::Rs256(pair) => {
-                AsDer::<Pkcs8V1Der<'_>>::as_der(pair.as_ref()).map_err(|_| KeyError::Crypto)?.as_ref().to_vec()
-            }
+            Pair::Rs256(pair) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair.as_ref())
+                .map_err(|_| KeyError::Crypto)?
+                .as_ref()
+                .to_vec(),
             Pair::EdDsa(pair) => pair.to_pkcs8v1().map_err(|_| KeyError::Crypto)?.as_ref().to_vec(),
         };
         Ok(Zeroizing::new(bytes))

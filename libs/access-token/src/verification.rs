@@ -93,8 +93,10 @@ pub fn peek_header(token: &str) -> Result<TokenHeader, TokenError> {
         crit: Option<serde::de::IgnoredAny>,
     }
     let encoded = token.split('.').next().unwrap_or_default();
-    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed("header is not base64url"))?;
-    let raw: Raw = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed("header is not a JWS header"))?;
+    let json =
+        URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed("header is not base64url"))?;
+    let raw: Raw =
+        serde_json::from_slice(&json).map_err(|_| TokenError::Malformed("header is not a JWS header"))?;
     if token.split('.').count() != 3 {
         return Err(TokenError::Malformed("not three parts"));
     }
@@ -104,7 +106,8 @@ pub fn peek_header(token: &str) -> Result<TokenHeader, TokenError> {
     }
     let algorithm = Algorithm::from_str(&raw.alg).map_err(|_| TokenError::UnsupportedAlgorithm)?;
     let typ = raw.typ.unwrap_or_default();
-    let typ = typ.get(..12).filter(|p| p.eq_ignore_ascii_case("application/")).map_or(typ.as_str(), |_| &typ[12..]);
+    let typ =
+        typ.get(..12).filter(|p| p.eq_ignore_ascii_case("application/")).map_or(typ.as_str(), |_| &typ[12..]);
     if !typ.eq_ignore_ascii_case(TOKEN_TYPE) {
         return Err(TokenError::WrongType);
     }
@@ -210,5 +213,8 @@ pub enum TokenError {
 }
 
 fn written(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }

@@ -1,6 +1,8 @@
 //! Tokens made by one side of the contract, judged by the other.
 
-use access_token::{AccessTokenClaims, Algorithm, Expected, Jwk, SigningKey, TokenError, VerificationKey, peek_header, verify};
+use access_token::{
+    AccessTokenClaims, Algorithm, Expected, Jwk, SigningKey, TokenError, VerificationKey, peek_header, verify,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use pms_terms::{Domains, Stakeholder};
 use proptest::prelude::*;
@@ -85,7 +87,9 @@ fn another_key_does_not_verify() {
 #[test]
 fn times_are_judged_by_the_given_clock_with_sixty_seconds_of_grace() {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
-    let judged = |exp: i64, nbf: i64| judge(&key.sign(&AccessTokenClaims { exp, nbf, ..claims() }).unwrap(), &public(&key));
+    let judged = |exp: i64, nbf: i64| {
+        judge(&key.sign(&AccessTokenClaims { exp, nbf, ..claims() }).unwrap(), &public(&key))
+    };
     assert!(judged(NOW - 59, NOW - 3600).is_ok());
     assert_eq!(judged(NOW - 60, NOW - 3600), Err(TokenError::Expired { at: NOW - 60 }));
     assert!(judged(NOW + 3600, NOW + 60).is_ok());

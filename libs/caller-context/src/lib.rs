@@ -1,1 +1,204 @@
 //! The contract between gateway and backend: the signed caller context.
+//!
+//! The gateway has checked the token and the scopes; the backend decides what the caller may see. Between them goes
+//! one header, [`HEADER`]: who asks, for which product, sealed with a key that both hold, valid for half a minute and
+//! for exactly one method and target. A backend that receives anything else answers nobody.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use pms_terms::{Domains, FhirVersion, OrganisationId, Stakeholder};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+/// The header that carries the context. Gateways drop it from what callers send.
+pub const HEADER: &str = "x-pmsgate-caller";
+
+/// How long a context is honoured, in seconds. Covers clock differences between gateway and backend too.
+const LIFETIME: i64 = 30;
+
+/// Longest header that is looked at.
+const MAX_LENGTH: usize = 4096;
+
+/// Who asks, as far as the backend needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerContext {
+    /// The client.
+    pub client_id: String,
+    /// Its organisation; none for public clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationId>,
+    /// Its stakeholder group.
+    pub stakeholder: Stakeholder,
+    /// Whether it may see commercially sensitive data of its own organisation.
+    pub qualified: bool,
+    /// Domains it may see (authorities).
+    pub domains: Domains,
+    /// The API product asked, for example `pms-read-v3`.
+    pub product: String,
+    /// The FHIR version to answer in.
+    pub fhir_version: FhirVersion,
+    /// The request's id, for logs on both sides.
+    pub request_id: String,
+}
+
+/// The key that gateway and backend share. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ContextKey(hmac::Key);
+
+impl ContextKey {
+    /// A key of 256 random or derived bits.
+    pub fn new(bytes: &Zeroizing<[u8; 32]>) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice()))
+    }
+}
+
+impl fmt::Debug for ContextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContextKey(…)")
+    }
+}
+
+#[derive(Serialize)]
+struct SealedRef<'a> {
+    exp: i64,
+    #[serde(flatten)]
+    context: &'a CallerContext,
+}
+
+#[derive(Deserialize)]
+struct Sealed {
+    exp: i64,
+    #[serde(flatten)]
+    context: CallerContext,
+}
+
+/// The header value for one request: `method`, and `target` = path and query as the backend will see them.
+/// `None` only when the context cannot be written as JSON.
+pub fn sign(
+    context: &CallerContext,
+    key: &ContextKey,
+    method: &str,
+    target: &str,
+    now: OffsetDateTime,
+) -> Option<String> {
+    let payload = serde_json::to_vec(&SealedRef { exp: now.unix_timestamp() + LIFETIME, context }).ok()?;
+    let mut header = URL_SAFE_NO_PAD.encode(payload);
+    let tag = hmac::sign(&key.0, &message(&header, method, target));
+    header.push('.');
+    URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut header);
+    Some(header)
+}
+
+/// Reads a header value for the request it came with.
+///
+/// # Errors
+/// [`ContextError`]; the caller learns only that there was no valid context.
+pub fn verify(
+    header: &str,
+    key: &ContextKey,
+    method: &str,
+    target: &str,
+    now: OffsetDateTime,
+) -> Result<CallerContext, ContextError> {
+    if header.len() > MAX_LENGTH {
+        return Err(ContextError::Malformed);
+    }
+    let (payload, tag) = header.split_once('.').ok_or(ContextError::Malformed)?;
+    let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| ContextError::Malformed)?;
+    hmac::verify(&key.0, &message(payload, method, target), &tag)
+        .map_err(|_| ContextError::WrongSignature)?;
+    let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| ContextError::Malformed)?;
+    let sealed: Sealed = serde_json::from_slice(&json).map_err(|_| ContextError::Malformed)?;
+    let now = now.unix_timestamp();
+    if sealed.exp < now || sealed.exp > now + 2 * LIFETIME {
+        return Err(ContextError::Expired);
+    }
+    Ok(sealed.context)
+}
+
+/// What is signed: the payload bound to method and target. None of the parts can hold a line feed.
+fn message(payload: &str, method: &str, target: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(payload.len() + method.len() + target.len() + 2);
+    for (i, part) in [payload, method, target].into_iter().enumerate() {
+        if i > 0 {
+            message.push(b'\n');
+        }
+        message.extend_from_slice(part.as_bytes());
+    }
+    message
+}
+
+/// Why a context is not honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContextError {
+    /// Not of the form that a gateway writes.
+    #[error("the caller context is malformed")]
+    Malformed,
+    /// Signed with another key, or for another request.
+    #[error("the caller context was not signed for this request")]
+    WrongSignature,
+    /// Too old, or from a clock that runs ahead.
+    #[error("the caller context is outside its time")]
+    Expired,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::Duration;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn key(byte: u8) -> ContextKey {
+        ContextKey::new(&Zeroizing::new([byte; 32]))
+    }
+
+    fn context() -> CallerContext {
+        CallerContext {
+            client_id: "c-1".to_owned(),
+            organisation: Some("ORG-100000001".parse().unwrap()),
+            stakeholder: Stakeholder::Industry,
+            qualified: true,
+            domains: Domains::HUMAN,
+            product: "pms-read-v3".to_owned(),
+            fhir_version: FhirVersion::V4_4_0,
+            request_id: "r-1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_context_is_honoured_for_its_request_and_no_other() {
+        let header = sign(&context(), &key(1), "GET", "/a?b=c", NOW).unwrap();
+        assert_eq!(verify(&header, &key(1), "GET", "/a?b=c", NOW), Ok(context()));
+        for (method, target) in [("POST", "/a?b=c"), ("GET", "/a?b=d"), ("GET", "/a")] {
+            assert_eq!(verify(&header, &key(1), method, target, NOW), Err(ContextError::WrongSignature));
+        }
+        assert_eq!(verify(&header, &key(2), "GET", "/a?b=c", NOW), Err(ContextError::WrongSignature));
+    }
+
+    #[test]
+    fn a_context_lives_half_a_minute() {
+        let header = sign(&context(), &key(1), "GET", "/", NOW).unwrap();
+        assert!(verify(&header, &key(1), "GET", "/", NOW + Duration::seconds(30)).is_ok());
+        assert_eq!(
+            verify(&header, &key(1), "GET", "/", NOW + Duration::seconds(31)),
+            Err(ContextError::Expired)
+        );
+        assert_eq!(
+            verify(&header, &key(1), "GET", "/", NOW - Duration::seconds(31)),
+            Err(ContextError::Expired)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_without_panic(text in "[ -~]{0,200}") {
+            prop_assert!(verify(&text, &key(1), "GET", "/", NOW).is_err());
+        }
+    }
+}

@@ -5,7 +5,9 @@ use std::{str::FromStr, time::Duration};
 use sqlx::{
     PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{
+        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 use crate::{DatabaseError, Reader, UnitOfWork};
@@ -46,7 +48,8 @@ impl Database {
     pub async fn connect(url: &str, connections: u32) -> Result<Self, DatabaseError> {
         let unknown = || DatabaseError::UnknownUrl(redacted(url));
         if url.starts_with("sqlite:") {
-            Self::connect_sqlite(SqliteConnectOptions::from_str(url).map_err(|_| unknown())?, connections).await
+            Self::connect_sqlite(SqliteConnectOptions::from_str(url).map_err(|_| unknown())?, connections)
+                .await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Self::connect_postgres(PgConnectOptions::from_str(url).map_err(|_| unknown())?, connections).await
         } else {
@@ -55,7 +58,10 @@ impl Database {
     }
 
     /// Opens an SQLite file with our settings on top of `options`.
-    pub(crate) async fn connect_sqlite(options: SqliteConnectOptions, readers: u32) -> Result<Self, DatabaseError> {
+    pub(crate) async fn connect_sqlite(
+        options: SqliteConnectOptions,
+        readers: u32,
+    ) -> Result<Self, DatabaseError> {
         let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -78,7 +84,10 @@ impl Database {
     }
 
     /// Opens a PostgreSQL pool.
-    pub(crate) async fn connect_postgres(options: PgConnectOptions, connections: u32) -> Result<Self, DatabaseError> {
+    pub(crate) async fn connect_postgres(
+        options: PgConnectOptions,
+        connections: u32,
+    ) -> Result<Self, DatabaseError> {
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(PATIENCE)

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The address names no database that this program speaks to.
-    #[error("database URL {0:?} is not understood: use sqlite:///path/to/file.db or postgres://user@host/name")]
+    #[error(
+        "database URL {0:?} is not understood: use sqlite:///path/to/file.db or postgres://user@host/name"
+    )]
     UnknownUrl(String),
     /// The database did not answer, or not in time.
     #[error("the database is not reachable")]
@@ -53,13 +55,16 @@ impl DatabaseError {
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(cause) if cause.is_unique_violation() || cause.is_foreign_key_violation() => {
+            sqlx::Error::Database(cause)
+                if cause.is_unique_violation() || cause.is_foreign_key_violation() =>
+            {
                 Self::Conflict { constraint: cause.constraint().unwrap_or(cause.message()).to_owned() }
             }
             sqlx::Error::Database(cause) if is_busy(cause.as_ref()) => Self::Unavailable(error),
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-                Self::Unavailable(error)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_) => Self::Unavailable(error),
             _ => Self::Failed(error),
         }
     }

@@ -74,7 +74,8 @@ pub async fn migration_status(
 ) -> Result<MigrationStatus, DatabaseError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let known = on_db!(&mut db, conn => sqlx::query_scalar::<_, i64>(ledger_exists(database)).fetch_one(conn).await)?;
+    let known =
+        on_db!(&mut db, conn => sqlx::query_scalar::<_, i64>(ledger_exists(database)).fetch_one(conn).await)?;
     let applied = if known == 0 { Vec::new() } else { applied(&mut db, component).await? };
     let pending = pending(component, &applied, migrations)?.iter().map(|m| (m.version, m.name)).collect();
     Ok(MigrationStatus { applied, pending })
@@ -82,7 +83,9 @@ pub async fn migration_status(
 
 fn ledger_exists(database: &Database) -> &'static str {
     match database {
-        Database::Sqlite { .. } => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'",
+        Database::Sqlite { .. } => {
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
+        }
         Database::Postgres(_) => {
             "SELECT COUNT(*) FROM information_schema.tables
              WHERE table_schema = current_schema() AND table_name = 'schema_migrations'"
@@ -119,10 +122,15 @@ mod tests {
     use super::*;
     use crate::testing::TestDatabase;
 
-    const ONE: Migration =
-        Migration { version: 1, name: "things", sql: "CREATE TABLE things (id TEXT PRIMARY KEY); CREATE TABLE more (n BIGINT)" };
-    const TWO: Migration = Migration { version: 2, name: "flag", sql: "ALTER TABLE things ADD COLUMN flag BOOLEAN" };
-    const BROKEN: Migration = Migration { version: 2, name: "broken", sql: "CREATE TABLE half (n BIGINT); CREATE NONSENSE" };
+    const ONE: Migration = Migration {
+        version: 1,
+        name: "things",
+        sql: "CREATE TABLE things (id TEXT PRIMARY KEY); CREATE TABLE more (n BIGINT)",
+    };
+    const TWO: Migration =
+        Migration { version: 2, name: "flag", sql: "ALTER TABLE things ADD COLUMN flag BOOLEAN" };
+    const BROKEN: Migration =
+        Migration { version: 2, name: "broken", sql: "CREATE TABLE half (n BIGINT); CREATE NONSENSE" };
 
     #[tokio::test]
     async fn steps_are_applied_once_and_in_order() {
@@ -142,7 +150,8 @@ mod tests {
     async fn a_newer_schema_is_refused() {
         for test in TestDatabase::each().await {
             migrate(test.database(), "a", &[ONE, TWO], OffsetDateTime::UNIX_EPOCH).await.unwrap();
-            let refused = migrate(test.database(), "a", &[ONE], OffsetDateTime::UNIX_EPOCH).await.unwrap_err();
+            let refused =
+                migrate(test.database(), "a", &[ONE], OffsetDateTime::UNIX_EPOCH).await.unwrap_err();
             assert!(matches!(refused, DatabaseError::NewerSchema { found: 2, known: 1, .. }), "{refused}");
         }
     }

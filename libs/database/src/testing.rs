@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection,
-    postgres::PgConnectOptions,
-};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use crate::{Database, DatabaseKind};
 

@@ -1,9 +1,6 @@
 //! A lent connection, a unit of work, and the one expression for two drivers.
 
-use sqlx::{
-    PgConnection, Postgres, Sqlite, SqliteConnection, Transaction,
-    pool::PoolConnection,
-};
+use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 use crate::DatabaseError;
 

@@ -84,7 +84,9 @@ mod tests {
     #[test]
     fn only_the_prefix_and_nine_digits_are_an_id() {
         assert_eq!("ORG-100000001".parse::<OrganisationId>().unwrap().as_str(), "ORG-100000001");
-        for wrong in ["", "ORG-", "ORG-10000000", "ORG-1000000010", "org-100000001", "ORG-10000000x", "LOC-100000001"] {
+        for wrong in
+            ["", "ORG-", "ORG-10000000", "ORG-1000000010", "org-100000001", "ORG-10000000x", "LOC-100000001"]
+        {
             assert!(wrong.parse::<OrganisationId>().is_err(), "{wrong}");
         }
         assert!("LOC-100000001".parse::<LocationId>().is_ok());

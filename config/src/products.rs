@@ -1,0 +1,165 @@
+//! The API products as data: base path, FHIR version, audience, and the map from an EP to method, path, role, scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pms_terms::{FhirVersion, Stakeholder};
+use serde::Deserialize;
+
+use crate::{ConfigError, data::DataFile};
+
+/// All API products.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiProducts(Vec<ApiProduct>);
+
+/// One API product (seed: Chapter 1 §4, Annex B §3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiProduct {
+    /// Short name in logs, metrics and caller contexts, for example `pms-read-v3`.
+    pub id: String,
+    /// Name for people.
+    pub title: String,
+    /// Path before every operation, for example `/pms/api/v3`.
+    pub base_path: String,
+    /// The FHIR version it speaks.
+    pub fhir_version: FhirVersion,
+    /// The audience its tokens name, and the first part of its `.default` scope.
+    pub resource: String,
+    /// Roles (catalogue ids) that may call it.
+    pub roles: Vec<String>,
+    /// What can be done.
+    #[serde(rename = "operation")]
+    pub operations: Vec<Operation>,
+}
+
+/// One operation of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// The agency's endpoint number, for example `EP301`.
+    pub ep: String,
+    /// A few words for people.
+    pub title: String,
+    /// HTTP method.
+    pub method: Method,
+    /// Path below the base path; `{id}` and `{vid}` stand for one segment.
+    pub path: String,
+    /// What kind of FHIR interaction it is.
+    pub interaction: Interaction,
+    /// The resource type it is about.
+    pub resource_type: String,
+    /// The SMART scope it needs, for example `system/MedicinalProductDefinition.s`.
+    pub scope: String,
+    /// Parameters admitted for everybody.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+    /// Parameters admitted for some stakeholder groups only.
+    #[serde(default)]
+    pub restricted_parameters: BTreeMap<String, Vec<Stakeholder>>,
+}
+
+/// The HTTP methods of operations. `HEAD` goes wherever `GET` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+}
+
+impl Method {
+    /// The name in a request line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// The kinds of FHIR interaction that operations offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interaction {
+    /// Search a type.
+    Search,
+    /// Read the current version.
+    Read,
+    /// Read one version.
+    Vread,
+    /// All versions of one resource.
+    History,
+    /// `$everything`.
+    Everything,
+    /// `$merge`.
+    Merge,
+    /// Outcome of an asynchronous merge.
+    TransactionResponse,
+}
+
+impl Interaction {
+    /// Whether the answer is a Bundle.
+    pub const fn answers_bundle(self) -> bool {
+        !matches!(self, Self::Read | Self::Vread)
+    }
+}
+
+impl ApiProducts {
+    /// Reads and checks a data file.
+    pub(crate) fn read(file: &DataFile) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Whole {
+            #[serde(rename = "product")]
+            products: Vec<ApiProduct>,
+        }
+        let Whole { products } = file.parse()?;
+        let wrong = |key: String, problem: &str| ConfigError::Value {
+            place: file.place.clone(),
+            key,
+            problem: problem.to_owned(),
+        };
+        let mut ids = BTreeSet::new();
+        for product in &products {
+            if !ids.insert(&product.id) {
+                return Err(wrong(product.id.clone(), "this product id is used twice"));
+            }
+            if !product.base_path.starts_with('/') || product.base_path.ends_with('/') {
+                return Err(wrong(
+                    format!("{}.base_path", product.id),
+                    "must start with a slash and not end with one",
+                ));
+            }
+            let shadowed = products
+                .iter()
+                .filter(|other| other.id != product.id)
+                .any(|other| format!("{}/", other.base_path).starts_with(&format!("{}/", product.base_path)));
+            if shadowed {
+                return Err(wrong(
+                    format!("{}.base_path", product.id),
+                    "another product lies under this path",
+                ));
+            }
+            for operation in &product.operations {
+                if !operation.path.starts_with('/') {
+                    return Err(wrong(
+                        format!("{}.{}.path", product.id, operation.ep),
+                        "must start with a slash",
+                    ));
+                }
+            }
+        }
+        Ok(Self(products))
+    }
+
+    /// The products, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &ApiProduct> {
+        self.0.iter()
+    }
+
+    /// The product with this id.
+    pub fn find(&self, id: &str) -> Option<&ApiProduct> {
+        self.0.iter().find(|product| product.id == id)
+    }
+}

@@ -1,0 +1,64 @@
+//! `[listen]`: where the program is reached.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+
+/// Where the program is reached, and under which name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Public listener. Port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Operator's listener: metrics and health, plain HTTP. Keep it on loopback.
+    pub admin_address: SocketAddr,
+    /// The URL by which clients reach the public listener, without a slash at the end. Default:
+    /// `https://localhost:PORT`.
+    pub base_url: Option<String>,
+    /// How TLS is done.
+    pub tls: TlsMode,
+    /// Certificate chain in PEM, for `tls = "files"`.
+    pub certificate_file: Option<PathBuf>,
+    /// Private key in PEM, for `tls = "files"`.
+    pub key_file: Option<PathBuf>,
+    /// Threads that answer requests; 0 means one for each processor.
+    pub workers: usize,
+    /// How long a connection may take for the TLS handshake and for each request's head.
+    pub head_timeout: Span,
+    /// Connections at once; more wait in the system's queue.
+    pub max_connections: usize,
+    /// How long requests in flight may take after SIGTERM.
+    pub drain_timeout: Span,
+}
+
+/// How TLS is done on the public listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// A development CA and certificate are made on first start in the data folder.
+    Development,
+    /// Certificate and key from files.
+    Files,
+    /// No TLS: only on loopback, or behind a proxy that terminates it.
+    Off,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            admin_address: SocketAddr::from(([127, 0, 0, 1], 9443)),
+            base_url: None,
+            tls: TlsMode::Development,
+            certificate_file: None,
+            key_file: None,
+            workers: 0,
+            head_timeout: Span::seconds(10),
+            max_connections: 10_000,
+            drain_timeout: Span::seconds(30),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! One section a file: the keys, their meaning, their defaults.
+
+pub(crate) mod backend;
+pub(crate) mod compat;
+pub(crate) mod credentials;
+pub(crate) mod data_files;
+pub(crate) mod database;
+pub(crate) mod gateway;
+pub(crate) mod listen;
+pub(crate) mod telemetry;
+pub(crate) mod tokens;
