@@ -1,0 +1,111 @@
+//! Registered clients.
+
+use access_token::Scope;
+use authz_domain::{Client, ClientId, ClientStatus, OrganisationCategory};
+use database::{DatabaseError, Db, instant, micros, on_db};
+use pms_terms::{Domains, OrganisationId};
+
+use crate::convert::Cell;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    label: String,
+    contact: Option<String>,
+    role: String,
+    organisation_id: Option<String>,
+    qualified: bool,
+    sees_human: bool,
+    sees_veterinary: bool,
+    allowed_scope: String,
+    status: String,
+    created_at: i64,
+    category: Option<String>,
+}
+
+/// A client with what its organisation is, as tokens need it.
+#[derive(Clone, Debug)]
+pub struct RegisteredClient {
+    /// The client.
+    pub client: Client,
+    /// The category of its organisation, when it has one.
+    pub category: Option<OrganisationCategory>,
+}
+
+impl TryFrom<Row> for RegisteredClient {
+    type Error = DatabaseError;
+
+    fn try_from(row: Row) -> Result<Self, DatabaseError> {
+        let cell = |column| Cell { table: "clients", column, row: &row.id };
+        let client = Client {
+            id: cell("id").parse(&row.id)?,
+            label: row.label,
+            contact: row.contact,
+            role: row.role,
+            organisation: row
+                .organisation_id
+                .map(|id| cell("organisation_id").parse::<OrganisationId>(&id))
+                .transpose()?,
+            qualified: row.qualified,
+            domains: Domains { human: row.sees_human, veterinary: row.sees_veterinary },
+            allowed: Scope::parse(&row.allowed_scope).map_err(|_| cell("allowed_scope").corrupt())?,
+            status: cell("status").parse(&row.status)?,
+            created_at: instant(row.created_at),
+        };
+        let category = row
+            .category
+            .map(|word| Cell { table: "organisations", column: "category", row: &word }.parse(&word))
+            .transpose()?;
+        Ok(Self { client, category })
+    }
+}
+
+/// Registers a client.
+pub async fn insert(db: &mut Db<'_>, client: &Client) -> Result<(), DatabaseError> {
+    let allowed = client.allowed.to_string();
+    on_db!(db, conn => sqlx::query(
+        "INSERT INTO clients (id, label, contact, role, organisation_id, qualified, sees_human, sees_veterinary,
+             allowed_scope, status, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    )
+    .bind(client.id.as_str()).bind(client.label.as_str()).bind(client.contact.as_deref())
+    .bind(client.role.as_str()).bind(client.organisation.as_ref().map(OrganisationId::as_str))
+    .bind(client.qualified).bind(client.domains.human).bind(client.domains.veterinary)
+    .bind(allowed.as_str()).bind(client.status.as_str()).bind(micros(client.created_at))
+    .execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The client, or none. Takes any text: what was never registered is not found.
+pub async fn find(db: &mut Db<'_>, id: &str) -> Result<Option<RegisteredClient>, DatabaseError> {
+    let row = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT c.id, c.label, c.contact, c.role, c.organisation_id, c.qualified, c.sees_human, c.sees_veterinary,
+             c.allowed_scope, c.status, c.created_at, o.category
+         FROM clients c LEFT JOIN organisations o ON o.id = c.organisation_id WHERE c.id = $1"
+    ).bind(id).fetch_optional(conn).await)?;
+    row.map(RegisteredClient::try_from).transpose()
+}
+
+/// All clients, oldest first.
+pub async fn list(db: &mut Db<'_>) -> Result<Vec<RegisteredClient>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT c.id, c.label, c.contact, c.role, c.organisation_id, c.qualified, c.sees_human, c.sees_veterinary,
+             c.allowed_scope, c.status, c.created_at, o.category
+         FROM clients c LEFT JOIN organisations o ON o.id = c.organisation_id ORDER BY c.created_at, c.id"
+    ).fetch_all(conn).await)?;
+    rows.into_iter().map(RegisteredClient::try_from).collect()
+}
+
+/// Writes a client's new status. Whether it was there.
+pub async fn set_status(db: &mut Db<'_>, id: &ClientId, status: ClientStatus) -> Result<bool, DatabaseError> {
+    let changed = on_db!(db, conn => sqlx::query("UPDATE clients SET status = $2 WHERE id = $1")
+        .bind(id.as_str()).bind(status.as_str()).execute(conn).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// How many clients there are.
+pub async fn count(db: &mut Db<'_>) -> Result<i64, DatabaseError> {
+    Ok(
+        on_db!(db, conn => sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM clients").fetch_one(conn).await)?,
+    )
+}

@@ -1,0 +1,39 @@
+//! The authorization server's SQL: the only room of it that knows tables and columns.
+//!
+//! # How to add a repository function
+//!
+//! A plain function in the module of its table, taking `db: &mut Db<'_>`; one SQL text for both databases (see the
+//! `database` crate for the portable subset); rows that do not parse are `DatabaseError::Corrupt`, never a panic.
+//! Whatever changes something runs in a unit of work opened by [`begin`], together with its row in [`changes`] and
+//! [`audit_events`]. Every function is called in `tests/conformance` on both databases.
+
+pub mod audit_events;
+pub mod changes;
+pub mod clients;
+mod convert;
+pub mod organisations;
+pub mod revocations;
+pub mod secrets;
+pub mod signing_keys;
+
+use database::{Database, DatabaseError, Migration, UnitOfWork, on_db};
+
+/// The name of this schema in the ledger of migrations.
+pub const COMPONENT: &str = "authz";
+
+/// Every step of the schema, in order. A released step is never edited.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "clients and keys",
+    sql: include_str!("../migrations/0001_clients_and_keys.sql"),
+}];
+
+/// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on
+/// both databases: what is read in it holds until it commits, and sequence numbers appear in the order of commits.
+pub async fn begin(database: &Database) -> Result<UnitOfWork, DatabaseError> {
+    let mut work = database.begin().await?;
+    let mut db = work.db();
+    on_db!(&mut db, conn => sqlx::query("UPDATE authz_sequence SET value = value WHERE only_row = 1")
+        .execute(conn).await.map(|_| ()))?;
+    Ok(work)
+}

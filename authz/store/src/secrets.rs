@@ -1,0 +1,101 @@
+//! Client secrets: keyed hashes, hints and times.
+
+use authz_domain::{Secret, SecretHash, SecretId};
+use database::{DatabaseError, Db, instant, micros, on_db};
+use time::OffsetDateTime;
+
+use crate::convert::Cell;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    client_id: String,
+    hint: String,
+    hash: String,
+    issued_at: i64,
+    expires_at: i64,
+    retires_at: Option<i64>,
+    revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl TryFrom<Row> for Secret {
+    type Error = DatabaseError;
+
+    fn try_from(row: Row) -> Result<Self, DatabaseError> {
+        let cell = |column| Cell { table: "client_secrets", column, row: &row.id };
+        Ok(Self {
+            id: cell("id").parse(&row.id)?,
+            client_id: cell("client_id").parse(&row.client_id)?,
+            hash: SecretHash::from_hex(&row.hash).ok_or_else(|| cell("hash").corrupt())?,
+            hint: row.hint,
+            issued_at: instant(row.issued_at),
+            expires_at: instant(row.expires_at),
+            retires_at: row.retires_at.map(instant),
+            revoked_at: row.revoked_at.map(instant),
+            last_used_at: row.last_used_at.map(instant),
+        })
+    }
+}
+
+/// Keeps a new secret's record.
+pub async fn insert(db: &mut Db<'_>, secret: &Secret) -> Result<(), DatabaseError> {
+    let hash = secret.hash.to_hex();
+    on_db!(db, conn => sqlx::query(
+        "INSERT INTO client_secrets (id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at,
+             last_used_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    )
+    .bind(secret.id.as_str()).bind(secret.client_id.as_str()).bind(secret.hint.as_str()).bind(hash.as_str())
+    .bind(micros(secret.issued_at)).bind(micros(secret.expires_at)).bind(secret.retires_at.map(micros))
+    .bind(secret.revoked_at.map(micros)).bind(secret.last_used_at.map(micros))
+    .execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The newest secrets of a client, newest first, at most `limit`. Takes any text.
+pub async fn of_client(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result<Vec<Secret>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+         FROM client_secrets WHERE client_id = $1
+         ORDER BY issued_at DESC, CASE WHEN revoked_at IS NULL AND retires_at IS NULL THEN 0 ELSE 1 END, id LIMIT $2"
+    ).bind(client_id).bind(limit).fetch_all(conn).await)?;
+    rows.into_iter().map(Secret::try_from).collect()
+}
+
+/// Every secret of every client, newest first within a client.
+pub async fn list(db: &mut Db<'_>) -> Result<Vec<Secret>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+         FROM client_secrets
+         ORDER BY client_id, issued_at DESC, CASE WHEN revoked_at IS NULL AND retires_at IS NULL THEN 0 ELSE 1 END, id"
+    ).fetch_all(conn).await)?;
+    rows.into_iter().map(Secret::try_from).collect()
+}
+
+/// Secrets that were not ended on purpose and expire before `before`, soonest first.
+pub async fn expiring_before(db: &mut Db<'_>, before: OffsetDateTime) -> Result<Vec<Secret>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+         FROM client_secrets WHERE expires_at < $1 AND revoked_at IS NULL ORDER BY expires_at, id"
+    ).bind(micros(before)).fetch_all(conn).await)?;
+    rows.into_iter().map(Secret::try_from).collect()
+}
+
+/// Writes when a secret retires or was revoked. Whether it was there.
+pub async fn set_end(db: &mut Db<'_>, secret: &Secret) -> Result<bool, DatabaseError> {
+    let changed = on_db!(db, conn => sqlx::query(
+        "UPDATE client_secrets SET retires_at = $2, revoked_at = $3 WHERE id = $1"
+    )
+    .bind(secret.id.as_str()).bind(secret.retires_at.map(micros)).bind(secret.revoked_at.map(micros))
+    .execute(conn).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// Notes that a secret was used; an earlier use never overwrites a later one.
+pub async fn note_used(db: &mut Db<'_>, id: &SecretId, at: OffsetDateTime) -> Result<(), DatabaseError> {
+    on_db!(db, conn => sqlx::query(
+        "UPDATE client_secrets SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)"
+    ).bind(id.as_str()).bind(micros(at)).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
