@@ -1,0 +1,369 @@
+//! Checking one resource against the listing.
+
+use pms_terms::FhirVersion;
+use serde_json::{Map, Value};
+
+use super::{Content, Element, ElementType, Listing, Node, Problem, ProblemKind, primitive::Fault};
+
+/// Problems reported for one resource; whoever has more has the wrong version or no FHIR at all.
+const MAX_PROBLEMS: usize = 100;
+/// Nesting allowed, contained resources included.
+const MAX_DEPTH: usize = 64;
+
+/// Checks one resource against FHIR 5.0.0. An empty list means that its structure is right.
+///
+/// Not checked: profiles, invariants, open code lists, whether references resolve. A Bundle is not a resource of
+/// this server: check its entries one by one.
+pub fn check(resource: &Value) -> Vec<Problem> {
+    check_in(FhirVersion::V5_0_0, resource)
+}
+
+/// The same against either version.
+pub fn check_in(version: FhirVersion, resource: &Value) -> Vec<Problem> {
+    let mut checker = Checker { version, listing: Listing::of(version), problems: Vec::new() };
+    checker.resource(resource, "", 0);
+    checker.problems
+}
+
+struct Checker {
+    version: FhirVersion,
+    listing: &'static Listing,
+    problems: Vec<Problem>,
+}
+
+impl Checker {
+    fn report(&mut self, path: impl Into<String>, kind: ProblemKind, message: impl Into<String>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { path: path.into(), message: message.into(), kind });
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    fn resource(&mut self, value: &Value, path: &str, depth: usize) {
+        let here = if path.is_empty() { "(resource)" } else { path };
+        let Some(object) = value.as_object() else {
+            return self.report(
+                here,
+                ProblemKind::Structure,
+                format!("a resource is an object, not {}", kind_of(value)),
+            );
+        };
+        let Some(name) = object.get("resourceType").and_then(Value::as_str) else {
+            return self.report(here, ProblemKind::Structure, "resourceType is missing or no string");
+        };
+        let Some(node) = self.listing.type_node(name).filter(|node| node.is_resource) else {
+            let message =
+                format!("{name:?} is no resource type that this server knows in FHIR {}", self.version);
+            return self.report(here, ProblemKind::Structure, message);
+        };
+        let path = if path.is_empty() { name.to_owned() } else { format!("{path}{{{name}}}") };
+        self.object(object, node, &path, depth);
+    }
+
+    fn object(&mut self, object: &Map<String, Value>, node: &'static Node, path: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            return self.report(
+                path,
+                ProblemKind::Structure,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            );
+        }
+        let mut content =
+            object.keys().filter(|name| !(node.is_resource && *name == "resourceType")).peekable();
+        if content.peek().is_none() {
+            self.report(path, ProblemKind::Value, "an empty object; leave the element out instead");
+        }
+        for name in content {
+            if self.full() {
+                return;
+            }
+            self.property_name(name, node, path);
+        }
+        for element in &node.elements {
+            if self.full() {
+                return;
+            }
+            self.element(object, element, path, depth);
+        }
+    }
+
+    /// Reports a property that the node does not have.
+    fn property_name(&mut self, name: &str, node: &Node, path: &str) {
+        let bare = name.strip_prefix('_').unwrap_or(name);
+        let message = match node.property(bare) {
+            Some((_, kind)) if name == bare || matches!(kind.content, Content::Primitive(..)) => return,
+            Some(_) => format!("the form _{bare} is for primitives, and {bare} is none"),
+            None => {
+                match node.elements.iter().find(|element| element.choice && bare.starts_with(element.name)) {
+                    Some(choice) => {
+                        let allowed: Vec<&str> =
+                            choice.types.iter().map(|kind| kind.property.as_str()).take(12).collect();
+                        format!("no allowed type of {}[x]; one of {}", choice.name, allowed.join(", "))
+                    }
+                    None => {
+                        format!("unknown element {bare:?} in FHIR {}{}", self.version, self.hint(path, bare))
+                    }
+                }
+            }
+        };
+        self.report(format!("{path}.{name}"), ProblemKind::Structure, message);
+    }
+
+    /// Says so when the other version has a top-level element of this name.
+    fn hint(&self, path: &str, name: &str) -> String {
+        let other = match self.version {
+            FhirVersion::V4_4_0 => FhirVersion::V5_0_0,
+            FhirVersion::V5_0_0 => FhirVersion::V4_4_0,
+        };
+        match Listing::of(other).type_node(path).and_then(|node| node.property(name)) {
+            Some(_) => format!("; it is an element of {other}"),
+            None => String::new(),
+        }
+    }
+
+    fn element(&mut self, object: &Map<String, Value>, element: &'static Element, path: &str, depth: usize) {
+        let mut used = element.types.iter().filter(|kind| {
+            object.contains_key(&kind.property)
+                || (matches!(kind.content, Content::Primitive(..))
+                    && object.contains_key(&format!("_{}", kind.property)))
+        });
+        let first = used.next();
+        if let Some(second) = used.next() {
+            let message = format!("only one of {}[x] may be present", element.name);
+            self.report(format!("{path}.{}", second.property), ProblemKind::Structure, message);
+        }
+        match first {
+            None if element.required => {
+                let name =
+                    if element.choice { format!("{}[x]", element.name) } else { element.name.to_owned() };
+                self.report(format!("{path}.{name}"), ProblemKind::Required, "required element is missing");
+            }
+            None => {}
+            Some(kind) => self.property(object, element, kind, path, depth),
+        }
+    }
+
+    fn property(
+        &mut self,
+        object: &Map<String, Value>,
+        element: &'static Element,
+        kind: &'static ElementType,
+        path: &str,
+        depth: usize,
+    ) {
+        let here = format!("{path}.{}", kind.property);
+        let plain = object.get(&kind.property);
+        let companion = match kind.content {
+            Content::Primitive(..) => object.get(&format!("_{}", kind.property)),
+            _ => None,
+        };
+        if !element.repeats {
+            if let Some(value) = plain {
+                if value.is_array() {
+                    return self.report(here, ProblemKind::Structure, "an array where a single value is due");
+                }
+                self.value(value, kind, &here, depth);
+            }
+            if let Some(value) = companion {
+                self.companion(value, &format!("{path}._{}", kind.property), depth);
+            }
+            return;
+        }
+        let mut count = 0;
+        for (value, name) in [(plain, kind.property.clone()), (companion, format!("_{}", kind.property))] {
+            match value {
+                None => {}
+                Some(Value::Array(items)) if items.is_empty() => {
+                    self.report(
+                        format!("{path}.{name}"),
+                        ProblemKind::Value,
+                        "an empty array; leave the element out instead",
+                    );
+                }
+                Some(Value::Array(items)) => count = count.max(items.len()),
+                Some(_) => {
+                    return self.report(
+                        format!("{path}.{name}"),
+                        ProblemKind::Structure,
+                        "a single value where an array is due",
+                    );
+                }
+            }
+        }
+        for at in 0..count {
+            if self.full() {
+                return;
+            }
+            let of = |value: Option<&'_ Value>| {
+                value.and_then(|value| value.get(at)).is_some_and(|item| !item.is_null())
+            };
+            let spot = format!("{here}[{at}]");
+            if !of(plain) && !of(companion) {
+                self.report(spot, ProblemKind::Value, "null stands for nothing here");
+                continue;
+            }
+            if let Some(value) = plain.and_then(|value| value.get(at)).filter(|item| !item.is_null()) {
+                self.value(value, kind, &spot, depth);
+            }
+            if let Some(value) = companion.and_then(|value| value.get(at)).filter(|item| !item.is_null()) {
+                self.companion(value, &format!("{path}._{}[{at}]", kind.property), depth);
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Value, kind: &'static ElementType, path: &str, depth: usize) {
+        match &kind.content {
+            Content::Resource => self.resource(value, path, depth + 1),
+            Content::Node(_) => match (value.as_object(), self.listing.node_of(&kind.content)) {
+                (Some(object), Some(node)) => self.object(object, node, path, depth + 1),
+                _ => {
+                    let message = format!("{} is an object, not {}", kind.name, kind_of(value));
+                    self.report(path, ProblemKind::Structure, message);
+                }
+            },
+            Content::Primitive(primitive, members) => {
+                let zone_due = self.version == FhirVersion::V4_4_0;
+                match primitive.check(value, zone_due) {
+                    Err(Fault::JsonType(due)) => {
+                        let message = format!("{} is a JSON {due}, not {}", kind.name, kind_of(value));
+                        self.report(path, ProblemKind::Structure, message);
+                    }
+                    Err(Fault::Form(rule)) => self.report(path, ProblemKind::Value, rule),
+                    Ok(()) => {
+                        let text = value.as_str().unwrap_or_default();
+                        if members.as_ref().is_some_and(|members| !members.contains(&text)) {
+                            let message = format!(
+                                "{} is not one of {}",
+                                clip(text),
+                                members.iter().flatten().take(20).copied().collect::<Vec<_>>().join(", ")
+                            );
+                            self.report(path, ProblemKind::Code, message);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The object beside a primitive: its id and extensions.
+    fn companion(&mut self, value: &Value, path: &str, depth: usize) {
+        match (value.as_object(), self.listing.type_node("Element")) {
+            (Some(object), Some(node)) => self.object(object, node, path, depth + 1),
+            _ => self.report(
+                path,
+                ProblemKind::Structure,
+                format!("an object with id or extension is due, not {}", kind_of(value)),
+            ),
+        }
+    }
+}
+
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// At most the first 40 characters, in quotes.
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((at, _)) => format!("{:?}…", &text[..at]),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problems(resource: &Value) -> Vec<(String, ProblemKind)> {
+        check(resource).into_iter().map(|problem| (problem.path, problem.kind)).collect()
+    }
+
+    #[test]
+    fn a_right_resource_has_no_problem() {
+        let resource = json!({"resourceType":"Ingredient","id":"i1","status":"active",
+            "role":{"coding":[{"system":"urn:x","code":"1"}]},
+            "_implicitRules":{"extension":[{"url":"urn:x","valueString":"x"}]},
+            "substance":{"code":{"concept":{"text":"amlodipine"}},
+                "strength":[{"presentationRatio":{"numerator":{"value":5}}}]}});
+        assert_eq!(check(&resource), vec![]);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_path() {
+        let resource = json!({"resourceType":"Ingredient","id":"not an id","status":"ready","foo":1,"role":[],
+            "for":{"reference":"x"},"allergenicIndicator":"yes",
+            "substance":{"code":{},"strength":[{"presentationRatio":{},"presentationQuantity":{"value":1},
+                "presentationString":"x"},null]}});
+        let found = problems(&resource);
+        for expected in [
+            ("Ingredient.id", ProblemKind::Value),
+            ("Ingredient.status", ProblemKind::Code),
+            ("Ingredient.foo", ProblemKind::Structure),
+            ("Ingredient.role", ProblemKind::Structure),
+            ("Ingredient.for", ProblemKind::Structure),
+            ("Ingredient.allergenicIndicator", ProblemKind::Structure),
+            ("Ingredient.substance.code", ProblemKind::Value),
+            ("Ingredient.substance.strength[0].presentationString", ProblemKind::Structure),
+            ("Ingredient.substance.strength[0].presentationQuantity", ProblemKind::Structure),
+            ("Ingredient.substance.strength[0].presentationRatio", ProblemKind::Value),
+            ("Ingredient.substance.strength[1]", ProblemKind::Value),
+        ] {
+            assert!(found.contains(&(expected.0.to_owned(), expected.1)), "{expected:?} not in {found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let found =
+            problems(&json!({"resourceType":"MedicinalProductDefinition","name":[{"type":{"text":"x"}}]}));
+        assert_eq!(
+            found,
+            vec![("MedicinalProductDefinition.name[0].productName".to_owned(), ProblemKind::Required)]
+        );
+    }
+
+    #[test]
+    fn elements_of_the_other_version_are_recognised() {
+        let found = check(&json!({"resourceType":"MedicinalProductDefinition","name":[{"productName":"x"}],
+            "productClassification":[{"text":"x"}]}));
+        assert!(found[0].message.contains("element of 4.4.0"), "{found:?}");
+        let issue = json!({"resourceType":"ClinicalUseIssue","type":"indication"});
+        assert_eq!(check_in(FhirVersion::V4_4_0, &issue), vec![]);
+        assert_eq!(check(&issue).len(), 1);
+    }
+
+    #[test]
+    fn a_bottomless_tree_is_refused_and_does_not_overflow() {
+        let mut packaging = json!({"quantity":1});
+        for _ in 0..100 {
+            packaging = json!({"packaging":[packaging]});
+        }
+        let found = check(&json!({"resourceType":"PackagedProductDefinition","packaging":packaging}));
+        assert!(found.iter().any(|problem| problem.message.contains("nested deeper")));
+    }
+
+    #[test]
+    fn things_that_are_no_resource_are_refused() {
+        for wrong in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!({"resourceType":"Patient"}),
+            json!({"resourceType":"Coding"}),
+        ] {
+            assert_eq!(check(&wrong).len(), 1, "{wrong}");
+        }
+    }
+}
