@@ -19,6 +19,7 @@ pub struct TestDatabase {
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot have its database must fail loudly")]
+#[expect(clippy::missing_panics_doc, reason = "so do all its functions")]
 impl TestDatabase {
     /// A fresh SQLite database.
     pub async fn sqlite() -> Self {

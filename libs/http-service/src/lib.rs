@@ -1,1 +1,29 @@
-//! What every listener of ours has in common: TLS, limits, lifecycle, clock, request id, access log, health, metrics.
+//! What every listener of ours has in common: workers, TLS, lifecycle, clock, request id, access log, health, metrics.
+//!
+//! A listener is one socket per worker thread (`SO_REUSEPORT`), each thread with a runtime of its own, so that a
+//! request is answered on the thread that accepted it and workers share nothing they need not. [`bind`] first, so
+//! that the port is known; then [`Listening::serve`] with something that makes a [`Handler`] for each worker.
+
+mod access_log;
+mod admin;
+mod clock;
+mod handler;
+mod health;
+mod listener;
+mod metrics;
+mod periodic;
+mod request_id;
+mod signals;
+mod tls;
+
+pub use access_log::AccessNote;
+pub use admin::admin_router;
+pub use clock::Clock;
+pub use handler::{Body, Handler, Peer, RouterHandler};
+pub use health::{Health, PartHealth};
+pub use listener::{Listening, ServeOptions, Serving, bind};
+pub use metrics::{MetricsHandle, install_metrics};
+pub use periodic::periodically;
+pub use request_id::{HEADER as REQUEST_ID_HEADER, RequestId};
+pub use signals::{hang_ups, termination};
+pub use tls::{TlsError, server_config};

@@ -1,0 +1,323 @@
+//! Binding, accepting, serving, draining: one socket and one runtime for each worker.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, rt::Executor, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, oneshot},
+    task::LocalSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    AccessNote, Body, Handler, Peer, RequestId,
+    access_log::Line,
+    request_id::{HEADER, IdMaker},
+};
+
+/// Connections that the system keeps for us while we are busy.
+const BACKLOG: i32 = 1024;
+/// Bytes of a request's head.
+const MAX_HEAD: usize = 64 * 1024;
+/// Lines of a request's head.
+const MAX_HEADERS: usize = 100;
+/// Streams of one HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 128;
+/// Wait after a failed `accept` (no file handles left) before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a listener serves.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Its name in logs.
+    pub name: &'static str,
+    /// TLS, or plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Time for the TLS handshake and for each request's head.
+    pub head_timeout: Duration,
+    /// Connections at once, over all workers.
+    pub max_connections: usize,
+    /// Time for requests in flight after the stop signal.
+    pub drain_timeout: Duration,
+    /// Whether to write one log line a request.
+    pub access_log: bool,
+}
+
+impl ServeOptions {
+    /// Plain HTTP with limits that suit a loopback listener.
+    pub fn plain(name: &'static str) -> Self {
+        Self {
+            name,
+            tls: None,
+            head_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            drain_timeout: Duration::from_secs(30),
+            access_log: false,
+        }
+    }
+}
+
+/// Bound sockets that do not accept yet.
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    sockets: Vec<StdListener>,
+}
+
+/// Binds `address` for so many workers (0: one for each processor). With port 0 the system picks one.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Listening> {
+    let workers = match workers {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    // The first socket goes without SO_REUSEPORT at bind time when it is the only one, so that a second program on
+    // the same port is refused; several of ours share the port.
+    let first = socket(address, workers > 1)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(socket(address, true)?);
+    }
+    Ok(Listening { address, sockets })
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A listener at work.
+#[derive(Debug)]
+pub struct Serving {
+    workers: Vec<oneshot::Receiver<()>>,
+}
+
+impl Serving {
+    /// Waits until all workers have drained.
+    pub async fn finished(self) {
+        for worker in self.workers {
+            // An error means that the worker is gone, which is what we wait for.
+            let _ = worker.await;
+        }
+    }
+}
+
+impl Listening {
+    /// The address with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many workers there will be.
+    pub fn workers(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Starts a thread for each worker. `make` runs on that thread, inside its runtime. When `stop` is cancelled
+    /// they take no more connections, finish what is in flight, and end.
+    pub fn serve<H, F>(self, options: &ServeOptions, make: F, stop: &CancellationToken) -> io::Result<Serving>
+    where
+        H: Handler,
+        F: Fn(usize) -> H + Clone + Send + 'static,
+    {
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let mut workers = Vec::with_capacity(self.sockets.len());
+        for (index, socket) in self.sockets.into_iter().enumerate() {
+            let (done, finished) = oneshot::channel();
+            let (options, make, stop, places) = (options.clone(), make.clone(), stop.clone(), places.clone());
+            thread::Builder::new().name(format!("{}-{index}", options.name)).spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        tracing::error!(%error, "no runtime for a worker");
+                        return;
+                    }
+                };
+                let work = async {
+                    let handler = make(index);
+                    work(socket, Rc::new(handler), options, places, stop).await;
+                };
+                LocalSet::new().block_on(&runtime, work);
+                // Tells nobody when nobody waits.
+                let _ = done.send(());
+            })?;
+            workers.push(finished);
+        }
+        Ok(Serving { workers })
+    }
+}
+
+struct Worker<H> {
+    handler: Rc<H>,
+    options: ServeOptions,
+    ids: IdMaker,
+    connections: Builder<OnThisThread>,
+}
+
+async fn work<H: Handler>(
+    socket: StdListener,
+    handler: Rc<H>,
+    options: ServeOptions,
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+) {
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "a socket cannot be used");
+            return;
+        }
+    };
+    let mut connections = Builder::new(OnThisThread);
+    connections
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.head_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    connections
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(options.head_timeout);
+    let tls = options.tls.clone().map(TlsAcceptor::from);
+    let drain_timeout = options.drain_timeout;
+    let graceful = GracefulShutdown::new();
+    let worker = Rc::new(Worker { handler, options, ids: IdMaker::new(), connections });
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, address, place)) = accepted else { continue };
+        let (worker, tls, watcher) = (worker.clone(), tls.clone(), graceful.watcher());
+        tokio::task::spawn_local(async move {
+            match tls {
+                None => worker.converse(stream, Peer { address, tls: false }, watcher).await,
+                Some(tls) => match timeout(worker.options.head_timeout, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => worker.converse(stream, Peer { address, tls: true }, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                    Err(_) => tracing::debug!("TLS handshake took too long"),
+                },
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if timeout(drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight when the drain timeout ended");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, address)) => {
+            // Without this, small answers wait for the peer's acknowledgement. A failure costs speed only.
+            let _ = stream.set_nodelay(true);
+            Some((stream, address, place))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+impl<H: Handler> Worker<H> {
+    /// Serves one connection to its end.
+    async fn converse<S>(self: Rc<Self>, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let worker = self.clone();
+        // hyper wants futures that borrow nothing, so each request counts a reference.
+        let service = service_fn(move |request| worker.clone().answer(request, peer));
+        let connection = self.connections.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error = %error, "connection ended");
+        }
+    }
+
+    /// Gives one request its id, has it answered, and notes it.
+    async fn answer(
+        self: Rc<Self>,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Response<Body>, Infallible> {
+        let id = RequestId::take_or_make(request.headers(), &self.ids);
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(id.clone());
+        let asked = self
+            .options
+            .access_log
+            .then(|| (request.method().clone(), request.uri().path().to_owned(), Instant::now()));
+        let mut response = self.handler.handle(request).await;
+        response.headers_mut().insert(HEADER, id.header_value());
+        if let Some((method, path, started)) = asked {
+            Line {
+                listener: self.options.name,
+                method: &method,
+                path: &path,
+                status: response.status(),
+                took: started.elapsed(),
+                peer,
+                request_id: &id,
+                note: response.extensions().get::<AccessNote>(),
+            }
+            .write();
+        }
+        Ok(response)
+    }
+}
+
+/// Runs hyper's own tasks (HTTP/2 streams) on the worker's thread.
+#[derive(Clone, Copy, Debug)]
+struct OnThisThread;
+
+impl<F> Executor<F> for OnThisThread
+where
+    F: Future + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
