@@ -1,0 +1,27 @@
+//! What can go wrong in the store.
+
+use database::DatabaseError;
+
+/// A failed operation of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the product database failed")]
+    Database(#[from] DatabaseError),
+    /// A stored resource is not JSON.
+    #[error("the stored body of {key} version {version_id} is corrupt")]
+    Corrupt {
+        /// `Type/id`.
+        key: String,
+        /// The version.
+        version_id: i64,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}

@@ -1,0 +1,196 @@
+//! Files of an import: one JSON document, or one on each line (NDJSON), read without holding a large file in memory.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokio::{
+    fs::File,
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncSeekExt as _, BufReader, SeekFrom},
+};
+
+/// The longest line or document that is read.
+const MAX_DOCUMENT: u64 = 256 << 20;
+
+/// How a file is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One JSON document.
+    Document,
+    /// One JSON document on each line.
+    Lines,
+}
+
+/// A file to import.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    /// As the person gave it.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+}
+
+/// Where a document stands in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    /// From 1; 0 when the document is the whole file.
+    pub(super) line: u64,
+}
+
+impl Span {
+    /// `line 7`, or nothing for a whole file.
+    pub(super) fn place(self) -> String {
+        if self.line == 0 { String::new() } else { format!("line {}", self.line) }
+    }
+}
+
+/// Looks at a file; the error is a reason for a person.
+pub(super) async fn source(path: &Path) -> Result<Source, String> {
+    let name = path.display().to_string();
+    match tokio::fs::metadata(path).await {
+        Ok(found) if found.is_file() => Ok(Source { path: path.to_owned(), name, bytes: found.len() }),
+        Ok(_) => Err("is not a file: name the files themselves".to_owned()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
+/// Reads a file document by document.
+pub(super) struct Documents {
+    reader: BufReader<File>,
+    layout: Layout,
+    offset: u64,
+    line: u64,
+    done: bool,
+}
+
+/// What was read: bytes and where they stood, or why not.
+pub(super) struct Document {
+    pub(super) span: Span,
+    pub(super) parsed: Result<Value, String>,
+}
+
+impl Documents {
+    /// Opens a file and finds out how it is laid out.
+    pub(super) async fn open(source: &Source) -> Result<Self, String> {
+        let layout = layout(source).await?;
+        if layout == Layout::Document && source.bytes > MAX_DOCUMENT {
+            return Err(format!(
+                "is one document of more than {} MiB: write it as NDJSON, one resource or Bundle on each line",
+                MAX_DOCUMENT >> 20
+            ));
+        }
+        Ok(Self { reader: BufReader::new(open(&source.path).await?), layout, offset: 0, line: 0, done: false })
+    }
+
+    /// The next document; nothing at the end of the file. Empty lines are passed over.
+    pub(super) async fn next(&mut self) -> Result<Option<Document>, String> {
+        if self.layout == Layout::Document {
+            if std::mem::replace(&mut self.done, true) {
+                return Ok(None);
+            }
+            let mut bytes = Vec::new();
+            self.reader.read_to_end(&mut bytes).await.map_err(unreadable)?;
+            let span = Span { offset: 0, bytes: bytes.len() as u64, line: 0 };
+            return Ok(Some(Document { span, parsed: parse(&bytes, 0) }));
+        }
+        loop {
+            let mut bytes = Vec::new();
+            let read = (&mut self.reader).take(MAX_DOCUMENT).read_until(b'\n', &mut bytes).await.map_err(unreadable)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if read as u64 == MAX_DOCUMENT && bytes.last() != Some(&b'\n') {
+                return Err(format!("line {} is longer than {} MiB", self.line + 1, MAX_DOCUMENT >> 20));
+            }
+            self.line += 1;
+            let span = Span { offset: self.offset, bytes: read as u64, line: self.line };
+            self.offset += read as u64;
+            if !trimmed(&bytes).is_empty() {
+                return Ok(Some(Document { span, parsed: parse(&bytes, self.line) }));
+            }
+        }
+    }
+}
+
+/// Reads single documents of a file again.
+pub(super) struct Rereader {
+    file: File,
+}
+
+impl Rereader {
+    pub(super) async fn open(source: &Source) -> Result<Self, String> {
+        Ok(Self { file: open(&source.path).await? })
+    }
+
+    pub(super) async fn read(&mut self, span: Span) -> Result<Value, String> {
+        self.file.seek(SeekFrom::Start(span.offset)).await.map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        (&mut self.file).take(span.bytes).read_to_end(&mut bytes).await.map_err(unreadable)?;
+        parse(&bytes, span.line)
+    }
+}
+
+async fn open(path: &Path) -> Result<File, String> {
+    File::open(path).await.map_err(unreadable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
+fn unreadable(error: std::io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+/// NDJSON by its name, or because its first line is a whole object and more follows.
+async fn layout(source: &Source) -> Result<Layout, String> {
+    let extension = source.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if ["ndjson", "jsonl"].iter().any(|lines| extension.eq_ignore_ascii_case(lines)) {
+        return Ok(Layout::Lines);
+    }
+    let mut reader = BufReader::new(open(&source.path).await?);
+    let mut first = Vec::new();
+    (&mut reader).take(MAX_DOCUMENT).read_until(b'\n', &mut first).await.map_err(unreadable)?;
+    let text = trimmed(&first);
+    if !text.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(text).is_err() {
+        return Ok(Layout::Document);
+    }
+    let mut next = Vec::new();
+    (&mut reader).take(4096).read_until(b'\n', &mut next).await.map_err(unreadable)?;
+    Ok(if trimmed(&next).starts_with(b"{") { Layout::Lines } else { Layout::Document })
+}
+
+/// Without white space around it and the byte order mark before it.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii()
+}
+
+/// Parses a document; the reason names line and column in the file.
+fn parse(bytes: &[u8], line: u64) -> Result<Value, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if trimmed(bytes).is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if trimmed(bytes).starts_with(b"<") {
+        return Err("looks like XML: only JSON and NDJSON are imported".to_owned());
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        // serde_json appends the place, counted from the start of what it was given.
+        let text = error.to_string();
+        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+        let line = if line == 0 { error.line() as u64 } else { line };
+        format!("is not valid JSON: {what} at line {line}, column {}", error.column())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_named_by_its_line_in_the_file() {
+        assert_eq!(parse(b"{\n \"a\": }", 0), Err("is not valid JSON: expected value at line 2, column 7".to_owned()));
+        assert_eq!(parse(b"{\"a\": }", 12), Err("is not valid JSON: expected value at line 12, column 7".to_owned()));
+        assert!(parse(b"<Bundle/>", 0).unwrap_err().contains("XML"));
+        assert!(parse(b"\xef\xbb\xbf{}", 0).is_ok());
+    }
+}

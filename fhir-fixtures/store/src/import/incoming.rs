@@ -1,0 +1,299 @@
+//! A resource on its way in: taken out of its Bundle, converted to FHIR 5.0.0 if need be, and checked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use fhir_model::{ResourceKey, ResourceType, convert, links, schema};
+use pms_terms::FhirVersion;
+use serde_json::Value;
+
+use super::report::{Note, Refused};
+use crate::resources::unstamp;
+
+/// How many of a resource's problems are told.
+const PROBLEMS_TOLD: usize = 5;
+
+/// A resource that may be stored once its product is known.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub(super) key: ResourceKey,
+    pub(super) body: Value,
+}
+
+/// What became of the resources of one document.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    pub(super) accepted: Vec<Incoming>,
+    pub(super) refused: Vec<Refused>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// A resource and where it stands in its file.
+struct Placed {
+    place: String,
+    body: Value,
+}
+
+/// Sorts one JSON document: a Bundle or a single resource. `place` says where in the file it stands, if not alone.
+pub(super) fn sort(file: &str, place: &str, document: Value) -> Sorted {
+    let mut sorted = Sorted::default();
+    let placed = if is_bundle(&document) {
+        unbundle(file, place, document, &mut sorted)
+    } else {
+        vec![Placed { place: place.to_owned(), body: document }]
+    };
+    let known = placed.into_iter().filter_map(|one| known_type(file, one, &mut sorted)).collect();
+    let current = in_5_0_0(file, known, &mut sorted);
+    let mut first: HashMap<ResourceKey, usize> = HashMap::new();
+    for mut one in current {
+        unstamp(&mut one.body);
+        let Some(key) = fhir_model::resource_key(&one.body) else { continue };
+        if let Some(reason) = problems(&one.body) {
+            refuse(&mut sorted, file, &key.to_string(), reason);
+        } else if let Some(index) = first.get(&key) {
+            let same = sorted.accepted.get(*index).is_some_and(|earlier| earlier.body == one.body);
+            if !same {
+                let reason = format!(
+                    "occurs twice with different content in the same {}: the first is kept, remove one of them",
+                    if place.is_empty() { "file" } else { "Bundle" }
+                );
+                refuse(&mut sorted, file, &key.to_string(), reason);
+            }
+        } else {
+            first.insert(key.clone(), sorted.accepted.len());
+            sorted.accepted.push(Incoming { key, body: one.body });
+        }
+    }
+    sorted
+}
+
+/// Whether a document is a Bundle.
+pub(super) fn is_bundle(document: &Value) -> bool {
+    document.get("resourceType").and_then(Value::as_str) == Some("Bundle")
+}
+
+fn refuse(sorted: &mut Sorted, file: &str, resource: &str, reason: impl Into<String>) {
+    sorted.refused.push(Refused { file: file.to_owned(), resource: resource.to_owned(), reason: reason.into() });
+}
+
+/// The resources of a Bundle, with ids for those that have only a `urn:uuid` and references made relative.
+fn unbundle(file: &str, place: &str, mut bundle: Value, sorted: &mut Sorted) -> Vec<Placed> {
+    let kind = bundle.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let usable =
+        ["collection", "searchset", "transaction", "transaction-response", "batch", "batch-response"].contains(&&*kind);
+    if !usable {
+        let reason = if kind.is_empty() {
+            "the Bundle has no type: collection, searchset, transaction or batch is expected".to_owned()
+        } else {
+            format!(
+                "a Bundle of type {kind:?} is not imported: give the current resources as collection, searchset, \
+                 transaction or batch"
+            )
+        };
+        refuse(sorted, file, place, reason);
+        return Vec::new();
+    }
+    if has_next_page(&bundle) {
+        let text = "one page of a longer search: what stands on the further pages is not in this file";
+        sorted.notes.push(Note { file: file.to_owned(), resource: place.to_owned(), text: text.to_owned() });
+    }
+    let Some(Value::Array(entries)) = bundle.get_mut("entry").map(Value::take) else {
+        refuse(sorted, file, place, "the Bundle has no entries");
+        return Vec::new();
+    };
+    let mut placed = Vec::with_capacity(entries.len());
+    let mut by_url: BTreeMap<String, String> = BTreeMap::new();
+    for (n, mut entry) in entries.into_iter().enumerate() {
+        let here = if place.is_empty() { format!("entry[{n}]") } else { format!("{place} entry[{n}]") };
+        let method = entry.pointer("/request/method").and_then(Value::as_str).unwrap_or("PUT").to_owned();
+        if !["PUT", "POST"].contains(&&*method) {
+            let reason = format!("an entry with method {method} is not imported: an import only adds and updates");
+            refuse(sorted, file, &here, reason);
+            continue;
+        }
+        let Some(mut body) = entry.get_mut("resource").map(Value::take) else {
+            refuse(sorted, file, &here, "the entry has no resource");
+            continue;
+        };
+        if body.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome") {
+            continue;
+        }
+        let full_url = entry.get("fullUrl").and_then(Value::as_str).unwrap_or_default();
+        let uuid = full_url.strip_prefix("urn:uuid:");
+        if let (Value::Object(resource), Some(uuid)) = (&mut body, uuid)
+            && !resource.contains_key("id")
+        {
+            let place = resource.len().min(1);
+            resource.shift_insert(place, "id".to_owned(), Value::String(uuid.to_owned()));
+        }
+        if let (false, Some(key)) = (full_url.is_empty(), fhir_model::resource_key(&body)) {
+            by_url.insert(full_url.to_owned(), key.to_string());
+        }
+        placed.push(Placed { place: here, body });
+    }
+    let here: std::collections::BTreeSet<ResourceKey> =
+        placed.iter().filter_map(|one| fhir_model::resource_key(&one.body)).collect();
+    for one in &mut placed {
+        links::map_references(&mut one.body, &mut |text| {
+            by_url.get(text).cloned().or_else(|| {
+                let key = links::parse_reference(text)?;
+                (text.contains("://") && here.contains(&key)).then(|| key.to_string())
+            })
+        });
+    }
+    placed
+}
+
+fn has_next_page(bundle: &Value) -> bool {
+    bundle
+        .get("link")
+        .and_then(Value::as_array)
+        .is_some_and(|links| links.iter().any(|link| link.get("relation").and_then(Value::as_str) == Some("next")))
+}
+
+/// Lets through what has a type of ours and a usable id.
+fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
+    let Value::Object(resource) = &one.body else {
+        refuse(sorted, file, &one.place, "is not a resource: a JSON object with a resourceType is expected");
+        return None;
+    };
+    let Some(name) = resource.get("resourceType").and_then(Value::as_str) else {
+        refuse(sorted, file, &one.place, "has no resourceType");
+        return None;
+    };
+    let id = resource.get("id").and_then(Value::as_str);
+    let label = id.map_or_else(|| format!("{name} {}", one.place).trim().to_owned(), |id| format!("{name}/{id}"));
+    if name.parse::<ResourceType>().is_err() {
+        let ours: Vec<&str> = ResourceType::ALL.into_iter().map(ResourceType::as_str).collect();
+        let reason = format!("{name} is no resource type of this server, which keeps {}", ours.join(", "));
+        refuse(sorted, file, &label, reason);
+        return None;
+    }
+    match id {
+        Some(id) if schema::is_valid_id(id) => Some(one),
+        Some(id) => {
+            let reason = format!("the id {id:?} is not valid: 1 to 64 letters, digits, '-' and '.'");
+            refuse(sorted, file, &label, reason);
+            None
+        }
+        None => {
+            refuse(sorted, file, &label, "has no id: give it one, or a fullUrl of the form urn:uuid:…");
+            None
+        }
+    }
+}
+
+/// Converts what is FHIR 4.4.0 by its elements, all resources of one document together.
+fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> Vec<Placed> {
+    let (old, mut current): (Vec<Placed>, Vec<Placed>) =
+        placed.into_iter().partition(|one| convert::version_of(&one.body) == FhirVersion::V4_4_0);
+    let mut sound = Vec::with_capacity(old.len());
+    for one in old {
+        let problems = schema::check_in(FhirVersion::V4_4_0, &one.body);
+        if problems.is_empty() {
+            sound.push(one.body);
+        } else {
+            let label = label(&one);
+            refuse(sorted, file, &label, format!("is FHIR 4.4.0 by its elements, but {}", told(&problems)));
+        }
+    }
+    if sound.is_empty() {
+        return current;
+    }
+    let converted = convert::from_4_4_0(&sound);
+    for note in converted.refused {
+        let reason = format!("is FHIR 4.4.0 and cannot be kept as 5.0.0: {}: {}", note.path, note.message);
+        refuse(sorted, file, &note.resource, reason);
+    }
+    for note in converted.notes {
+        let text = format!("converted from FHIR 4.4.0 without {}: {}", note.path, note.message);
+        sorted.notes.push(Note { file: file.to_owned(), resource: note.resource, text });
+    }
+    current.extend(converted.resources.into_iter().map(|body| Placed { place: String::new(), body }));
+    current
+}
+
+fn label(one: &Placed) -> String {
+    let name = one.body.get("resourceType").and_then(Value::as_str).unwrap_or_default();
+    one.body.get("id").and_then(Value::as_str).map_or_else(|| one.place.clone(), |id| format!("{name}/{id}"))
+}
+
+/// What is wrong with a resource of FHIR 5.0.0.
+fn problems(resource: &Value) -> Option<String> {
+    let problems = schema::check(resource);
+    if !problems.is_empty() {
+        return Some(told(&problems));
+    }
+    // PostgreSQL keeps no NUL in a text, and FHIR allows none in a string.
+    resource.to_string().contains("\\u0000").then(|| "holds the character U+0000, which FHIR does not allow".to_owned())
+}
+
+fn told(problems: &[schema::Problem]) -> String {
+    let mut text = problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if problems.len() > PROBLEMS_TOLD {
+        text.push_str("; and ");
+        text.push_str(&(problems.len() - PROBLEMS_TOLD).to_string());
+        text.push_str(" more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reasons(document: Value) -> Vec<String> {
+        sort("f.json", "", document).refused.into_iter().map(|one| format!("{}: {}", one.resource, one.reason)).collect()
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_product_is_refused_by_name() {
+        let reasons = reasons(json!({"resourceType": "Patient", "id": "p1"}));
+        assert!(reasons[0].starts_with("Patient/p1: Patient is no resource type of this server"), "{reasons:?}");
+        assert!(reasons[0].contains("MedicinalProductDefinition"));
+    }
+
+    #[test]
+    fn ids_come_from_the_urn_and_references_follow_them() {
+        let sorted = sort(
+            "f.json",
+            "",
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+                {"fullUrl": "urn:uuid:0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001", "request": {"method": "POST", "url": "Organization"},
+                 "resource": {"resourceType": "Organization", "name": "Examplon"}},
+                {"fullUrl": "https://other.example/fhir/RegulatedAuthorization/ra1",
+                 "resource": {"resourceType": "RegulatedAuthorization", "id": "ra1",
+                    "subject": [{"reference": "https://other.example/fhir/MedicinalProductDefinition/1"}],
+                    "holder": {"reference": "urn:uuid:0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001"}}},
+            ]}),
+        );
+        let bodies: Vec<_> = sorted.accepted.iter().map(|one| one.body.clone()).collect();
+        assert_eq!(bodies[0]["id"], "0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001");
+        assert_eq!(bodies[1]["holder"]["reference"], "Organization/0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001");
+        // Not in this Bundle, so left as it is.
+        assert_eq!(bodies[1]["subject"][0]["reference"], "https://other.example/fhir/MedicinalProductDefinition/1");
+    }
+
+    #[test]
+    fn bundles_that_are_no_set_of_resources_are_refused() {
+        assert!(reasons(json!({"resourceType": "Bundle", "type": "history", "entry": []}))[0].contains("\"history\""));
+        assert!(reasons(json!({"resourceType": "Bundle", "entry": []}))[0].contains("no type"));
+        assert!(reasons(json!({"resourceType": "Bundle", "type": "collection"}))[0].contains("no entries"));
+        let delete = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+            {"request": {"method": "DELETE", "url": "Organization/o1"}}]});
+        assert!(reasons(delete)[0].contains("DELETE"));
+        assert!(reasons(json!([1]))[0].contains("is not a resource"));
+    }
+
+    #[test]
+    fn the_same_id_twice_is_refused_only_when_the_content_differs() {
+        let one = json!({"resourceType": "Organization", "id": "o1", "name": "A"});
+        let other = json!({"resourceType": "Organization", "id": "o1", "name": "B"});
+        let bundle = |second: &Value| {
+            json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one}, {"resource": second}]})
+        };
+        assert_eq!(reasons(bundle(&one)), Vec::<String>::new());
+        assert!(reasons(bundle(&other))[0].starts_with("Organization/o1: occurs twice"));
+    }
+}

@@ -1,0 +1,240 @@
+//! Resources and their versions: reading them, and writing the next one.
+
+use std::collections::BTreeSet;
+
+use database::{Database, DatabaseError, Db, on_db};
+use fhir_model::{ResourceKey, ResourceType};
+use serde_json::{Map, Value};
+use sqlx::AssertSqlSafe;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    StoreError,
+    statement::{Statement, bound},
+};
+
+/// How many keys go into one statement.
+const BATCH: usize = 200;
+
+/// One version of a resource as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredResource {
+    /// Which resource.
+    pub key: ResourceKey,
+    /// 1, 2, 3… without gaps.
+    pub version_id: i64,
+    /// When this version was stored.
+    pub last_updated: OffsetDateTime,
+    /// The tree, complete with `meta.versionId` and `meta.lastUpdated`.
+    pub body: Value,
+}
+
+/// The key in a stored row.
+pub(crate) fn stored_key(resource_type: &str, id: String) -> Result<ResourceKey, DatabaseError> {
+    match resource_type.parse::<ResourceType>() {
+        Ok(resource_type) => Ok(ResourceKey { resource_type, id }),
+        Err(_) => Err(DatabaseError::Corrupt {
+            table: "resource_versions",
+            column: "resource_type",
+            row: format!("{resource_type}/{id}"),
+        }),
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct VersionRow {
+    resource_type: String,
+    resource_id: String,
+    version_id: i64,
+    last_updated: i64,
+    body: String,
+}
+
+impl VersionRow {
+    fn into_resource(self) -> Result<StoredResource, StoreError> {
+        let key = stored_key(&self.resource_type, self.resource_id)?;
+        let mut body: Value = serde_json::from_str(&self.body).map_err(|source| StoreError::Corrupt {
+            key: key.to_string(),
+            version_id: self.version_id,
+            source,
+        })?;
+        let last_updated = database::instant(self.last_updated);
+        stamp(&mut body, self.version_id, last_updated);
+        Ok(StoredResource { key, version_id: self.version_id, last_updated, body })
+    }
+}
+
+/// An instant as FHIR writes it.
+pub fn instant_text(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| String::from("1970-01-01T00:00:00Z"))
+}
+
+/// Puts version and time into `meta`, first among its elements; `meta` itself stands after `id`.
+fn stamp(body: &mut Value, version_id: i64, last_updated: OffsetDateTime) {
+    let Value::Object(resource) = body else { return };
+    let mut meta = Map::new();
+    meta.insert("versionId".to_owned(), Value::String(version_id.to_string()));
+    meta.insert("lastUpdated".to_owned(), Value::String(instant_text(last_updated)));
+    if let Some(Value::Object(rest)) = resource.shift_remove("meta") {
+        meta.extend(rest.into_iter().filter(|(name, _)| !is_ours(name)));
+    }
+    let place = resource.len().min(2);
+    resource.shift_insert(place, "meta".to_owned(), Value::Object(meta));
+}
+
+/// Takes version and time out of `meta`: they are the server's, not the sender's.
+pub(crate) fn unstamp(body: &mut Value) {
+    let Value::Object(resource) = body else { return };
+    let empty = match resource.get_mut("meta") {
+        Some(Value::Object(meta)) => {
+            meta.retain(|name, _| !is_ours(name));
+            meta.is_empty()
+        }
+        _ => false,
+    };
+    if empty {
+        resource.shift_remove("meta");
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    matches!(name, "versionId" | "lastUpdated" | "_versionId" | "_lastUpdated")
+}
+
+/// One version of a resource.
+pub async fn find_version(
+    database: &Database,
+    key: &ResourceKey,
+    version_id: i64,
+) -> Result<Option<StoredResource>, StoreError> {
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    let row = on_db!(&mut db, conn => sqlx::query_as::<_, VersionRow>(
+        "SELECT resource_type, resource_id, version_id, last_updated, body FROM resource_versions
+         WHERE resource_type = $1 AND resource_id = $2 AND version_id = $3"
+    ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(version_id).fetch_optional(conn).await)?;
+    row.map(VersionRow::into_resource).transpose()
+}
+
+/// Versions of a resource, newest first: those stored at `since` or later, older than version `before`, at most
+/// `limit`; and how many there are since `since` in all.
+pub async fn versions(
+    database: &Database,
+    key: &ResourceKey,
+    since: Option<OffsetDateTime>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<(Vec<StoredResource>, i64), StoreError> {
+    let since = since.map_or(i64::MIN, database::micros);
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    let rows = on_db!(&mut db, conn => sqlx::query_as::<_, VersionRow>(
+        "SELECT resource_type, resource_id, version_id, last_updated, body FROM resource_versions
+         WHERE resource_type = $1 AND resource_id = $2 AND last_updated >= $3 AND version_id < $4
+         ORDER BY version_id DESC LIMIT $5"
+    ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(since).bind(before.unwrap_or(i64::MAX))
+     .bind(limit).fetch_all(conn).await)?;
+    let total = on_db!(&mut db, conn => sqlx::query_scalar::<_, i64>(
+        "SELECT COUNT(*) FROM resource_versions
+         WHERE resource_type = $1 AND resource_id = $2 AND last_updated >= $3"
+    ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(since).fetch_one(conn).await)?;
+    Ok((rows.into_iter().map(VersionRow::into_resource).collect::<Result<_, _>>()?, total))
+}
+
+/// The current versions of those of `keys` that are stored.
+pub(crate) async fn current(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<Vec<StoredResource>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for batch in keys.chunks(BATCH) {
+        let mut statement = Statement::new(
+            "SELECT v.resource_type, v.resource_id, v.version_id, v.last_updated, v.body
+             FROM resources r JOIN resource_versions v ON v.resource_type = r.resource_type
+                 AND v.resource_id = r.resource_id AND v.version_id = r.version_id
+             WHERE (r.resource_type, r.resource_id) IN (VALUES ",
+        );
+        statement.keys(batch).push(")");
+        let rows = on_db!(db, conn => bound!(
+            sqlx::query_as::<_, VersionRow>(AssertSqlSafe(statement.sql.clone())), statement
+        ).fetch_all(conn).await)?;
+        for row in rows {
+            found.push(row.into_resource()?);
+        }
+    }
+    Ok(found)
+}
+
+/// The current versions of all members of a product.
+pub(crate) async fn members(db: &mut Db<'_>, product_id: &str) -> Result<Vec<StoredResource>, StoreError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, VersionRow>(
+        "SELECT v.resource_type, v.resource_id, v.version_id, v.last_updated, v.body
+         FROM product_members m
+         JOIN resources r ON r.resource_type = m.resource_type AND r.resource_id = m.resource_id
+         JOIN resource_versions v ON v.resource_type = r.resource_type AND v.resource_id = r.resource_id
+             AND v.version_id = r.version_id
+         WHERE m.product_id = $1 AND m.present ORDER BY v.resource_type, v.resource_id"
+    ).bind(product_id).fetch_all(conn).await)?;
+    rows.into_iter().map(VersionRow::into_resource).collect()
+}
+
+/// The keys of all members of a product.
+pub(crate) async fn member_keys(db: &mut Db<'_>, product_id: &str) -> Result<BTreeSet<ResourceKey>, StoreError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, (String, String)>(
+        "SELECT resource_type, resource_id FROM product_members WHERE product_id = $1 AND present"
+    ).bind(product_id).fetch_all(conn).await)?;
+    Ok(rows.into_iter().map(|(resource_type, id)| stored_key(&resource_type, id)).collect::<Result<_, _>>()?)
+}
+
+/// A version about to be stored; `body` carries no version of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct NextVersion {
+    pub(crate) key: ResourceKey,
+    pub(crate) version_id: i64,
+    pub(crate) body: Value,
+}
+
+/// Stores the next versions of some resources.
+pub(crate) async fn write(db: &mut Db<'_>, versions: &[NextVersion], now: OffsetDateTime) -> Result<(), StoreError> {
+    for batch in versions.chunks(BATCH) {
+        let mut bodies = Statement::new(
+            "INSERT INTO resource_versions (resource_type, resource_id, version_id, last_updated, body) VALUES ",
+        );
+        let mut pointers = Statement::new("INSERT INTO resources (resource_type, resource_id, version_id) VALUES ");
+        for (n, next) in batch.iter().enumerate() {
+            let open = if n == 0 { "(" } else { ", (" };
+            bodies.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
+            bodies.push(", ").integer(next.version_id).push(", ").integer(database::micros(now));
+            bodies.push(", ").text(next.body.to_string()).push(")");
+            pointers.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
+            pointers.push(", ").integer(next.version_id).push(")");
+        }
+        pointers.push(" ON CONFLICT (resource_type, resource_id) DO UPDATE SET version_id = excluded.version_id");
+        bodies.execute(db).await?;
+        pointers.execute(db).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn version_and_time_stand_first_in_meta_and_meta_after_id() {
+        let mut body = json!({"resourceType": "Organization", "id": "o1", "name": "N", "meta": {"tag": [{"code": "x"}], "versionId": "9"}});
+        stamp(&mut body, 3, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(
+            body.to_string(),
+            r#"{"resourceType":"Organization","id":"o1","meta":{"versionId":"3","lastUpdated":"1970-01-01T00:00:00Z","tag":[{"code":"x"}]},"name":"N"}"#
+        );
+        unstamp(&mut body);
+        assert_eq!(body, json!({"resourceType": "Organization", "id": "o1", "meta": {"tag": [{"code": "x"}]}, "name": "N"}));
+    }
+
+    #[test]
+    fn a_meta_that_holds_only_our_own_words_goes() {
+        let mut body = json!({"resourceType": "Organization", "id": "o1", "meta": {"versionId": "9"}});
+        unstamp(&mut body);
+        assert_eq!(body, json!({"resourceType": "Organization", "id": "o1"}));
+    }
+}

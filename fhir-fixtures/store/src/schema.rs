@@ -1,0 +1,24 @@
+//! The tables of component "products", step by step.
+
+use database::{Database, DatabaseError, Migration, MigrationStatus};
+use time::OffsetDateTime;
+
+/// The name under which the database's ledger keeps these migrations.
+pub const COMPONENT: &str = "products";
+
+/// All steps, oldest first.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "products", sql: include_str!("../migrations/0001_products.sql") }];
+
+/// Applies what is missing; answers how many steps that were.
+///
+/// # Errors
+/// [`DatabaseError::NewerSchema`] when a newer program made the tables.
+pub async fn migrate(database: &Database, now: OffsetDateTime) -> Result<usize, DatabaseError> {
+    database::migrate(database, COMPONENT, MIGRATIONS, now).await
+}
+
+/// What is applied and what is pending, without changing anything.
+pub async fn migration_status(database: &Database) -> Result<MigrationStatus, DatabaseError> {
+    database::migration_status(database, COMPONENT, MIGRATIONS).await
+}

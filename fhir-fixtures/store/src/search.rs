@@ -1,0 +1,310 @@
+//! Search: which products match, of those a viewer may know of, by elements the viewer may see.
+//!
+//! Gates and visibility are part of the SQL, so that nothing hidden is ever counted, paged over or skipped.
+
+use database::{Database, Db, on_db};
+use fhir_model::access::ColumnSet;
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    Audience, ProductHead, StoreError,
+    audience::Sight,
+    index::sort_key,
+    products::HeadRow,
+    statement::{Statement, bound},
+};
+
+/// Conditions that a product must meet, all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// The conditions.
+    pub clauses: Vec<Clause>,
+}
+
+/// One condition: any of its alternatives is enough.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Clause {
+    /// The product's id.
+    Ids(Vec<String>),
+    /// A token parameter of [`fhir_model::search::PARAMETERS`].
+    Token {
+        /// Its name.
+        parameter: &'static str,
+        /// What to look for.
+        any_of: Vec<TokenMatch>,
+    },
+    /// A string parameter of [`fhir_model::search::PARAMETERS`].
+    Text {
+        /// Its name.
+        parameter: &'static str,
+        /// What to look for.
+        any_of: Vec<TextMatch>,
+    },
+    /// When the product's MedicinalProductDefinition was stored.
+    LastUpdated(Vec<TimeMatch>),
+}
+
+/// A token to look for (FHIR search §token).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenMatch {
+    /// In which system.
+    pub system: SystemMatch,
+    /// The code; without one, any code of the system.
+    pub code: Option<String>,
+}
+
+/// The part of a token before the bar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SystemMatch {
+    /// `code`: any system or none.
+    Any,
+    /// `|code`: no system.
+    Absent,
+    /// `system|code`, in the spelling of [`fhir_model::search::canonical_system`].
+    Is(String),
+}
+
+/// A text to look for (FHIR search §string).
+#[derive(Clone, Debug, PartialEq)]
+pub enum TextMatch {
+    /// Starts with it, case and accents aside; already normalised.
+    StartsWith(String),
+    /// Has it anywhere, case and accents aside; already normalised.
+    Contains(String),
+    /// Is exactly it.
+    Exact(String),
+}
+
+/// A span of time, in microseconds since the epoch; `from` belongs to it, `until` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeMatch {
+    /// Its start.
+    pub from: Option<i64>,
+    /// Its end.
+    pub until: Option<i64>,
+    /// Whether times outside the span are meant.
+    pub outside: bool,
+}
+
+/// One page of matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// Heads of the products on it, by id.
+    pub products: Vec<ProductHead>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// A page of the products that match `query` and that `audience` may know of: those after `after`, at most `limit`.
+pub async fn page(
+    database: &Database,
+    audience: &Audience,
+    query: &Query,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    let mut statement = Statement::new(
+        "SELECT p.product_id, p.revision, p.gates, p.owners, p.version_id, p.last_updated FROM products p WHERE ",
+    );
+    conditions(&mut statement, audience, query);
+    if let Some(after) = after {
+        statement.push(" AND p.product_id > ").text(after);
+    }
+    statement.push(" ORDER BY p.product_id LIMIT ").integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    let mut reader = database.read().await?;
+    let mut products = heads(&mut reader.db(), &statement).await?;
+    let more = products.len() > limit;
+    products.truncate(limit);
+    Ok(Page { products, more })
+}
+
+/// How many products match `query` that `audience` may know of.
+pub async fn count(database: &Database, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
+    let mut statement = Statement::new("SELECT COUNT(*) FROM products p WHERE ");
+    conditions(&mut statement, audience, query);
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    Ok(on_db!(&mut db, conn => bound!(
+        sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_one(conn).await)?)
+}
+
+async fn heads(db: &mut Db<'_>, statement: &Statement) -> Result<Vec<ProductHead>, StoreError> {
+    let rows = on_db!(db, conn => bound!(
+        sqlx::query_as::<_, HeadRow>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?;
+    Ok(rows.into_iter().map(HeadRow::into_head).collect::<Result<_, _>>()?)
+}
+
+fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
+    // Gate: `(gates & bit) <> 0`, by ownership of each product.
+    by_ownership(statement, audience, "p.product_id", |statement, sight| {
+        statement.push("p.gates & ").integer(sight.gate);
+    });
+    for clause in &query.clauses {
+        statement.push(" AND ");
+        match clause {
+            Clause::Ids(ids) => {
+                statement.push("p.product_id IN ").list(ids.iter().map(String::as_str));
+            }
+            Clause::LastUpdated(any_of) => alternatives(statement, any_of, time),
+            Clause::Token { parameter, any_of } => {
+                statement.push("p.product_id IN (SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
+                statement.text(*parameter).push(" AND ");
+                alternatives(statement, any_of, token);
+                visible(statement, audience);
+                statement.push(")");
+            }
+            Clause::Text { parameter, any_of } => {
+                statement.push("p.product_id IN (SELECT s.product_id FROM search_strings s WHERE s.parameter = ");
+                statement.text(*parameter).push(" AND ");
+                alternatives(statement, any_of, text);
+                visible(statement, audience);
+                statement.push(")");
+            }
+        }
+    }
+}
+
+/// The row of the index must be visible in the column by which the viewer sees that product.
+fn visible(statement: &mut Statement, audience: &Audience) {
+    statement.push(" AND ");
+    by_ownership(statement, audience, "s.product_id", |statement, sight| {
+        let mut column = ColumnSet::NONE;
+        column.insert(sight.column);
+        statement.push("s.visible_to & ").integer(column.bits());
+    });
+}
+
+/// `(bits) <> 0`, where an industry viewer's bits hang on whether it owns the product.
+fn by_ownership(
+    statement: &mut Statement,
+    audience: &Audience,
+    product_id: &str,
+    bits: impl Fn(&mut Statement, Sight),
+) {
+    match audience.organisation() {
+        None => {
+            statement.push("(");
+            bits(statement, audience.sight(false));
+            statement.push(") <> 0");
+        }
+        Some(organisation) => {
+            statement.push("(CASE WHEN ").push(product_id);
+            statement.push(" IN (SELECT o.product_id FROM product_owners o WHERE o.organisation = ");
+            statement.text(organisation.as_str()).push(") THEN ");
+            bits(statement, audience.sight(true));
+            statement.push(" ELSE ");
+            bits(statement, audience.sight(false));
+            statement.push(" END) <> 0");
+        }
+    }
+}
+
+fn alternatives<T>(statement: &mut Statement, any_of: &[T], one: impl Fn(&mut Statement, &T)) {
+    statement.push("(");
+    for (n, alternative) in any_of.iter().enumerate() {
+        if n > 0 {
+            statement.push(" OR ");
+        }
+        one(statement, alternative);
+    }
+    // No alternative at all matches nothing.
+    statement.push(if any_of.is_empty() { "1 = 0)" } else { ")" });
+}
+
+fn token(statement: &mut Statement, wanted: &TokenMatch) {
+    statement.push("(1 = 1");
+    if let Some(code) = &wanted.code {
+        statement.push(" AND s.code = ").text(code);
+    }
+    match &wanted.system {
+        SystemMatch::Any => {}
+        SystemMatch::Absent => {
+            statement.push(" AND s.system = ''");
+        }
+        SystemMatch::Is(system) => {
+            statement.push(" AND s.system = ").text(system);
+        }
+    }
+    statement.push(")");
+}
+
+fn text(statement: &mut Statement, wanted: &TextMatch) {
+    match wanted {
+        TextMatch::StartsWith(prefix) => {
+            let from = sort_key(prefix);
+            // 'g' follows every hexadecimal digit.
+            let until = format!("{from}g");
+            statement.push("(s.sort_key >= ").text(from).push(" AND s.sort_key < ").text(until).push(")");
+        }
+        TextMatch::Contains(part) => {
+            statement.push("s.normalised LIKE ").text(format!("%{}%", escape_like(part))).push(" ESCAPE '!'");
+        }
+        TextMatch::Exact(whole) => {
+            statement.push("(s.sort_key = ").text(sort_key(&fhir_model::search::normalise(whole)));
+            statement.push(" AND s.original = ").text(whole).push(")");
+        }
+    }
+}
+
+/// Makes `%`, `_` and the escape character itself mean themselves.
+fn escape_like(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if matches!(c, '%' | '_' | '!') {
+            escaped.push('!');
+        }
+        escaped.push(c);
+        escaped
+    })
+}
+
+fn time(statement: &mut Statement, span: &TimeMatch) {
+    statement.push(if span.outside { "NOT (1 = 1" } else { "(1 = 1" });
+    if let Some(from) = span.from {
+        statement.push(" AND p.last_updated >= ").integer(from);
+    }
+    if let Some(until) = span.until {
+        statement.push(" AND p.last_updated < ").integer(until);
+    }
+    statement.push(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use fhir_model::access::Viewer;
+    use pms_terms::{Domains, Stakeholder};
+
+    use super::*;
+    use crate::statement::Bind;
+
+    #[test]
+    fn wildcards_of_like_mean_themselves() {
+        assert_eq!(escape_like("50%_a!"), "50!%!_a!!");
+    }
+
+    #[test]
+    fn values_are_bound_and_never_part_of_the_text() {
+        let audience = Audience::new(Viewer {
+            stakeholder: Stakeholder::Industry,
+            qualified: false,
+            domains: Domains::HUMAN,
+            organisation: Some("ORG-100000001".parse().unwrap()),
+        });
+        let hostile = "'; DROP TABLE products; --".to_owned();
+        let query = Query {
+            clauses: vec![
+                Clause::Ids(vec![hostile.clone()]),
+                Clause::Text { parameter: "name", any_of: vec![TextMatch::Contains(hostile.clone())] },
+                Clause::Token {
+                    parameter: "identifier",
+                    any_of: vec![TokenMatch { system: SystemMatch::Is(hostile.clone()), code: Some(hostile.clone()) }],
+                },
+            ],
+        };
+        let mut statement = Statement::new("");
+        conditions(&mut statement, &audience, &query);
+        assert!(!statement.sql.contains("DROP"), "{}", statement.sql);
+        assert!(statement.binds.contains(&Bind::Text(hostile)));
+    }
+}

@@ -1,0 +1,107 @@
+//! SQL text put together at run time, with its values: only ever from our own words and numbered placeholders.
+
+use std::fmt::Write as _;
+
+use database::{Db, on_db};
+use fhir_model::ResourceKey;
+use sqlx::AssertSqlSafe;
+
+use crate::StoreError;
+
+/// `bound!(query, statement)`: the sqlx query of a [`Statement`] with its values bound, for use inside `on_db!`.
+macro_rules! bound {
+    ($query:expr, $statement:expr) => {{
+        let mut query = $query;
+        for bind in &$statement.binds {
+            query = match bind {
+                $crate::statement::Bind::Text(text) => query.bind(text.as_str()),
+                $crate::statement::Bind::Integer(number) => query.bind(*number),
+            };
+        }
+        query
+    }};
+}
+pub(crate) use bound;
+
+/// A value for a placeholder.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Bind {
+    Text(String),
+    Integer(i64),
+}
+
+/// A statement under construction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) binds: Vec<Bind>,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), binds: Vec::new() }
+    }
+
+    /// Appends words of ours.
+    pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// Appends a placeholder for `text`.
+    pub(crate) fn text(&mut self, text: impl Into<String>) -> &mut Self {
+        self.binds.push(Bind::Text(text.into()));
+        self.placeholder()
+    }
+
+    /// Appends a placeholder for `number`.
+    pub(crate) fn integer(&mut self, number: i64) -> &mut Self {
+        self.binds.push(Bind::Integer(number));
+        self.placeholder()
+    }
+
+    /// Appends `(…, …)` with a placeholder for each text.
+    pub(crate) fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) -> &mut Self {
+        self.push("(");
+        for (n, text) in texts.into_iter().enumerate() {
+            if n > 0 {
+                self.push(", ");
+            }
+            self.text(text);
+        }
+        self.push(")")
+    }
+
+    /// Appends `(type, id), (type, id)…` with placeholders.
+    pub(crate) fn keys<'k>(&mut self, keys: impl IntoIterator<Item = &'k ResourceKey>) -> &mut Self {
+        for (n, key) in keys.into_iter().enumerate() {
+            self.push(if n == 0 { "(" } else { ", (" });
+            self.text(key.resource_type.as_str()).push(", ").text(&key.id).push(")");
+        }
+        self
+    }
+
+    /// Runs it; answers how many rows it touched.
+    pub(crate) async fn execute(&self, db: &mut Db<'_>) -> Result<u64, StoreError> {
+        Ok(on_db!(db, conn => bound!(sqlx::query(AssertSqlSafe(self.sql.clone())), self)
+            .execute(conn).await.map(|done| done.rows_affected()))?)
+    }
+
+    fn placeholder(&mut self) -> &mut Self {
+        let _ = write!(self.sql, "${}", self.binds.len());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_in_order() {
+        let mut statement = Statement::new("SELECT a FROM t WHERE b = ");
+        statement.text("x").push(" AND c IN ").list(["y", "z"]).push(" AND d > ").integer(4);
+        assert_eq!(statement.sql, "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) AND d > $4");
+        assert_eq!(statement.binds[3], Bind::Integer(4));
+    }
+}
