@@ -1,0 +1,268 @@
+//! Who calls: bearer token → [`Caller`], offline, by keys known beforehand and a cache of verdicts.
+//!
+//! A token that was checked before costs a SHA-256, a look-up and the rules that can change with time: expiry,
+//! audience of the product, key still published, not revoked.
+
+use std::sync::Arc;
+
+use access_token::{AccessTokenClaims, Expected, Scope, SystemScope, TokenError};
+use aws_lc_rs::digest;
+use http::{HeaderMap, header};
+use moka::sync::Cache;
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    error::GatewayError,
+    keys::{Keys, NoKey},
+    revocation::{Revocations, Standing},
+    routes::Product,
+};
+
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN_LENGTH: usize = 8 * 1024;
+/// How many refused tokens are remembered, so that a client that repeats one costs no signature check.
+const REFUSED_CAPACITY: u64 = 4096;
+/// How long an unused verdict is kept. Tokens live about as long.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(3600);
+
+type Digest = [u8; 32];
+
+/// A caller whose token was verified.
+#[derive(Debug)]
+pub struct Caller {
+    /// What the token says.
+    pub claims: AccessTokenClaims,
+    /// The granted scopes, parsed.
+    pub scope: Scope,
+    /// The key that signed it.
+    kid: String,
+}
+
+impl Caller {
+    /// A caller as its token describes it. Scopes of another kind than SMART system scopes grant nothing here.
+    pub fn new(claims: AccessTokenClaims, kid: String) -> Self {
+        let scope = claims.scope.split(' ').filter_map(|word| word.parse::<SystemScope>().ok()).collect();
+        Self { claims, scope, kid }
+    }
+}
+
+/// Why the caller is not known. Texts are shown to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// No bearer token at all; another scheme counts as none.
+    #[error("no access token was sent: put one into the header `Authorization: Bearer …`")]
+    NoToken,
+    /// More than one Authorization header.
+    #[error("more than one Authorization header was sent")]
+    SeveralHeaders,
+    /// Scheme `Bearer`, but what follows has not the form of a token (RFC 6750 §2.1, `b64token`).
+    #[error("the Authorization header does not hold a bearer token")]
+    NotABearerToken,
+    /// The token breaks a rule.
+    #[error("{0}")]
+    Refused(TokenError),
+    /// The token is bound to a key (`cnf`) whose possession cannot be proven here.
+    #[error("the token is bound to a key (cnf), and proof of possession is not accepted here")]
+    Bound,
+    /// The client, its secret or the token was revoked.
+    #[error("the token was revoked, or the client or secret that obtained it")]
+    Revoked,
+}
+
+/// Issue code, rule id and API-management text of a token error.
+pub fn kind(error: &TokenError) -> (&'static str, &'static str, &'static str) {
+    const INVALID: &str = "Access denied due to invalid JWT.";
+    match error {
+        TokenError::Malformed(_) => ("security", "token-malformed", INVALID),
+        TokenError::UnsupportedAlgorithm => ("security", "token-algorithm", INVALID),
+        TokenError::WrongType => ("security", "token-type", INVALID),
+        TokenError::UnknownKey => ("security", "token-key-unknown", INVALID),
+        TokenError::BadSignature => ("security", "token-signature", INVALID),
+        TokenError::Expired { .. } => ("expired", "token-expired", "JWT expired."),
+        TokenError::NotYetValid { .. } => ("security", "token-not-yet-valid", INVALID),
+        TokenError::WrongIssuer => ("security", "token-issuer", INVALID),
+        TokenError::WrongAudience { .. } => ("security", "token-audience", INVALID),
+    }
+}
+
+/// Checks tokens for all products.
+#[derive(Debug)]
+pub struct Authenticator {
+    keys: Arc<Keys>,
+    revocations: Option<Arc<Revocations>>,
+    issuers: Vec<String>,
+    leeway: Duration,
+    verified: Cache<Digest, Arc<Caller>>,
+    refused: Cache<Digest, TokenError>,
+    hits: metrics::Counter,
+    misses: metrics::Counter,
+}
+
+impl Authenticator {
+    /// An authenticator with an empty cache.
+    pub fn new(
+        keys: Arc<Keys>,
+        revocations: Option<Arc<Revocations>>,
+        issuers: Vec<String>,
+        leeway: std::time::Duration,
+        capacity: u64,
+    ) -> Self {
+        Self {
+            keys,
+            revocations,
+            issuers,
+            leeway: Duration::try_from(leeway).unwrap_or(Duration::MINUTE),
+            verified: Cache::builder().max_capacity(capacity).time_to_idle(IDLE).build(),
+            refused: Cache::builder().max_capacity(REFUSED_CAPACITY).time_to_live(IDLE).build(),
+            hits: metrics::counter!("pmsgate_gateway_token_cache_total", "result" => "hit"),
+            misses: metrics::counter!("pmsgate_gateway_token_cache_total", "result" => "miss"),
+        }
+    }
+
+    /// Who sends these headers to this product.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        product: &Product,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Caller>, GatewayError> {
+        let token = bearer_token(headers)?;
+        let caller = self.verified(token, now).await?;
+        if caller.claims.aud != product.resource {
+            let found = caller.claims.aud.clone();
+            return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
+        }
+        match self.revocations.as_ref().map(|revocations| revocations.standing(&caller.claims, now)) {
+            None | Some(Standing::Good) => Ok(caller),
+            Some(Standing::Revoked) => Err(Unauthenticated::Revoked.into()),
+            Some(Standing::Unknown) => Err(GatewayError::RevocationsStale),
+        }
+    }
+
+    /// What the token says, checked now or before.
+    async fn verified(&self, token: &str, now: OffsetDateTime) -> Result<Arc<Caller>, GatewayError> {
+        let key = digest_of(token);
+        if let Some(caller) = self.verified.get(&key) {
+            if self.keys.publishes(&caller.kid) {
+                self.hits.increment(1);
+                self.still_valid(&caller.claims, now).map_err(Unauthenticated::Refused)?;
+                return Ok(caller);
+            }
+            // The issuer withdrew the key: whatever it signed is checked anew, and refused.
+            self.verified.invalidate(&key);
+        }
+        if let Some(error) = self.refused.get(&key) {
+            self.hits.increment(1);
+            return Err(Unauthenticated::Refused(error).into());
+        }
+        self.misses.increment(1);
+        let header = access_token::peek_header(token).map_err(Unauthenticated::Refused)?;
+        let verification_key = match self.keys.find(&header.kid).await {
+            Ok(found) => found,
+            Err(NoKey::Unknown) => return Err(Unauthenticated::Refused(TokenError::UnknownKey).into()),
+            Err(NoKey::NeverRead) => return Err(GatewayError::KeysUnavailable),
+        };
+        let expected = Expected { issuers: &self.issuers, audience: None, leeway: self.leeway };
+        match access_token::verify(token, &verification_key, &expected, now) {
+            Ok(claims) if claims.cnf.is_some() => Err(Unauthenticated::Bound.into()),
+            Ok(claims) => {
+                let caller = Arc::new(Caller::new(claims, header.kid));
+                self.verified.insert(key, Arc::clone(&caller));
+                Ok(caller)
+            }
+            Err(error) => {
+                // Only what no passing of time can mend.
+                if matches!(
+                    error,
+                    TokenError::BadSignature | TokenError::WrongIssuer | TokenError::Malformed(_)
+                ) {
+                    self.refused.insert(key, error.clone());
+                }
+                Err(Unauthenticated::Refused(error).into())
+            }
+        }
+    }
+
+    /// The two rules of a verified token that change with time.
+    fn still_valid(&self, claims: &AccessTokenClaims, now: OffsetDateTime) -> Result<(), TokenError> {
+        let leeway = self.leeway.whole_seconds();
+        let now = now.unix_timestamp();
+        if claims.exp.saturating_add(leeway) <= now {
+            return Err(TokenError::Expired { at: claims.exp });
+        }
+        if claims.nbf.saturating_sub(leeway) > now {
+            return Err(TokenError::NotYetValid { at: claims.nbf });
+        }
+        Ok(())
+    }
+}
+
+/// The one bearer token of a request (RFC 6750 §2.1).
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
+    if values.next().is_some() {
+        return Err(Unauthenticated::SeveralHeaders);
+    }
+    let value = value.to_str().map_err(|_| Unauthenticated::NotABearerToken)?;
+    let Some((scheme, rest)) = value.split_once(' ') else {
+        return Err(if value.eq_ignore_ascii_case("bearer") {
+            Unauthenticated::NotABearerToken
+        } else {
+            Unauthenticated::NoToken
+        });
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Unauthenticated::NoToken);
+    }
+    let token = rest.trim_start_matches(' ');
+    let admitted = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.is_empty() || token.len() > MAX_TOKEN_LENGTH || !token.bytes().all(admitted) {
+        return Err(Unauthenticated::NotABearerToken);
+    }
+    Ok(token)
+}
+
+fn digest_of(token: &str) -> Digest {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with(values: &[&str]) -> HeaderMap {
+        values.iter().map(|v| (header::AUTHORIZATION, HeaderValue::from_str(v).unwrap())).collect()
+    }
+
+    #[test]
+    fn exactly_one_bearer_token_is_taken() {
+        assert_eq!(bearer_token(&with(&["Bearer a.b.c"])), Ok("a.b.c"));
+        assert_eq!(bearer_token(&with(&["bEARER  a.b.c"])), Ok("a.b.c"));
+        assert_eq!(bearer_token(&with(&[])), Err(Unauthenticated::NoToken));
+        assert_eq!(bearer_token(&with(&["Basic YTpi"])), Err(Unauthenticated::NoToken));
+        assert_eq!(bearer_token(&with(&["Bearer a", "Bearer a"])), Err(Unauthenticated::SeveralHeaders));
+        let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_LENGTH + 1));
+        for malformed in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer \"a\"", long.as_str()] {
+            assert_eq!(
+                bearer_token(&with(&[malformed])),
+                Err(Unauthenticated::NotABearerToken),
+                "{malformed}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_refused(bytes in prop::collection::vec(0x20u8..0xff, 0..60)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let _ = bearer_token(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]));
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Pure: caller × operation × parameters → [`Permit`] or [`Denial`] with its reason.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::{authenticate::Caller, fhir_request::FhirRequest, routes::Admission};
+
+/// The leave to forward one request; nothing else can be forwarded, and only [`authorize`] gives it.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    caller: &'a Caller,
+    request: &'a FhirRequest<'a, 'a>,
+    query: Option<Cow<'a, str>>,
+}
+
+impl<'a> Permit<'a> {
+    /// On whose behalf.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// What is asked for.
+    pub fn request(&self) -> &'a FhirRequest<'a, 'a> {
+        self.request
+    }
+
+    /// The query to send on: without unknown parameters where the caller asked for lenience.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+}
+
+/// Why a known caller may not. Texts are shown to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// None of the caller's roles is admitted to the product.
+    #[error("this API is for the roles {}; the token has none of them", needed.join(", "))]
+    Role {
+        /// The roles that are.
+        needed: Vec<String>,
+    },
+    /// The token's scopes do not cover the operation.
+    #[error("the token's scopes do not cover this operation; it needs {needed}")]
+    Scope {
+        /// The scope that would.
+        needed: String,
+    },
+    /// A parameter over elements that the caller's group does not see.
+    #[error("the parameter {name:?} is not open to callers of the group {group}")]
+    ParameterOfOthers {
+        /// The parameter.
+        name: String,
+        /// The caller's stakeholder group.
+        group: pms_terms::Stakeholder,
+    },
+    /// A parameter that the operation does not have.
+    #[error(
+        "the parameter {name:?} is not known for this operation; send `Prefer: handling=lenient` to have such parameters ignored"
+    )]
+    UnknownParameter {
+        /// The parameter.
+        name: String,
+    },
+}
+
+/// Decides. `lenient`: the caller prefers unknown parameters to be ignored ([`prefers_lenient`]).
+pub fn authorize<'a>(
+    caller: &'a Caller,
+    request: &'a FhirRequest<'a, 'a>,
+    lenient: bool,
+) -> Result<Permit<'a>, Denial> {
+    let roles = &request.product.roles;
+    if !caller.claims.roles.iter().any(|role| roles.contains(role)) {
+        return Err(Denial::Role { needed: roles.clone() });
+    }
+    if !request.operation.scope.is_subset_of(&caller.scope) {
+        return Err(Denial::Scope { needed: request.operation.scope_text.clone() });
+    }
+    let query = admitted_query(caller, request, lenient)?;
+    Ok(Permit { caller, request, query })
+}
+
+fn admitted_query<'a>(
+    caller: &Caller,
+    request: &FhirRequest<'a, 'a>,
+    lenient: bool,
+) -> Result<Option<Cow<'a, str>>, Denial> {
+    let group = caller.claims.stakeholder;
+    let judge = |name: &str| match request.operation.admits(name, group) {
+        Admission::Admitted => Ok(true),
+        Admission::OtherGroups => Err(Denial::ParameterOfOthers { name: shown(name), group }),
+        Admission::Unknown if lenient => Ok(false),
+        Admission::Unknown => Err(Denial::UnknownParameter { name: shown(name) }),
+    };
+    let mut ignored = 0;
+    let mut kept = Vec::new();
+    for parameter in &request.parameters {
+        let mut admitted = judge(parameter.base_name())?;
+        if admitted && parameter.name == "_sort" {
+            // Sorting by a hidden element tells its order; each sort key is a search parameter of its own.
+            for key in parameter.value.split(',') {
+                admitted &= judge(key.trim_start_matches('-')).or_else(|denial| match denial {
+                    // `_sort` also knows names that are no parameters of the search, such as `_score`; the
+                    // backend decides about them.
+                    Denial::UnknownParameter { .. } if key.trim_start_matches('-').starts_with('_') => {
+                        Ok(true)
+                    }
+                    other => Err(other),
+                })?;
+            }
+        }
+        if admitted {
+            kept.push(parameter.raw);
+        } else {
+            ignored += 1;
+        }
+    }
+    Ok(match (ignored, kept.is_empty()) {
+        (0, _) => request.raw_query.filter(|query| !query.is_empty()).map(Cow::Borrowed),
+        (_, true) => None,
+        (_, false) => Some(Cow::Owned(kept.join("&"))),
+    })
+}
+
+/// A name as it may be repeated in an answer.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+/// Whether `Prefer: handling=lenient` is among the preferences (RFC 7240 §4.4, FHIR search "handling errors").
+pub fn prefers_lenient(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(HeaderName::from_static("prefer"))
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("handling=lenient"))
+}
+
+#[cfg(test)]
+mod tests {
+    use access_token::AccessTokenClaims;
+    use http::{HeaderValue, Method};
+    use pms_terms::{Domains, Stakeholder};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        fhir_request::{Target, read},
+        routes::testing::routes,
+    };
+
+    fn caller(role: &str, stakeholder: Stakeholder, scope: &str) -> Caller {
+        let text = String::new;
+        Caller::new(
+            AccessTokenClaims {
+                iss: text(),
+                sub: text(),
+                aud: text(),
+                exp: 0,
+                nbf: 0,
+                iat: 0,
+                jti: text(),
+                client_id: text(),
+                azp: text(),
+                scope: scope.into(),
+                roles: vec![role.into()],
+                org_id: None,
+                stakeholder,
+                qualified: false,
+                domains: Domains::NONE,
+                tid: text(),
+                ver: text(),
+                secret_id: text(),
+                cnf: None,
+            },
+            text(),
+        )
+    }
+
+    fn decide(
+        caller: &Caller,
+        path: &str,
+        query: Option<&str>,
+        lenient: bool,
+    ) -> Result<Option<String>, Denial> {
+        let routes = routes();
+        let Ok(Target::Operation(request)) = read(&routes, &Method::GET, path, query) else {
+            panic!("{path}")
+        };
+        authorize(caller, &request, lenient).map(|permit| permit.query().map(str::to_owned))
+    }
+
+    const SEARCH: &str = "/pms/api/v3/MedicinalProductDefinition";
+
+    #[test]
+    fn a_role_of_another_product_is_not_enough() {
+        let public = caller("Public.PMS.API", Stakeholder::Public, "system/*.cruds");
+        assert!(matches!(decide(&public, SEARCH, None, false), Err(Denial::Role { .. })));
+        assert_eq!(decide(&public, "/public/v1/MedicinalProductDefinition", None, false), Ok(None));
+    }
+
+    #[test]
+    fn a_scope_must_cover_the_interaction_and_the_type() {
+        for (scope, covers) in [
+            ("system/*.rs", true),
+            ("system/MedicinalProductDefinition.s", true),
+            ("system/MedicinalProductDefinition.r", false),
+            ("system/Organization.cruds", false),
+            ("openid profile", false),
+            ("", false),
+        ] {
+            let decision = decide(&caller("PMS.NCA.API", Stakeholder::Nca, scope), SEARCH, None, false);
+            assert_eq!(decision.is_ok(), covers, "{scope}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_judged_by_group() {
+        let industry = caller("PMS.Industry.API", Stakeholder::Industry, "system/*.rs");
+        let nca = caller("PMS.NCA.API", Stakeholder::Nca, "system/*.rs");
+        assert_eq!(
+            decide(&nca, SEARCH, Some("contact=x&name:exact=y"), false),
+            Ok(Some("contact=x&name:exact=y".into()))
+        );
+        for hidden in ["contact=x", "contact:missing=true", "_sort=name,-contact"] {
+            for lenient in [false, true] {
+                let decision = decide(&industry, SEARCH, Some(hidden), lenient);
+                assert!(matches!(decision, Err(Denial::ParameterOfOthers { .. })), "{hidden}: {decision:?}");
+            }
+        }
+        for unknown in ["colour=x", "name.family=x", "_has:X:y:z=1"] {
+            let decision = decide(&nca, SEARCH, Some(unknown), false);
+            assert!(matches!(decision, Err(Denial::UnknownParameter { .. })), "{unknown}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn lenience_drops_what_is_unknown() {
+        let nca = caller("PMS.NCA.API", Stakeholder::Nca, "system/*.rs");
+        assert_eq!(
+            decide(&nca, SEARCH, Some("colour=x&name=a%20b&shoe=1"), true),
+            Ok(Some("name=a%20b".into()))
+        );
+        assert_eq!(decide(&nca, SEARCH, Some("colour=x"), true), Ok(None));
+    }
+
+    #[test]
+    fn the_preference_is_found_among_others() {
+        let with = |value: &'static str| {
+            HeaderMap::from_iter([(HeaderName::from_static("prefer"), HeaderValue::from_static(value))])
+        };
+        assert!(prefers_lenient(&with("return=minimal; handling=lenient")));
+        assert!(!prefers_lenient(&with("handling=strict")));
+    }
+
+    proptest! {
+        #[test]
+        fn a_permit_never_carries_a_hidden_parameter(query in "((name|contact|_sort|x|_count)(:exact)?=(name|-contact|contact,name|1)&?){0,6}", lenient in any::<bool>()) {
+            let query = query.trim_end_matches('&');
+            let industry = caller("PMS.Industry.API", Stakeholder::Industry, "system/*.rs");
+            let routes = routes();
+            if let Ok(Target::Operation(request)) = read(&routes, &Method::GET, SEARCH, Some(query))
+                && let Ok(permit) = authorize(&industry, &request, lenient)
+            {
+                let sent = permit.query().unwrap_or_default();
+                for pair in sent.split('&').filter(|pair| !pair.is_empty()) {
+                    let (name, value) = pair.split_once('=').unwrap();
+                    prop_assert!(!name.starts_with("contact") && !name.starts_with('x'));
+                    prop_assert!(name != "_sort" || !value.contains("contact"));
+                }
+            }
+        }
+    }
+}

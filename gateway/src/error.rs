@@ -1,0 +1,46 @@
+//! Why the gateway does not pass an answer on: the causes, not their statuses (those are [`crate::outcome`]'s).
+
+use crate::{
+    authenticate::Unauthenticated, authorize::Denial, fhir_request::RequestRefusal, framing::FramingFault,
+};
+
+/// A refusal or a failure of the gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The request is not understood.
+    #[error("request refused")]
+    Request(#[from] RequestRefusal),
+    /// The message is framed in a way that two programs could read differently.
+    #[error("framing refused")]
+    Framing(#[from] FramingFault),
+    /// The request body is larger than admitted.
+    #[error("request body larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The caller is not known.
+    #[error("caller not authenticated")]
+    Unauthenticated(#[from] Unauthenticated),
+    /// The caller may not.
+    #[error("caller not authorised")]
+    Denied(#[from] Denial),
+    /// The issuer's keys were never read.
+    #[error("issuer keys unavailable")]
+    KeysUnavailable,
+    /// Revocations are unknown and requests are refused then.
+    #[error("revocations stale")]
+    RevocationsStale,
+    /// Too many requests are in flight.
+    #[error("too many requests in flight")]
+    Busy,
+    /// No connection to the upstream.
+    #[error("upstream unreachable")]
+    UpstreamUnreachable,
+    /// The upstream's answer cannot be passed on.
+    #[error("upstream answer unusable")]
+    UpstreamBroken,
+    /// The upstream took too long.
+    #[error("upstream timed out")]
+    UpstreamTimeout,
+}

@@ -1,0 +1,197 @@
+//! The issuers' public keys: read from their JWK Set, kept while the issuer is down, read again for an unknown `kid`.
+//!
+//! One task reads; callers on any worker only ask it to. A storm of tokens with unknown key ids costs one read, and
+//! the next one not before the cool-down is over.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use access_token::{JwkSet, VerificationKey};
+use arc_swap::ArcSwapOption;
+use futures_util::StreamExt as _;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The largest JWK Set that is read, in bytes.
+const MAX_JWKS: usize = 256 * 1024;
+/// How long one read may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first wait after a failed read; doubled up to [`MAX_BACK_OFF`].
+const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
+/// The longest wait after a failed read.
+const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+
+/// The keys that tokens are checked with.
+#[derive(Debug)]
+pub struct Keys {
+    jwks_url: String,
+    refresh: Duration,
+    cool_down: Duration,
+    current: ArcSwapOption<HashMap<String, Arc<VerificationKey>>>,
+    progress: Mutex<Progress>,
+    wanted: Notify,
+    /// Counts finished reads.
+    finished: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// A read was asked for and is not finished.
+    running: bool,
+    /// When the last read ended.
+    ended: Option<Instant>,
+}
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoKey {
+    /// The issuer publishes no key with this id.
+    Unknown,
+    /// The issuer's keys were never read.
+    NeverRead,
+}
+
+impl Keys {
+    /// Nothing is read before [`Keys::follow`] runs.
+    pub fn new(jwks_url: String, refresh: Duration, cool_down: Duration) -> Self {
+        Self {
+            jwks_url,
+            refresh,
+            cool_down,
+            current: ArcSwapOption::empty(),
+            // The first read is under way as soon as the task runs.
+            progress: Mutex::new(Progress { running: true, ended: None }),
+            wanted: Notify::new(),
+            finished: watch::channel(0).0,
+        }
+    }
+
+    /// Whether the issuer still publishes a key with this id, as far as is known.
+    pub fn publishes(&self, kid: &str) -> bool {
+        self.current.load().as_ref().is_some_and(|keys| keys.contains_key(kid))
+    }
+
+    /// Whether any key set was read.
+    pub fn is_read(&self) -> bool {
+        self.current.load().is_some()
+    }
+
+    /// The key with this id; an unknown one is looked for at the issuer, unless that was done just now.
+    pub async fn find(&self, kid: &str) -> Result<Arc<VerificationKey>, NoKey> {
+        if let Some(key) = self.known(kid) {
+            return Ok(key);
+        }
+        let mut finished = self.finished.subscribe();
+        let wait = {
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            if progress.running {
+                true
+            } else if progress.ended.is_some_and(|ended| ended.elapsed() < self.cool_down) {
+                false
+            } else {
+                progress.running = true;
+                self.wanted.notify_one();
+                true
+            }
+        };
+        if wait {
+            // A reader that does not come back is the issuer being down: what is known decides.
+            let _ = timeout(FETCH_TIMEOUT, finished.changed()).await;
+        }
+        self.known(kid).ok_or(if self.is_read() { NoKey::Unknown } else { NoKey::NeverRead })
+    }
+
+    fn known(&self, kid: &str) -> Option<Arc<VerificationKey>> {
+        self.current.load().as_ref()?.get(kid).cloned()
+    }
+
+    /// Reads the keys now, again every so often, and when asked to, until stopped.
+    pub async fn follow(self: Arc<Self>, client: reqwest::Client, stop: CancellationToken) {
+        let mut back_off = FIRST_BACK_OFF;
+        loop {
+            self.progress.lock().unwrap_or_else(PoisonError::into_inner).running = true;
+            let read = tokio::select! {
+                () = stop.cancelled() => return,
+                read = timeout(FETCH_TIMEOUT, self.read(&client)) => read.unwrap_or(Err(FetchError::Slow)),
+            };
+            let pause = match read {
+                Ok(keys) => {
+                    back_off = FIRST_BACK_OFF;
+                    tracing::debug!(keys = keys.len(), "issuer keys read");
+                    self.current.store(Some(Arc::new(keys)));
+                    self.refresh
+                }
+                Err(error) => {
+                    metrics::counter!("pmsgate_gateway_jwks_failures_total").increment(1);
+                    if self.is_read() || back_off >= MAX_BACK_OFF {
+                        tracing::warn!(%error, "issuer keys not read; known keys stay in use");
+                    } else {
+                        tracing::debug!(%error, "issuer keys not read yet");
+                    }
+                    let pause = back_off;
+                    back_off = (back_off * 2).min(MAX_BACK_OFF);
+                    pause
+                }
+            };
+            {
+                let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.running = false;
+                progress.ended = Some(Instant::now());
+            }
+            self.finished.send_modify(|count| *count += 1);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wanted.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        client: &reqwest::Client,
+    ) -> Result<HashMap<String, Arc<VerificationKey>>, FetchError> {
+        let response = client.get(&self.jwks_url).header("accept", "application/json").send().await?;
+        if response.status() != http::StatusCode::OK {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        let mut stream = response.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            body.extend_from_slice(&chunk?);
+            if body.len() > MAX_JWKS {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        let set: JwkSet = serde_json::from_slice(&body).map_err(|_| FetchError::Malformed)?;
+        let keys: HashMap<_, _> = set
+            .keys
+            .iter()
+            .filter_map(VerificationKey::from_jwk)
+            .map(|key| (key.kid().to_owned(), Arc::new(key)))
+            .collect();
+        if keys.is_empty() { Err(FetchError::Empty) } else { Ok(keys) }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("no answer from the issuer: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("no answer within the time allowed")]
+    Slow,
+    #[error("status {0}")]
+    Status(u16),
+    #[error("larger than {MAX_JWKS} bytes")]
+    TooLarge,
+    #[error("not a JWK Set")]
+    Malformed,
+    #[error("no usable key in the set")]
+    Empty,
+}

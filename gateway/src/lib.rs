@@ -1,0 +1,31 @@
+//! The FHIR gateway: understands a request, authenticates and authorises it, forwards it sealed, rewrites the answer.
+//!
+//! [`pipeline`] shows the order of work. What decides is pure ([`fhir_request`], [`authorize`], [`framing`]); what
+//! waits is apart ([`keys`], [`revocation`], [`upstream`]); every refusal becomes an OperationOutcome at one edge
+//! ([`outcome`]). The gateway knows the authorization server by its published keys and its revocation feed only,
+//! and the backend by HTTP only; it has no database.
+//!
+//! To add an operation: an entry in `config/products.toml`. To add a rule: a variant in the error of the step that
+//! knows it; the compiler then asks for its words in [`outcome`].
+
+pub mod authenticate;
+pub mod authorize;
+pub mod capability;
+pub mod error;
+pub mod fhir_request;
+pub mod framing;
+pub mod keys;
+pub mod observe;
+pub mod outcome;
+pub mod pipeline;
+pub mod revocation;
+pub mod routes;
+pub mod settings;
+pub mod upstream;
+
+#[doc(hidden)]
+pub mod testing;
+
+pub use pipeline::{Gateway, GatewayWorker};
+pub use routes::RouteTableError;
+pub use settings::{Addresses, GatewaySettings, Limits, ProductSettings, RevocationSettings};

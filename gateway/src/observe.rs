@@ -1,0 +1,88 @@
+//! What operators see: counters and durations per product and operation, registered once so that a request only
+//! adds to them.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::routes::{Operation, Product, Routes};
+
+/// The classes of status that answers are counted by.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// The handles of all metrics that are touched by every request.
+#[derive(Debug)]
+pub struct Metrics {
+    operations: Vec<Red>,
+    /// Answers about no operation: open documents, unknown paths.
+    other: Red,
+    upstream: Vec<Histogram>,
+}
+
+/// Rate, errors, duration of one operation.
+#[derive(Debug)]
+struct Red {
+    answers: [Counter; 4],
+    duration: Histogram,
+}
+
+impl Red {
+    fn new(product: &str, operation: &str) -> Self {
+        let (product, operation) = (product.to_owned(), operation.to_owned());
+        let answers = CLASSES.map(|class| {
+            counter!(
+                "pmsgate_gateway_requests_total",
+                "product" => product.clone(), "operation" => operation.clone(), "status" => class,
+            )
+        });
+        let duration = histogram!("pmsgate_gateway_request_duration_seconds", "product" => product, "operation" => operation);
+        Self { answers, duration }
+    }
+
+    fn record(&self, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(2, 5) - 2;
+        self.answers[class].increment(1);
+        self.duration.record(took);
+    }
+}
+
+impl Metrics {
+    /// Registers the metrics of a route table. The process's recorder must be installed before.
+    pub fn new(routes: &Routes) -> Self {
+        let mut products: Vec<&Product> = routes.products().iter().collect();
+        products.sort_by_key(|product| product.index);
+        let operations = products
+            .iter()
+            .flat_map(|product| {
+                product.operations.iter().map(|operation| Red::new(&product.id, &operation.ep))
+            })
+            .collect();
+        let upstream = products
+            .iter()
+            .map(|product| histogram!("pmsgate_gateway_upstream_duration_seconds", "product" => product.id.clone()))
+            .collect();
+        Self { operations, other: Red::new("none", "none"), upstream }
+    }
+
+    /// An answer was given.
+    pub fn answered(&self, operation: Option<&Operation>, status: StatusCode, took: Duration) {
+        operation
+            .and_then(|operation| self.operations.get(operation.index))
+            .unwrap_or(&self.other)
+            .record(status, took);
+    }
+
+    /// The head of an upstream's answer came.
+    pub fn upstream(&self, product: &Product, took: Duration) {
+        if let Some(duration) = self.upstream.get(product.index) {
+            duration.record(took);
+        }
+    }
+
+    /// A request was refused by a rule, or failed by one.
+    pub fn refused(&self, rule: &'static str) {
+        // Looked up by name: refusals are not the hot path, and the rules are few.
+        counter!("pmsgate_gateway_refusals_total", "rule" => rule).increment(1);
+    }
+}

@@ -1,0 +1,406 @@
+//! The life of a request, in order, on one screen.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use caller_context::{CallerContext, ContextKey};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
+use http_body_util::{BodyExt as _, Limited};
+use http_service::{AccessNote, Clock, Handler, PartHealth, Peer, RequestId};
+use pms_terms::{Domains, Stakeholder};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authenticate::{Authenticator, Caller},
+    authorize::{Permit, authorize, prefers_lenient},
+    capability::{Documents, MAX_STATEMENT, Statements},
+    error::GatewayError,
+    fhir_request::{self, FhirRequest, Target},
+    framing,
+    keys::Keys,
+    observe::Metrics,
+    outcome::{self, Circumstances},
+    revocation::Revocations,
+    routes::{Document, Operation, Product, RouteTableError, Routes},
+    settings::GatewaySettings,
+    upstream::{
+        Pool, RequestBody, UpstreamBody, UpstreamError,
+        body::BoxError,
+        inbound,
+        outbound::{self, PublicFace, Spoken},
+    },
+};
+
+/// The client id in the contexts of what the gateway asks on its own behalf.
+const OURSELVES: &str = "pmsgate-gateway";
+/// How long the start waits for the revocation feed where it may serve without.
+const FEED_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Gateway {
+    routes: Routes,
+    authenticator: Authenticator,
+    keys: Arc<Keys>,
+    revocations: Option<Arc<Revocations>>,
+    statements: Statements,
+    documents: Arc<Documents>,
+    metrics: Metrics,
+    face: PublicFace,
+    context_key: ContextKey,
+    clock: Clock,
+    settings: GatewaySettings,
+}
+
+/// One worker's gateway: the shared parts and connections of its own. Lives on one thread.
+#[derive(Debug)]
+pub struct GatewayWorker {
+    gateway: Arc<Gateway>,
+    pools: Vec<Pool>,
+}
+
+/// What became known about a request while it was answered.
+#[derive(Debug, Default)]
+struct Seen<'t> {
+    product: Option<&'t Product>,
+    operation: Option<&'t Operation>,
+    caller: Option<Arc<Caller>>,
+}
+
+impl GatewayWorker {
+    /// Answers a request: with the upstream's answer, or with a refusal.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let mut seen = Seen::default();
+        let (mut response, refusal) = match self.answer(&parts, body, &mut seen).await {
+            Ok(response) => (response, None),
+            Err(error) => self.refuse(&error, &parts, &seen),
+        };
+        self.gateway.metrics.answered(seen.operation, response.status(), began.elapsed());
+        response.extensions_mut().insert(AccessNote {
+            client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
+            operation: seen.operation.map(|operation| operation.label.clone()),
+            refusal,
+        });
+        response
+    }
+
+    /// The order of work. Rate limits, quota and the response cache stand between `authorize` and `forward`.
+    async fn answer<'s, B>(
+        &'s self,
+        parts: &Parts,
+        body: B,
+        seen: &mut Seen<'s>,
+    ) -> Result<Response<Body>, GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let gateway = &*self.gateway;
+        let now = gateway.clock.now();
+        framing::check(parts, !body.is_end_stream())?;
+        let target = fhir_request::read(&gateway.routes, &parts.method, parts.uri.path(), parts.uri.query())?;
+        let request = match target {
+            Target::Document { product, document } => {
+                seen.product = Some(product);
+                return self.document(product, document, parts, now).await;
+            }
+            Target::Operation(request) => request,
+        };
+        (seen.product, seen.operation) = (Some(request.product), Some(request.operation));
+        let caller = gateway.authenticator.caller(&parts.headers, request.product, now).await?;
+        let caller = &**seen.caller.insert(caller);
+        let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
+        let answer = self.forward(&permit, parts, body, now).await?;
+        inbound::response(answer, request.product, request.operation.interaction.answers_bundle())
+    }
+
+    /// Sends on what was permitted.
+    async fn forward<B>(
+        &self,
+        permit: &Permit<'_>,
+        parts: &Parts,
+        body: B,
+        now: OffsetDateTime,
+    ) -> Result<Response<UpstreamBody>, GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request: &FhirRequest<'_, '_> = permit.request();
+        let claims = &permit.caller().claims;
+        let target = outbound::target(&parts.uri, &request.path, permit.query())
+            .ok_or(GatewayError::UpstreamBroken)?;
+        let request_id = request_id(parts);
+        let context = CallerContext {
+            client_id: claims.client_id.clone(),
+            organisation: claims.org_id.clone(),
+            stakeholder: claims.stakeholder,
+            qualified: claims.qualified,
+            domains: claims.domains,
+            product: request.product.id.clone(),
+            fhir_version: request.product.fhir_version,
+            request_id: request_id.to_owned(),
+        };
+        let spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
+        let limit = self.gateway.settings.limits.max_body;
+        let body = RequestBody::capped(body, limit).map_err(|_| GatewayError::BodyTooLarge { limit })?;
+        let idempotent = parts.method == Method::GET || parts.method == Method::HEAD;
+        let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
+        let began = Instant::now();
+        let answer = self.pools[request.product.upstream]
+            .send(compose(body), || idempotent.then(|| compose(RequestBody::Empty)))
+            .await
+            .map_err(|error| upstream_failed(&error, request.product))?;
+        self.gateway.metrics.upstream(request.product, began.elapsed());
+        Ok(answer)
+    }
+
+    /// An open document: written at start, or the upstream's CapabilityStatement made ours.
+    async fn document(
+        &self,
+        product: &Product,
+        document: Document,
+        parts: &Parts,
+        now: OffsetDateTime,
+    ) -> Result<Response<Body>, GatewayError> {
+        let documents = &self.gateway.documents;
+        let (media_type, bytes) = match document {
+            Document::Metadata => ("application/fhir+json", self.statement(product, parts, now).await?),
+            Document::ProtectedResource => ("application/json", documents.protected_resource(product)),
+            Document::SmartConfiguration => ("application/json", documents.smart_configuration(product)),
+            Document::OpenApi => ("application/json", documents.openapi(product)),
+        };
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        if parts.method != Method::HEAD {
+            *response.body_mut() = Body::from(bytes);
+        }
+        Ok(response)
+    }
+
+    /// The CapabilityStatement: the one kept while it is fresh, or while there is no better.
+    async fn statement(
+        &self,
+        product: &Product,
+        parts: &Parts,
+        now: OffsetDateTime,
+    ) -> Result<Bytes, GatewayError> {
+        let kept = self.gateway.statements.find(product);
+        if let Some((document, true)) = kept {
+            return Ok(document);
+        }
+        match self.ask_statement(product, parts, now).await {
+            Ok(document) => Ok(document),
+            Err(error) => kept.map(|(document, _)| document).ok_or(error),
+        }
+    }
+
+    /// Asks the upstream for its CapabilityStatement, on our own behalf: nothing of the caller's goes along.
+    async fn ask_statement(
+        &self,
+        product: &Product,
+        parts: &Parts,
+        now: OffsetDateTime,
+    ) -> Result<Bytes, GatewayError> {
+        let target: PathAndQuery =
+            format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
+        let context = CallerContext {
+            client_id: OURSELVES.to_owned(),
+            organisation: None,
+            stakeholder: Stakeholder::Public,
+            qualified: false,
+            domains: Domains::NONE,
+            product: product.id.clone(),
+            fhir_version: product.fhir_version,
+            request_id: request_id(parts).to_owned(),
+        };
+        let mut spoken = self.spoken(product, &context, &Method::GET, &target, parts, now)?;
+        spoken.client = None;
+        let given =
+            http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
+        let compose = || outbound::request(&Method::GET, target.clone(), &given, &spoken, RequestBody::Empty);
+        let answer = self.pools[product.upstream]
+            .send(compose(), || Some(compose()))
+            .await
+            .map_err(|error| upstream_failed(&error, product))?;
+        if !answer.status().is_success() {
+            tracing::error!(product = %product.id, status = answer.status().as_u16(), "upstream has no metadata");
+            return Err(GatewayError::UpstreamBroken);
+        }
+        let body = Limited::new(answer.into_body(), MAX_STATEMENT)
+            .collect()
+            .await
+            .map_err(|_| GatewayError::UpstreamBroken)?
+            .to_bytes();
+        self.gateway.statements.keep(product, &body).map_err(|error| {
+            tracing::error!(product = %product.id, %error, "upstream's metadata is unusable");
+            GatewayError::UpstreamBroken
+        })
+    }
+
+    fn spoken<'a>(
+        &'a self,
+        product: &'a Product,
+        context: &CallerContext,
+        method: &Method,
+        target: &PathAndQuery,
+        parts: &'a Parts,
+        now: OffsetDateTime,
+    ) -> Result<Spoken<'a>, GatewayError> {
+        let key = &self.gateway.context_key;
+        let signed = caller_context::sign(context, key, method.as_str(), target.as_str(), now)
+            .and_then(|signed| HeaderValue::try_from(signed).ok())
+            .ok_or(GatewayError::UpstreamBroken)?;
+        Ok(Spoken {
+            host: &product.upstream_host,
+            context: signed,
+            request_id: parts.extensions.get::<RequestId>().map(RequestId::header_value),
+            client: parts.extensions.get::<Peer>().map(|peer| peer.address.ip()),
+            face: &self.gateway.face,
+        })
+    }
+
+    fn refuse(
+        &self,
+        error: &GatewayError,
+        parts: &Parts,
+        seen: &Seen<'_>,
+    ) -> (Response<Body>, Option<&'static str>) {
+        let circumstances = Circumstances {
+            request_id: request_id(parts),
+            product: seen.product,
+            operation: seen.operation,
+            xml: outcome::wants_xml(&parts.headers, parts.uri.query()),
+            head: parts.method == Method::HEAD,
+            apim: self.gateway.settings.apim_errors,
+        };
+        let (response, rule) = outcome::respond(error, &circumstances);
+        self.gateway.metrics.refused(rule);
+        (response, Some(rule))
+    }
+}
+
+impl Handler for GatewayWorker {
+    async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
+        self.handle(request).await
+    }
+}
+
+fn request_id(parts: &Parts) -> &str {
+    parts.extensions.get::<RequestId>().map_or("-", RequestId::as_str)
+}
+
+fn upstream_failed(error: &UpstreamError, product: &Product) -> GatewayError {
+    let failed = match error {
+        UpstreamError::Busy => GatewayError::Busy,
+        UpstreamError::BodyTooLarge(limit) => GatewayError::BodyTooLarge { limit: *limit },
+        UpstreamError::Timeout => GatewayError::UpstreamTimeout,
+        UpstreamError::Unreachable(_) => GatewayError::UpstreamUnreachable,
+        UpstreamError::Broken(_) => GatewayError::UpstreamBroken,
+    };
+    if !matches!(failed, GatewayError::BodyTooLarge { .. }) {
+        let cause = std::error::Error::source(error);
+        tracing::warn!(product = %product.id, %error, cause, "upstream failed");
+    }
+    failed
+}
+
+impl Gateway {
+    /// Puts the shared parts together. `context_key` seals what the backend is told about callers. The process's
+    /// metrics recorder must be installed before, for the handles are registered here.
+    ///
+    /// # Errors
+    /// A route table that makes no sense.
+    pub fn new(
+        settings: GatewaySettings,
+        context_key: ContextKey,
+        clock: Clock,
+    ) -> Result<Arc<Self>, RouteTableError> {
+        let routes = Routes::compile(&settings)?;
+        let keys =
+            Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
+        let revocations = settings.revocations.clone().map(|feed| Arc::new(Revocations::new(feed)));
+        Ok(Arc::new(Self {
+            authenticator: Authenticator::new(
+                Arc::clone(&keys),
+                revocations.clone(),
+                settings.issuers.clone(),
+                settings.clock_skew,
+                settings.token_cache_capacity,
+            ),
+            statements: Statements::new(&routes, settings.token_endpoint.clone()),
+            documents: Documents::new(&settings, &routes),
+            metrics: Metrics::new(&routes),
+            face: PublicFace::new(&settings.public_base_url),
+            routes,
+            keys,
+            revocations,
+            context_key,
+            clock,
+            settings,
+        }))
+    }
+
+    /// A worker with connections of its own. Made on the thread that uses it.
+    pub fn worker(self: &Arc<Self>) -> GatewayWorker {
+        let pools = self.routes.upstreams().iter().map(|upstream| Pool::new(upstream, &self.settings.limits));
+        GatewayWorker { gateway: Arc::clone(self), pools: pools.collect() }
+    }
+
+    /// Whether a raw path is the gateway's to answer, were it only with a refusal.
+    pub fn owns(&self, path: &str) -> bool {
+        self.routes.owns(path)
+    }
+
+    /// Everything that goes on beside requests: reading keys, following revocations, telling health. Ends when
+    /// stopped. `client` must trust the authorization server's certificate.
+    pub async fn run(self: Arc<Self>, client: reqwest::Client, health: PartHealth, stop: CancellationToken) {
+        let keys = Arc::clone(&self.keys).follow(client.clone(), stop.clone());
+        let revocations = async {
+            if let Some(revocations) = &self.revocations {
+                Arc::clone(revocations).follow(client.clone(), self.clock.clone(), stop.clone()).await;
+            }
+        };
+        tokio::join!(keys, revocations, self.tell_health(&health, &stop));
+    }
+
+    /// Ready when keys are known and the feed is caught up; where the feed may be lost, its absence delays the
+    /// start only.
+    async fn tell_health(&self, health: &PartHealth, stop: &CancellationToken) {
+        let began = tokio::time::Instant::now();
+        let mut was = None;
+        loop {
+            let trouble = if !self.keys.is_read() {
+                Some("the issuer's keys are not read yet")
+            } else {
+                self.revocations.as_ref().and_then(|feed| {
+                    let waiting = !feed.is_fresh() && (!feed.may_serve() || began.elapsed() < FEED_GRACE);
+                    waiting.then_some("the revocation feed is not connected")
+                })
+            };
+            if was != Some(trouble) {
+                match trouble {
+                    None => health.ready(),
+                    Some(reason) => health.not_ready(reason),
+                }
+                was = Some(trouble);
+            }
+            let pause = if trouble.is_none() { 250 } else { 10 };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(std::time::Duration::from_millis(pause)) => {}
+            }
+        }
+    }
+}

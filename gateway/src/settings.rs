@@ -1,0 +1,149 @@
+//! What the gateway is told at start: plain values, put together from the configuration by the program.
+
+use std::{fmt, time::Duration};
+
+use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss};
+
+/// Everything the gateway needs to know.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// The base of all public addresses, without a slash at its end: `https://localhost:8443`.
+    pub public_base_url: String,
+    /// The token endpoint that CapabilityStatements and SMART configurations name.
+    pub token_endpoint: String,
+    /// The issuers whose tokens are trusted. The first is named as authorization server (RFC 9728).
+    pub issuers: Vec<String>,
+    /// Where the issuers' JWK Set is (RFC 7517).
+    pub jwks_url: String,
+    /// How often the JWK Set is read again without being asked to.
+    pub jwks_refresh: Duration,
+    /// The least time between two reads that an unknown `kid` causes.
+    pub jwks_cool_down: Duration,
+    /// The feed of revocations; none: revocation is not watched (a foreign issuer).
+    pub revocations: Option<RevocationSettings>,
+    /// Admitted difference between the issuer's clock and ours.
+    pub clock_skew: Duration,
+    /// How many verified tokens are remembered.
+    pub token_cache_capacity: u64,
+    /// The API products.
+    pub products: Vec<ProductSettings>,
+    /// Limits on waits and sizes towards the upstream.
+    pub limits: Limits,
+    /// Answer 401, 404 and 429 in the shape of the agency's API management layer instead of FHIR.
+    pub apim_errors: bool,
+}
+
+/// What the configuration alone does not know: addresses are settled when listeners are bound.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// By which clients reach the public listener, without a slash at its end.
+    pub public_base_url: String,
+    /// By which the gateway reaches the authorization server, without a slash at its end.
+    pub authz_url: String,
+    /// By which the gateway reaches the product backend: `http://host:port`.
+    pub backend_url: String,
+}
+
+impl GatewaySettings {
+    /// Puts the settings together. `feed_key`: what the revocation feed asks for.
+    pub fn new(
+        settings: &config::Settings,
+        products: &ApiProducts,
+        catalogue: &Catalogue,
+        addresses: &Addresses,
+        feed_key: String,
+    ) -> Self {
+        let section = &settings.gateway;
+        let issuer = settings.tokens.issuer.clone().unwrap_or_else(|| addresses.public_base_url.clone());
+        let tenants = settings.tokens.tenants.iter().map(|tenant| format!("{issuer}/{tenant}/v2.0"));
+        let token_roles = |product: &ApiProduct| {
+            product
+                .roles
+                .iter()
+                .filter_map(|role| catalogue.role(role))
+                .map(|role| role.token_role.clone())
+                .collect()
+        };
+        Self {
+            public_base_url: addresses.public_base_url.clone(),
+            token_endpoint: format!("{}/oauth2/token", addresses.public_base_url),
+            issuers: std::iter::once(issuer.clone()).chain(tenants).collect(),
+            jwks_url: format!("{}/oauth2/jwks", addresses.authz_url),
+            jwks_refresh: section.key_set_max_age.0,
+            jwks_cool_down: section.key_set_cool_down.0,
+            revocations: Some(RevocationSettings {
+                feed_url: format!("{}/oauth2/revocations", addresses.authz_url),
+                feed_key,
+                feed_loss: section.feed_loss,
+                feed_timeout: section.feed_timeout.0,
+            }),
+            clock_skew: section.clock_skew.0,
+            token_cache_capacity: section.token_cache,
+            products: products
+                .iter()
+                .map(|product| ProductSettings {
+                    token_roles: token_roles(product),
+                    upstream: addresses.backend_url.clone(),
+                    product: product.clone(),
+                })
+                .collect(),
+            limits: Limits {
+                connect_timeout: section.connect_timeout.0,
+                answer_timeout: section.answer_timeout.0,
+                total_timeout: section.total_timeout.0,
+                max_in_flight: section.max_in_flight,
+                max_body: section.max_body,
+            },
+            apim_errors: settings.compat.apim_errors,
+        }
+    }
+}
+
+/// Where revocations come from and what to do without them.
+#[derive(Clone)]
+pub struct RevocationSettings {
+    /// The feed's address: `…/oauth2/revocations`.
+    pub feed_url: String,
+    /// The bearer key that the feed asks for.
+    pub feed_key: String,
+    /// What happens to requests while the feed is silent.
+    pub feed_loss: FeedLoss,
+    /// How long a feed may be silent before it counts as lost.
+    pub feed_timeout: Duration,
+}
+
+impl fmt::Debug for RevocationSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationSettings")
+            .field("feed_url", &self.feed_url)
+            .field("feed_loss", &self.feed_loss)
+            .field("feed_timeout", &self.feed_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits on waits and sizes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Until a connection to the upstream stands.
+    pub connect_timeout: Duration,
+    /// Until the head of the upstream's answer is there.
+    pub answer_timeout: Duration,
+    /// Until the upstream's whole answer is there.
+    pub total_timeout: Duration,
+    /// Requests in flight to the upstreams at once, for each worker.
+    pub max_in_flight: usize,
+    /// The largest request body, in bytes.
+    pub max_body: u64,
+}
+
+/// One API product and what the data file alone does not say about it.
+#[derive(Clone, Debug)]
+pub struct ProductSettings {
+    /// The product as the data file has it.
+    pub product: ApiProduct,
+    /// The roles that may call it, by their names in tokens: `PMS.Industry.API`.
+    pub token_roles: Vec<String>,
+    /// Where its backend is: `http://127.0.0.1:8081`. Asked for the same path as the gateway.
+    pub upstream: String,
+}

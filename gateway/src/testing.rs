@@ -1,0 +1,104 @@
+//! Settings that the tests of this crate share: a small route table.
+
+use std::time::Duration;
+
+use config::{ApiProduct, Interaction, Method, Operation};
+use pms_terms::{FhirVersion, Stakeholder};
+
+use crate::settings::{GatewaySettings, Limits, ProductSettings};
+
+const MPD: &str = "MedicinalProductDefinition";
+
+/// Settings with the three API products in a small form, all with one upstream (`http://host:port`).
+pub fn settings(upstream: &str) -> GatewaySettings {
+    let product = |id: &str, base_path: &str, fhir_version, resource: &str, roles: &[&str], operations| {
+        ProductSettings {
+            product: ApiProduct {
+                id: id.into(),
+                title: id.into(),
+                base_path: base_path.into(),
+                fhir_version,
+                resource: resource.into(),
+                roles: vec![],
+                operations,
+            },
+            token_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            upstream: upstream.into(),
+        }
+    };
+    let pms_roles = ["PMS.Industry.API", "PMS.NCA.API"];
+    let by_id = "/MedicinalProductDefinition/{id}";
+    GatewaySettings {
+        public_base_url: "https://gate.example:8443".into(),
+        token_endpoint: "https://gate.example:8443/oauth2/token".into(),
+        issuers: vec!["https://gate.example:8443".into()],
+        jwks_url: "http://127.0.0.1:9/jwks".into(),
+        jwks_refresh: Duration::from_secs(300),
+        jwks_cool_down: Duration::from_secs(5),
+        revocations: None,
+        clock_skew: Duration::from_secs(60),
+        token_cache_capacity: 1000,
+        products: vec![
+            product(
+                "pms-read-v3",
+                "/pms/api/v3",
+                FhirVersion::V4_4_0,
+                "api://pmsgate/pms",
+                &pms_roles,
+                vec![
+                    operation("EP301", "/MedicinalProductDefinition", Interaction::Search, "s"),
+                    operation("EP303", by_id, Interaction::Read, "r"),
+                    operation("EP304", &format!("{by_id}/$everything"), Interaction::Everything, "r"),
+                    operation("EP306", &format!("{by_id}/_history/{{vid}}"), Interaction::Vread, "r"),
+                    operation("EP307", &format!("{by_id}/_history"), Interaction::History, "r"),
+                ],
+            ),
+            product(
+                "pms-write-v5-alpha",
+                "/pms/api/v5-alpha",
+                FhirVersion::V5_0_0,
+                "api://pmsgate/pms",
+                &pms_roles,
+                vec![operation("EP502a", "/MedicinalProductDefinition/$merge", Interaction::Merge, "u")],
+            ),
+            product(
+                "public-v1",
+                "/public/v1",
+                FhirVersion::V5_0_0,
+                "api://pmsgate/public",
+                &["Public.PMS.API"],
+                vec![operation("public-search", "/MedicinalProductDefinition", Interaction::Search, "s")],
+            ),
+        ],
+        limits: Limits {
+            connect_timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(10),
+            max_in_flight: 64,
+            max_body: 64 * 1024,
+        },
+        apim_errors: false,
+    }
+}
+
+fn operation(ep: &str, path: &str, interaction: Interaction, letters: &str) -> Operation {
+    let search = interaction == Interaction::Search;
+    Operation {
+        ep: ep.into(),
+        title: ep.into(),
+        method: if interaction == Interaction::Merge { Method::Post } else { Method::Get },
+        path: path.into(),
+        interaction,
+        resource_type: MPD.into(),
+        scope: format!("system/{MPD}.{letters}"),
+        parameters: if search {
+            ["name", "status", "_count", "_sort", "_cursor"].map(String::from).to_vec()
+        } else {
+            vec![]
+        },
+        restricted_parameters: search
+            .then(|| ("contact".to_owned(), vec![Stakeholder::Nca, Stakeholder::Ema]))
+            .into_iter()
+            .collect(),
+    }
+}

@@ -1,0 +1,113 @@
+//! The upstream's answer as the caller gets it: listed headers, our addresses, and nothing that is not FHIR.
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::{
+    body::{RewrittenBody, UpstreamBody},
+    links::{LinkRewriter, rewrite_address},
+    outbound::pass,
+};
+use crate::{error::GatewayError, routes::Product};
+
+/// What the upstream may tell a caller. `Content-Length` is settled apart; `Date` is the listener's.
+const PASSED: [HeaderName; 11] = [
+    header::ALLOW,
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::EXPIRES,
+    header::LAST_MODIFIED,
+    header::RETRY_AFTER,
+    HeaderName::from_static("preference-applied"),
+    HeaderName::from_static("x-progress"),
+];
+
+/// Turns the upstream's answer into ours. `bundle`: a success is a Bundle and must be rewritten.
+pub fn response(
+    answer: Response<UpstreamBody>,
+    product: &Product,
+    bundle: bool,
+) -> Result<Response<Body>, GatewayError> {
+    let (head, body) = answer.into_parts();
+    let status = head.status;
+    if !may_pass(status) {
+        // 401 and 407 are between the backend and us: the caller context was refused. Redirects lead elsewhere.
+        tracing::error!(status = status.as_u16(), product = %product.id, "upstream answered what cannot be passed on");
+        return Err(GatewayError::UpstreamBroken);
+    }
+    let media = media_type(&head.headers);
+    let ended = http_body::Body::is_end_stream(&body);
+    if !ended && media == Media::Other {
+        tracing::error!(status = status.as_u16(), product = %product.id, "upstream answered with a body that is not FHIR");
+        return Err(GatewayError::UpstreamBroken);
+    }
+    if head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        tracing::error!(product = %product.id, "upstream answered with a content coding that was not asked for");
+        return Err(GatewayError::UpstreamBroken);
+    }
+    let rewritten = bundle && status.is_success();
+    if rewritten && !ended && media != Media::Json {
+        tracing::error!(product = %product.id, "upstream answered with a Bundle whose links cannot be rewritten");
+        return Err(GatewayError::UpstreamBroken);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(PASSED.len() + 5);
+    pass(&head.headers, &PASSED, headers);
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        if let Some(value) = head.headers.get(&name) {
+            let ours = value
+                .to_str()
+                .ok()
+                .and_then(|address| rewrite_address(address, &product.upstream_base, &product.public_base))
+                .and_then(|address| HeaderValue::from_str(&address).ok());
+            headers.insert(name, ours.unwrap_or_else(|| value.clone()));
+        }
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // What one caller sees is not for another (domain facts §6.5): no shared cache may keep it.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Prefer"));
+    if !rewritten && let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, length.clone());
+    }
+    let body = if rewritten && !ended {
+        let rewriter = LinkRewriter::new(&product.upstream_base, &product.public_base);
+        Body::new(RewrittenBody::new(body, rewriter))
+    } else {
+        Body::new(body)
+    };
+    Ok(response.map(|()| body))
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    status.is_success()
+        || status == StatusCode::NOT_MODIFIED
+        || ((status.is_client_error() || status.is_server_error())
+            && status != StatusCode::UNAUTHORIZED
+            && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    Json,
+    Xml,
+    Other,
+}
+
+fn media_type(headers: &HeaderMap) -> Media {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return Media::Other;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    match essence {
+        "application/fhir+json" | "application/json" => Media::Json,
+        "application/fhir+xml" | "application/xml" => Media::Xml,
+        _ => Media::Other,
+    }
+}

@@ -1,0 +1,10 @@
+//! The way to the product backend: only a [`Permit`](crate::authorize::Permit) goes out, streamed both ways.
+
+pub mod body;
+pub mod inbound;
+pub mod links;
+pub mod outbound;
+pub mod pool;
+
+pub use body::{RequestBody, UpstreamBody};
+pub use pool::{Pool, UpstreamError};

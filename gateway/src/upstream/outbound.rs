@@ -1,0 +1,227 @@
+//! Pure: the request as the upstream gets it. Headers pass by an allow-list, so what identifies the caller, steers
+//! the connection or pretends to come from us never does.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
+use http_service::REQUEST_ID_HEADER;
+
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const CALLER: HeaderName = HeaderName::from_static(caller_context::HEADER);
+
+/// What a caller may tell the upstream. Not `Accept-Encoding`: a compressed Bundle could not be rewritten, and
+/// between the two of us there is nothing to save.
+const PASSED: [HeaderName; 14] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_UNMODIFIED_SINCE,
+    header::USER_AGENT,
+    HeaderName::from_static("prefer"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// How this gateway is called from outside, for the forwarding headers.
+#[derive(Clone, Debug)]
+pub struct PublicFace {
+    /// `http` or `https`.
+    pub proto: &'static str,
+    /// Host and port of the public base URL.
+    pub host: HeaderValue,
+    proto_value: HeaderValue,
+    host_text: String,
+}
+
+impl PublicFace {
+    /// Read from the public base URL.
+    pub fn new(public_base_url: &str) -> Self {
+        let (proto, rest) = match public_base_url.strip_prefix("http://") {
+            Some(rest) => ("http", rest),
+            None => ("https", public_base_url.strip_prefix("https://").unwrap_or(public_base_url)),
+        };
+        let host_text = rest.split('/').next().unwrap_or_default().to_owned();
+        Self {
+            proto,
+            host: HeaderValue::from_str(&host_text).unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            proto_value: HeaderValue::from_static(proto),
+            host_text,
+        }
+    }
+}
+
+/// Everything about a request that the gateway says itself.
+#[derive(Debug)]
+pub struct Spoken<'a> {
+    /// The upstream's `Host`.
+    pub host: &'a HeaderValue,
+    /// The signed caller context.
+    pub context: HeaderValue,
+    /// The request id.
+    pub request_id: Option<HeaderValue>,
+    /// The caller's address, where it is known.
+    pub client: Option<IpAddr>,
+    /// How this gateway is called.
+    pub face: &'a PublicFace,
+}
+
+/// The target to ask the upstream for. The common case, nothing decoded and nothing dropped, shares the caller's
+/// bytes.
+pub fn target(original: &Uri, path: &str, query: Option<&str>) -> Option<PathAndQuery> {
+    if original.path() == path && original.query() == query {
+        return original.path_and_query().cloned();
+    }
+    match query {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
+}
+
+/// The head of the request to the upstream.
+pub fn request<B>(
+    method: &Method,
+    target: PathAndQuery,
+    given: &HeaderMap,
+    spoken: &Spoken<'_>,
+    body: B,
+) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = Uri::from(target);
+    let headers = request.headers_mut();
+    headers.reserve(PASSED.len() + 8);
+    headers.insert(header::HOST, spoken.host.clone());
+    pass(given, &PASSED, headers);
+    headers.insert(CALLER, spoken.context.clone());
+    if let Some(id) = &spoken.request_id {
+        headers.insert(REQUEST_ID_HEADER, id.clone());
+    }
+    if let Some(client) = spoken.client {
+        // RFC 7239 §6: an IPv6 address is bracketed and quoted.
+        let forwarded = match client {
+            IpAddr::V4(client) => {
+                format!("for={client};host=\"{}\";proto={}", spoken.face.host_text, spoken.face.proto)
+            }
+            IpAddr::V6(client) => {
+                format!("for=\"[{client}]\";host=\"{}\";proto={}", spoken.face.host_text, spoken.face.proto)
+            }
+        };
+        insert(headers, FORWARDED, &forwarded);
+        insert(headers, X_FORWARDED_FOR, &client.to_string());
+    }
+    headers.insert(X_FORWARDED_HOST, spoken.face.host.clone());
+    headers.insert(X_FORWARDED_PROTO, spoken.face.proto_value.clone());
+    request
+}
+
+/// Copies the listed headers, without those that `Connection` names as meant for this connection only
+/// (RFC 9110 §7.6.1).
+pub(super) fn pass(from: &HeaderMap, list: &[HeaderName], to: &mut HeaderMap) {
+    let connection = from.get(header::CONNECTION).is_some();
+    for name in list {
+        if connection && is_named_in_connection(from, name) {
+            continue;
+        }
+        for value in from.get_all(name) {
+            to.append(name, value.clone());
+        }
+    }
+}
+
+fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(given: &[(&'static str, &'static str)], client: &str) -> HeaderMap {
+        let given: HeaderMap = given
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let face = PublicFace::new("https://gate.example:8443/below");
+        let spoken = Spoken {
+            host: &HeaderValue::from_static("127.0.0.1:8081"),
+            context: HeaderValue::from_static("signed"),
+            request_id: Some(HeaderValue::from_static("r-1")),
+            client: client.parse().ok(),
+            face: &face,
+        };
+        request(&Method::GET, PathAndQuery::from_static("/x?y=1"), &given, &spoken, ()).into_parts().0.headers
+    }
+
+    #[test]
+    fn only_listed_headers_pass_and_ours_are_ours() {
+        let headers = sent(
+            &[
+                ("host", "gate.example"),
+                ("authorization", "Bearer secret"),
+                ("cookie", "a=b"),
+                ("forwarded", "for=6.6.6.6"),
+                ("x-forwarded-for", "6.6.6.6"),
+                ("x-real-ip", "6.6.6.6"),
+                ("x-pmsgate-caller", "forged"),
+                ("x-request-id", "forged"),
+                ("ocp-apim-subscription-key", "old"),
+                ("accept-encoding", "gzip"),
+                ("te", "trailers"),
+                ("connection", "close, If-None-Match"),
+                ("if-none-match", "W/\"1\""),
+                ("if-modified-since", "Mon, 01 Jan 2024 00:00:00 GMT"),
+                ("accept", "application/fhir+json"),
+            ],
+            "192.0.2.7",
+        );
+        let mut read: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        read.sort();
+        insta::assert_snapshot!(read.join("\n"), @r#"
+        accept: application/fhir+json
+        forwarded: for=192.0.2.7;host="gate.example:8443";proto=https
+        host: 127.0.0.1:8081
+        if-modified-since: Mon, 01 Jan 2024 00:00:00 GMT
+        x-forwarded-for: 192.0.2.7
+        x-forwarded-host: gate.example:8443
+        x-forwarded-proto: https
+        x-pmsgate-caller: signed
+        x-request-id: r-1
+        "#);
+    }
+
+    #[test]
+    fn an_ipv6_caller_is_bracketed() {
+        let headers = sent(&[], "2001:db8::1");
+        assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]\";host=\"gate.example:8443\";proto=https");
+    }
+
+    #[test]
+    fn the_target_is_the_canonical_path_and_the_admitted_query() {
+        let original: Uri = "https://gate.example/a/%24everything?x=1&y=2".parse().unwrap();
+        assert_eq!(target(&original, "/a/$everything", Some("x=1")).unwrap(), "/a/$everything?x=1");
+        assert_eq!(target(&original, "/a/$everything", None).unwrap(), "/a/$everything");
+        let plain: Uri = "/a/b?x=1".parse().unwrap();
+        assert_eq!(target(&plain, "/a/b", Some("x=1")).unwrap(), "/a/b?x=1");
+    }
+}
