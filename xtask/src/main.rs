@@ -5,6 +5,7 @@
     reason = "a command-line tool for people and CI: what it prints is its result"
 )]
 
+mod bench;
 mod check;
 mod command;
 mod test;
@@ -33,6 +34,8 @@ enum Task {
     Tidy,
     /// Installs what the tests need (saying so), starts throw-away servers and runs all tests
     Test(test::Options),
+    /// Measures the release build under a fixed loopback load, beside nginx and HAProxy where installed
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

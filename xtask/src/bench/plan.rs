@@ -1,0 +1,397 @@
+//! What is measured: the servers that run during the benchmark and the rows of its table.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::house::{Authz, House, decode_part};
+use super::load::{self, Load};
+use super::peers::{PRODUCT_ID, PRODUCTS, Peers};
+use super::procfs;
+use super::report::Sample;
+use super::server::{Server, free_address};
+use super::{http, tap::Tap};
+use crate::workspace::Workspace;
+
+/// Clients whose tokens come in turn, and tokens in all.
+const CLIENTS: usize = 10;
+const TOKENS: usize = 100;
+
+/// Names of rows that others are compared with.
+pub(super) const NGINX: &str = "nginx proxy_pass, no checks";
+pub(super) const HAPROXY_RS256: &str = "HAProxy RS256, 100 tokens";
+pub(super) const HAPROXY_ES256: &str = "HAProxy ES256, 100 tokens";
+/// Names of rows that bars are set for.
+pub(super) const TOKEN_ES256: &str = "token ES256";
+pub(super) const TOKEN_RS256: &str = "token RS256";
+pub(super) const READ_KNOWN: &str = "gateway read, 1 token";
+pub(super) const READ_ROTATING: &str = "gateway read, 100 tokens";
+pub(super) const READ_NEW: &str = "gateway read, every token new";
+pub(super) const REFUSALS: [&str; 3] =
+    ["gateway refuses: no token", "gateway refuses: forged token", "gateway refuses: expired token"];
+pub(super) const BACKEND_READ: &str = "backend read, direct";
+pub(super) const BACKEND_SEARCH: &str = "backend search page of 10, direct";
+
+/// One row of the table.
+pub(super) struct Row {
+    pub(super) name: String,
+    address: SocketAddr,
+    method: &'static str,
+    target: String,
+    headers: Headers,
+    body: String,
+    /// The server whose processor time is the row's.
+    charged: usize,
+    /// The server behind it, whose time is told separately.
+    behind: Option<usize>,
+    /// Whether every answer must be a refusal; otherwise none may be.
+    refused: bool,
+}
+
+/// Header lines of the variants that come in turn.
+enum Headers {
+    Fixed(Vec<String>),
+    /// The caller context that the tap's gateway signs for this request, fresh for each round: it lives half a minute.
+    Context {
+        token: String,
+    },
+}
+
+/// Everything that runs.
+pub(super) struct Plan {
+    folder: PathBuf,
+    servers: Vec<Server>,
+    rows: Vec<Row>,
+    tap: Tap,
+    /// The gateway in front of the tap.
+    tapped: SocketAddr,
+    remarks: Vec<String>,
+}
+
+/// Starts all servers and asks each row's question once.
+pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path) -> Result<Plan> {
+    let es256_address = free_address()?;
+    let es256_house = House::new(program, folder.join("es256"), "ES256", es256_address)?;
+    let es256 = es256_house.authz("authz-ES256", es256_address, &[])?;
+    let rs256_address = free_address()?;
+    let rs256_house = House::new(program, folder.join("rs256"), "RS256", rs256_address)?;
+    let rs256 = rs256_house.authz("authz-RS256", rs256_address, &[])?;
+    let short_lived = [("PMSGATE__TOKENS__LIFETIME", "1s".to_owned())];
+    let expiring = es256_house.authz("authz-short-lived", free_address()?, &short_lived)?;
+
+    let clients = es256_house.clients(CLIENTS)?;
+    let tokens = es256.tokens(&clients, TOKENS)?;
+    let first = clients.first().context("no client")?;
+    let expired = expiring.token(first)?;
+    let expired_at = Instant::now() + Duration::from_secs(2);
+    drop(expiring);
+    let rs256_clients = rs256_house.clients(CLIENTS)?;
+    let rs256_tokens = rs256.tokens(&rs256_clients, TOKENS)?;
+
+    let tap = Tap::start()?;
+    let mut plan = Plan {
+        folder: folder.to_owned(),
+        servers: Vec::new(),
+        rows: Vec::new(),
+        tapped: tap.address(),
+        tap,
+        remarks: Vec::new(),
+    };
+    let peers = Peers::find(workspace.root(), folder);
+    plan.remarks.extend(peers.remarks());
+
+    let form = first.token_form();
+    let rs256_form = rs256_clients.first().context("no client")?.token_form();
+    if peers.has_nginx() {
+        let (server, upstream) = peers.static_upstream()?;
+        let behind = plan.add_server(server);
+        plan.add_row(
+            "upstream alone (nginx, static 4 kB)",
+            upstream,
+            &read_target(),
+            anonymous(),
+            behind,
+            None,
+        );
+        plan.add_proxies(&peers, upstream, behind, (&es256, &tokens), (&rs256, &rs256_tokens))?;
+        plan.add_gateway(&es256_house, upstream, behind, &tokens, &expired)?;
+    }
+    plan.add_house(&es256_house, &tokens)?;
+    let charged = plan.add_server(es256.server);
+    plan.add_token_row(TOKEN_ES256, es256.address, form, charged);
+    let charged = plan.add_server(rs256.server);
+    plan.add_token_row(TOKEN_RS256, rs256.address, rs256_form, charged);
+
+    std::thread::sleep(expired_at.saturating_duration_since(Instant::now()));
+    for row in &plan.rows {
+        plan.probe(row)?;
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    pub(super) fn remarks(&self) -> Vec<String> {
+        self.remarks.clone()
+    }
+
+    fn add_server(&mut self, server: Server) -> usize {
+        self.servers.push(server);
+        self.servers.len() - 1
+    }
+
+    /// A `GET` that is answered.
+    fn add_row(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        target: &str,
+        headers: Headers,
+        charged: usize,
+        behind: Option<usize>,
+    ) {
+        self.rows.push(Row {
+            name: name.to_owned(),
+            address,
+            method: "GET",
+            target: target.to_owned(),
+            headers,
+            body: String::new(),
+            charged,
+            behind,
+            refused: false,
+        });
+    }
+
+    fn add_token_row(&mut self, name: &str, address: SocketAddr, form: String, charged: usize) {
+        let headers = Headers::Fixed(vec!["Content-Type: application/x-www-form-urlencoded".to_owned()]);
+        self.add_row(name, address, "/oauth2/token", headers, charged, None);
+        if let Some(row) = self.rows.last_mut() {
+            row.method = "POST";
+            row.body = form;
+        }
+    }
+
+    fn add_proxies(
+        &mut self,
+        peers: &Peers,
+        upstream: SocketAddr,
+        behind: usize,
+        es256: (&Authz, &[String]),
+        rs256: (&Authz, &[String]),
+    ) -> Result<()> {
+        let (server, address) = peers.plain_proxy(upstream)?;
+        let charged = self.add_server(server);
+        self.add_row(NGINX, address, &read_target(), bearing(es256.1), charged, Some(behind));
+        if !peers.has_haproxy() {
+            return Ok(());
+        }
+        for (name, algorithm, (authz, tokens)) in
+            [(HAPROXY_RS256, "RS256", rs256), (HAPROXY_ES256, "ES256", es256)]
+        {
+            let token = tokens.first().context("no token")?;
+            let (server, address) =
+                peers.checking_proxy(upstream, &authz.key_of(token)?, &decode_part(token, 1)?, algorithm)?;
+            let charged = self.add_server(server);
+            self.add_row(name, address, &read_target(), bearing(tokens), charged, Some(behind));
+        }
+        Ok(())
+    }
+
+    /// Our gateway in front of the static upstream: what the peers do, and refusals.
+    fn add_gateway(
+        &mut self,
+        house: &House,
+        upstream: SocketAddr,
+        behind: usize,
+        tokens: &[String],
+        expired: &str,
+    ) -> Result<()> {
+        let (server, address) = house.gateway("gateway-static", upstream, &[])?;
+        let charged = self.add_server(server);
+        let first = tokens.first().context("no token")?;
+        let one = || bearing(std::slice::from_ref(first));
+        self.add_row(READ_KNOWN, address, &read_target(), one(), charged, Some(behind));
+        self.add_row(READ_ROTATING, address, &read_target(), bearing(tokens), charged, Some(behind));
+        let search = "gateway search, 100 tokens";
+        self.add_row(search, address, &search_target(), bearing(tokens), charged, Some(behind));
+        let headers = [anonymous(), bearing(&[forged(first)?]), bearing(&[expired.to_owned()])];
+        for (name, headers) in REFUSALS.into_iter().zip(headers) {
+            self.add_row(name, address, &read_target(), headers, charged, None);
+            if let Some(row) = self.rows.last_mut() {
+                row.refused = true;
+            }
+        }
+        // Remembers no verdict, so that each request checks its token anew.
+        let forgetful = [("PMSGATE__GATEWAY__TOKEN_CACHE", "0".to_owned())];
+        let (server, address) = house.gateway("gateway-forgetful", upstream, &forgetful)?;
+        let charged = self.add_server(server);
+        self.add_row(READ_NEW, address, &read_target(), bearing(tokens), charged, Some(behind));
+        Ok(())
+    }
+
+    /// Our gateway in front of our backend, and the backend alone.
+    fn add_house(&mut self, house: &House, tokens: &[String]) -> Result<()> {
+        let address = free_address()?;
+        let backend = self.add_server(house.backend(address)?);
+        let (server, gateway) = house.gateway("gateway-backend", address, &[])?;
+        let charged = self.add_server(server);
+        let first = tokens.first().context("no token")?;
+        let id = some_product(gateway, first)?;
+        let read = format!("{PRODUCTS}/{id}");
+        let name = "gateway and backend: read";
+        self.add_row(name, gateway, &read, bearing(tokens), charged, Some(backend));
+        let name = "gateway and backend: page of 10";
+        self.add_row(name, gateway, &search_target(), bearing(tokens), charged, Some(backend));
+
+        let (server, tapped) = house.gateway("gateway-tapped", self.tap.address(), &[])?;
+        self.add_server(server);
+        self.tapped = tapped;
+        for (name, target) in [(BACKEND_READ, &read), (BACKEND_SEARCH, &search_target())] {
+            let headers = Headers::Context { token: first.clone() };
+            self.add_row(name, address, target, headers, backend, None);
+        }
+        Ok(())
+    }
+
+    /// The header lines of all variants, now.
+    fn variants(&self, row: &Row) -> Result<Vec<String>> {
+        match &row.headers {
+            Headers::Fixed(variants) => Ok(variants.clone()),
+            Headers::Context { token } => {
+                let headers = format!("Authorization: Bearer {token}\r\n");
+                let ask = || {
+                    let answer = http::get(self.tapped, &row.target, &headers)?;
+                    if answer.status != 200 {
+                        bail!("the tapped gateway answered {}", answer.status);
+                    }
+                    Ok(())
+                };
+                Ok(vec![format!("x-pmsgate-caller: {}", self.tap.context_of(ask)?)])
+            }
+        }
+    }
+
+    /// Asks once and looks at the status: a load of wrong answers measures nothing.
+    fn probe(&self, row: &Row) -> Result<()> {
+        let answer = if row.method == "POST" {
+            http::post_form(row.address, &row.target, &row.body)?
+        } else {
+            let variants = self.variants(row)?;
+            let headers =
+                variants.first().map(|lines| lines.replace('\t', "\r\n") + "\r\n").unwrap_or_default();
+            http::get(row.address, &row.target, &headers)?
+        };
+        let expected = if row.refused { 401 } else { 200 };
+        if answer.status != expected {
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            bail!("{}: answered {} instead of {expected}: {body}", row.name, answer.status);
+        }
+        Ok(())
+    }
+
+    /// One round of one row.
+    pub(super) fn measure(&self, row: &Row, wrk: &Path, root: &Path, duration: Duration) -> Result<Sample> {
+        let variants = self.variants(row)?;
+        let load = Load {
+            method: row.method,
+            base_url: format!("http://{}", row.address),
+            target: &row.target,
+            variants: &variants,
+            body: &row.body,
+        };
+        let before = self.clocks(row)?;
+        let counted = load::run(wrk, root, &self.folder, &load, duration)?;
+        let after = self.clocks(row)?;
+
+        let wrong = if row.refused { counted.requests.abs_diff(counted.refused) } else { counted.refused };
+        if wrong > 0 {
+            bail!("{}: {wrong} of {} answers had the wrong status", row.name, counted.requests);
+        }
+        let tick = procfs::tick().as_secs_f64();
+        let seconds = |after: u64, before: u64| to_f64(after.saturating_sub(before)) * tick;
+        let busy = seconds(after.machine.busy, before.machine.busy);
+        let total = seconds(after.machine.total, before.machine.total);
+        let ours = seconds(after.all + after.own, before.all + before.own);
+        Ok(Sample {
+            requests: counted.requests,
+            seconds: to_f64(counted.microseconds) / 1e6,
+            cpu_seconds: seconds(after.charged, before.charged),
+            behind_cpu_seconds: row.behind.map(|_| seconds(after.behind, before.behind)),
+            p50_milliseconds: counted.p50_microseconds / 1e3,
+            p99_milliseconds: counted.p99_microseconds / 1e3,
+            broken: counted.broken,
+            foreign_share: ((busy - ours) / total).max(0.0),
+        })
+    }
+
+    fn clocks(&self, row: &Row) -> Result<Clocks> {
+        let mut all = 0;
+        let mut each = Vec::with_capacity(self.servers.len());
+        for server in &self.servers {
+            let ticks = server.ticks()?;
+            all += ticks;
+            each.push(ticks);
+        }
+        let of = |index: usize| each.get(index).copied().unwrap_or(0);
+        Ok(Clocks {
+            machine: procfs::machine()?,
+            own: procfs::own_ticks(),
+            all,
+            charged: of(row.charged),
+            behind: row.behind.map_or(0, of),
+        })
+    }
+}
+
+/// Processor time so far, in clock ticks.
+struct Clocks {
+    machine: procfs::Machine,
+    /// Ours and the load's.
+    own: u64,
+    /// All servers'.
+    all: u64,
+    charged: u64,
+    behind: u64,
+}
+
+fn anonymous() -> Headers {
+    Headers::Fixed(vec!["Accept: application/fhir+json".to_owned()])
+}
+
+fn bearing(tokens: &[String]) -> Headers {
+    let line = |token| format!("Accept: application/fhir+json\tAuthorization: Bearer {token}");
+    Headers::Fixed(tokens.iter().map(line).collect())
+}
+
+/// The same claims under a signature that does not fit.
+fn forged(token: &str) -> Result<String> {
+    let (signed, signature) = token.rsplit_once('.').context("not a JWT")?;
+    Ok(format!("{signed}.{}", signature.chars().rev().collect::<String>()))
+}
+
+fn read_target() -> String {
+    format!("{PRODUCTS}/{PRODUCT_ID}")
+}
+
+fn search_target() -> String {
+    format!("{PRODUCTS}?_count=10")
+}
+
+/// The id of a product that the token's owner may see.
+fn some_product(gateway: SocketAddr, token: &str) -> Result<String> {
+    let headers = format!("Authorization: Bearer {token}\r\nAccept: application/fhir+json\r\n");
+    let bundle = http::get(gateway, &search_target(), &headers)?.json()?;
+    let id = bundle["entry"][0]["resource"]["id"].as_str();
+    id.map(str::to_owned).with_context(|| format!("no product in the demo data: {bundle}"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one benchmark stay far below 2^52")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
