@@ -1,6 +1,6 @@
 //! A fictional, hand-made catalogue of medicinal products as FHIR 5.0.0 Bundles: demo data and test data.
 //!
-//! The catalogue is text (`fhir-fixtures/data/catalogue/*.toml`, described in `fhir-fixtures/data/README.md`);
+//! The catalogue is text (`fhir-fixtures/data/catalogue/*.toml`; `fhir-fixtures/data/README.md` describes it), and
 //! this module expands it. Nothing here knows a product: to add one, add a `[[product]]` to the text.
 //! All names, companies and numbers are invented.
 
@@ -9,10 +9,12 @@ mod authorisation;
 mod catalogue;
 mod clinical_use;
 mod composition;
+mod composition_text;
 mod expansion;
 mod json;
 mod package;
 mod product;
+mod product_text;
 mod shared;
 mod terms;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    catalogue::{Authorisation, Case, CatalogueError},
+    catalogue::CatalogueError,
     expansion::{Expansion, Part},
+    product_text::{Authorisation, Case},
 };
 
 const MARKETING_NUMBER: &str = "http://ema.europa.eu/fhir/marketingAuthorizationNumber";

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    catalogue::{CatalogueError, ClinicalUse},
+    catalogue::CatalogueError,
+    composition_text::ClinicalUse,
     expansion::{Expansion, Part},
 };
 
@@ -57,7 +58,10 @@ fn contraindication(it: &ClinicalUse) -> Value {
 
 fn other_therapy(it: &ClinicalUse) -> Value {
     it.other_therapy.as_ref().map_or(Value::Null, |text| {
-        json!([{"relationshipType": {"text": "contraindicated with"}, "treatment": {"concept": {"text": text}}}])
+        json!([{
+            "relationshipType": {"text": "contraindicated with"},
+            "treatment": {"concept": {"text": text}},
+        }])
     })
 }
 

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     amount,
-    catalogue::{
-        Administered, CatalogueError, Component, Ingredient, Item, ReferenceStrength, Route, Strength,
-    },
+    catalogue::CatalogueError,
+    composition_text::{Administered, Component, Ingredient, Item, ReferenceStrength, Route, Strength},
     expansion::{Expansion, Part},
     product::marketing_statuses,
 };
@@ -97,13 +96,14 @@ fn item(on: &Expansion<'_>, it: &Item) -> Result<Value, CatalogueError> {
 
 fn component(on: &Expansion<'_>, it: &Component) -> Result<Value, CatalogueError> {
     let count = on.product.ingredients.len();
+    let ingredient = |position: usize| on.require(Part::Ingredient, "ingredient", position, count);
     Ok(json!({
         "type": {"text": it.kind},
         "function": [it.function.as_ref().map(|text| json!({"text": text}))],
         "amount": [it.amount.as_ref().map(|text| amount::quantity(&on.words, text)).transpose()?],
         "constituent": it.ingredients.iter()
             .map(|position| Ok::<_, CatalogueError>(json!({
-                "hasIngredient": [{"reference": on.require(Part::Ingredient, "ingredient", *position, count)?}],
+                "hasIngredient": [{"reference": ingredient(*position)?}],
             })))
             .collect::<Result<Vec<_>, _>>()?,
     }))

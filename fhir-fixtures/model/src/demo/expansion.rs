@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    BASE, authorisation,
-    catalogue::{CatalogueError, Product, Property},
+    BASE,
+    amount::quantity,
+    authorisation,
+    catalogue::CatalogueError,
     clinical_use, composition,
     json::{references, without_absent},
     package, product,
+    product_text::{Product, Property},
     shared::Shared,
     terms::{Terms, Words},
 };
@@ -62,8 +65,8 @@ fn text<'v>(resource: &'v Value, member: &str) -> &'v str {
     resource.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The types of which every product has its own resources, with the number from which their ids count. A product
-/// has a hundred ids of each; its number is the last three digits of its own id.
+/// The types of which every product has its own resources, with the number from which their ids count. A
+/// product has a hundred ids of each; its number is the last three digits of its own id.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     MarketingAuthorisation,
@@ -185,11 +188,11 @@ impl<'a> Expansion<'a> {
         properties
             .iter()
             .map(|property| {
-                let amount = property.amount.as_deref();
+                let amount = property.amount.as_ref();
                 Ok(json!({
                     "type": self.words.concept("property", &property.kind)?,
                     "valueCodeableConcept": property.text.as_ref().map(|text| json!({"text": text})),
-                    "valueQuantity": amount.map(|text| super::amount::quantity(&self.words, text)).transpose()?,
+                    "valueQuantity": amount.map(|text| quantity(&self.words, text)).transpose()?,
                     "valueBoolean": property.flag,
                     "valueDate": property.date,
                 }))

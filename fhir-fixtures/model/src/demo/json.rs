@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn references_are_found_at_any_depth() {
-        let tree = json!({"holder": {"reference": "Organization/1"}, "a": [{"item": {"reference": {"reference": "X/2"}}}]});
+        let tree = json!({
+            "holder": {"reference": "Organization/1"},
+            "a": [{"item": {"reference": {"reference": "X/2"}}}],
+        });
         assert_eq!(references(&tree), ["Organization/1", "X/2"]);
     }
 }

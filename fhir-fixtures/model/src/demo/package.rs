@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 
 use super::{
     amount,
-    catalogue::{CatalogueError, Container, Pack, ShelfLife},
+    catalogue::CatalogueError,
+    composition_text::{Container, Pack, ShelfLife},
     expansion::{Expansion, Part},
     product::marketing_statuses,
 };
+
+const DATA_CARRIER: &str = "http://ema.europa.eu/fhir/dataCarrierIdentifier";
 
 /// The packs of the product.
 pub(super) fn packs(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
@@ -64,7 +67,7 @@ fn container(on: &Expansion<'_>, it: &Container) -> Result<Value, CatalogueError
     let words = &on.words;
     Ok(json!({
         "identifier": [it.batch_carrier.as_ref()
-            .map(|value| json!({"system": "http://ema.europa.eu/fhir/dataCarrierIdentifier", "value": value}))],
+            .map(|value| json!({"system": DATA_CARRIER, "value": value}))],
         "type": words.concept("packaging", &it.kind)?,
         "componentPart": it.component_part,
         "quantity": it.quantity,

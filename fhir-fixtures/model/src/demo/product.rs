@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    catalogue::{CatalogueError, Marketing, Name, Operation},
+    catalogue::CatalogueError,
     expansion::{Expansion, Part},
+    product_text::{Marketing, Name, Operation},
     terms::Words,
 };
 
@@ -52,10 +53,12 @@ pub(super) fn medicinal_product(on: &Expansion<'_>) -> Result<Value, CatalogueEr
             "marketingStatus": marketing_statuses(words, &it.marketing)?,
             "comprisedOf": (1..=it.items.len()).filter(|_| it.comprised)
                 .map(|position| on.link(Part::Item, position)).collect::<Vec<_>>(),
-            "impurity": it.impurities.iter().map(|key| on.shared.substance(key)).collect::<Result<Vec<_>, _>>()?,
+            "impurity": it.impurities.iter()
+                .map(|key| on.shared.substance(key)).collect::<Result<Vec<_>, _>>()?,
             "attachedDocument": (1..=it.documents.len())
                 .map(|position| on.link(Part::Document, position)).collect::<Vec<_>>(),
-            "masterFile": it.master_files.iter().map(|key| on.shared.file(words, key)).collect::<Result<Vec<_>, _>>()?,
+            "masterFile": it.master_files.iter()
+                .map(|key| on.shared.file(words, key)).collect::<Result<Vec<_>, _>>()?,
             "contact": contacts(on)?,
             "clinicalTrial": it.clinical_trials.iter().map(|number| json!({
                 "type": "ResearchStudy",

@@ -15,6 +15,9 @@ use super::{
 /// When the shared resources were last updated: one instant, so that every Bundle has the same bytes of them.
 const LAST_UPDATED: &str = "2033-01-10T06:30:00Z";
 
+const ORGANISATIONS: &str = "https://spor.ema.europa.eu/v1/organisations";
+const LOCATIONS: &str = "https://spor.ema.europa.eu/v1/locations";
+const LICENCES: &str = "http://ema.europa.eu/fhir/manufacturingAuthorizationNumber";
 const FILE_COUNTRY: &str = "http://ema.europa.eu/fhir/extension/psmfLocationCountry";
 
 #[derive(Deserialize)]
@@ -222,8 +225,8 @@ impl Shared {
         Ok(json!({"reference": found(&self.roles, "person", key)?}))
     }
 
-    /// A reference to the master file of that key. That of a pharmacovigilance system carries its country, which
-    /// more callers may see than the file.
+    /// A reference to the master file of that key. That of a pharmacovigilance system carries its country,
+    /// which more callers may see than the file.
     pub(super) fn file(&self, words: &Words<'_>, key: &str) -> Result<Value, CatalogueError> {
         let (reference, country) = found(&self.files, "file", key)?;
         let country = country
@@ -247,8 +250,8 @@ impl Shared {
         let contact = it.contact.as_ref();
         Ok(json!({
             "identifier": [
-                it.location.as_ref().map(|loc| json!({"system": "https://spor.ema.europa.eu/v1/locations", "value": loc})),
-                it.org.as_ref().map(|org| json!({"system": "https://spor.ema.europa.eu/v1/organisations", "value": org})),
+                it.location.as_ref().map(|loc| json!({"system": LOCATIONS, "value": loc})),
+                it.org.as_ref().map(|org| json!({"system": ORGANISATIONS, "value": org})),
             ],
             "active": true,
             "name": it.name,
@@ -270,7 +273,7 @@ impl Shared {
             }],
             "partOf": self.maybe_organisation(it.part_of.as_deref())?,
             "qualification": it.licence.as_ref().map(|number| json!([{
-                "identifier": [{"system": "http://ema.europa.eu/fhir/manufacturingAuthorizationNumber", "value": number}],
+                "identifier": [{"system": LICENCES, "value": number}],
                 "code": {"text": "Manufacturing and importation authorisation"},
             }])),
         }))
@@ -328,7 +331,9 @@ impl Shared {
                 .transpose()?,
             "structure": {"molecularFormula": it.formula},
             "code": [{
-                "code": {"coding": [{"system": sms(substance), "code": substance.sms, "display": substance.name}]},
+                "code": {"coding": [{
+                    "system": sms(substance), "code": substance.sms, "display": substance.name,
+                }]},
                 "status": {"text": "Current"},
                 "statusDate": "2030-05-05",
             }],

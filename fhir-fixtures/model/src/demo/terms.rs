@@ -123,13 +123,11 @@ impl Words<'_> {
 
     /// A CodeableConcept; a word that begins with `text:` is a concept with a text and no code.
     pub(super) fn concept(&self, kind: &'static str, word: &str) -> Result<Value, CatalogueError> {
-        match word.strip_prefix("text:") {
-            Some(text) => Ok(json!({ "text": text })),
-            None => {
-                let text = self.term(kind, word)?.text;
-                Ok(json!({"coding": [self.coding(kind, word)?], "text": text}))
-            }
+        if let Some(text) = word.strip_prefix("text:") {
+            return Ok(json!({ "text": text }));
         }
+        let text = self.term(kind, word)?.text;
+        Ok(json!({"coding": [self.coding(kind, word)?], "text": text}))
     }
 
     /// A CodeableConcept, or null.

@@ -1,4 +1,4 @@
-//! What the catalogue promises: enough products, every element of the access matrix, valid FHIR, stable bytes.
+//! What the catalogue promises: enough products, all elements of the access matrix, valid FHIR, stable bytes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,232 +11,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Every element path of the access matrix that a 5.0.0 product can have; paths that the matrix narrows (a kind of
-/// identifier, of document, of ingredient) are in [`KINDS`].
-const PATHS: &[&str] = &[
-    "MedicinalProductDefinition.id",
-    "MedicinalProductDefinition.meta.versionId",
-    "MedicinalProductDefinition.meta.lastUpdated",
-    "MedicinalProductDefinition.text",
-    "MedicinalProductDefinition.extension",
-    "MedicinalProductDefinition.identifier",
-    "MedicinalProductDefinition.type",
-    "MedicinalProductDefinition.domain",
-    "MedicinalProductDefinition.name.productName",
-    "MedicinalProductDefinition.name.type",
-    "MedicinalProductDefinition.name.part.part",
-    "MedicinalProductDefinition.name.part.type",
-    "MedicinalProductDefinition.name.usage.country",
-    "MedicinalProductDefinition.name.usage.jurisdiction",
-    "MedicinalProductDefinition.name.usage.language",
-    "MedicinalProductDefinition.version",
-    "MedicinalProductDefinition.status",
-    "MedicinalProductDefinition.statusDate",
-    "MedicinalProductDefinition.description",
-    "MedicinalProductDefinition.combinedPharmaceuticalDoseForm",
-    "MedicinalProductDefinition.route",
-    "MedicinalProductDefinition.indication",
-    "MedicinalProductDefinition.legalStatusOfSupply",
-    "MedicinalProductDefinition.additionalMonitoringIndicator",
-    "MedicinalProductDefinition.specialMeasures",
-    "MedicinalProductDefinition.pediatricUseIndicator",
-    "MedicinalProductDefinition.classification",
-    "MedicinalProductDefinition.characteristic.type",
-    "MedicinalProductDefinition.characteristic.valueCodeableConcept",
-    "MedicinalProductDefinition.characteristic.valueBoolean",
-    "MedicinalProductDefinition.characteristic.valueQuantity",
-    "MedicinalProductDefinition.marketingStatus.country",
-    "MedicinalProductDefinition.marketingStatus.status",
-    "MedicinalProductDefinition.marketingStatus.dateRange",
-    "MedicinalProductDefinition.marketingStatus.restoreDate",
-    "MedicinalProductDefinition.attachedDocument",
-    "MedicinalProductDefinition.masterFile",
-    "MedicinalProductDefinition.masterFile.extension",
-    "MedicinalProductDefinition.contact.type",
-    "MedicinalProductDefinition.contact.contact",
-    "MedicinalProductDefinition.clinicalTrial",
-    "MedicinalProductDefinition.crossReference.product",
-    "MedicinalProductDefinition.crossReference.type",
-    "MedicinalProductDefinition.operation.type",
-    "MedicinalProductDefinition.operation.effectiveDate",
-    "MedicinalProductDefinition.operation.organization",
-    "MedicinalProductDefinition.operation.confidentialityIndicator",
-    "MedicinalProductDefinition.comprisedOf",
-    "MedicinalProductDefinition.impurity",
-    "MedicinalProductDefinition.code",
-    "RegulatedAuthorization.identifier",
-    "RegulatedAuthorization.subject",
-    "RegulatedAuthorization.type",
-    "RegulatedAuthorization.description",
-    "RegulatedAuthorization.region",
-    "RegulatedAuthorization.status",
-    "RegulatedAuthorization.statusDate",
-    "RegulatedAuthorization.validityPeriod",
-    "RegulatedAuthorization.indication",
-    "RegulatedAuthorization.intendedUse",
-    "RegulatedAuthorization.basis",
-    "RegulatedAuthorization.holder",
-    "RegulatedAuthorization.regulator",
-    "RegulatedAuthorization.attachedDocument",
-    "RegulatedAuthorization.case.identifier",
-    "RegulatedAuthorization.case.type",
-    "RegulatedAuthorization.case.status",
-    "RegulatedAuthorization.case.datePeriod",
-    "RegulatedAuthorization.case.application.identifier",
-    "RegulatedAuthorization.case.application.dateDateTime",
-    "PackagedProductDefinition.identifier",
-    "PackagedProductDefinition.name",
-    "PackagedProductDefinition.type",
-    "PackagedProductDefinition.description",
-    "PackagedProductDefinition.containedItemQuantity",
-    "PackagedProductDefinition.packageFor",
-    "PackagedProductDefinition.status",
-    "PackagedProductDefinition.statusDate",
-    "PackagedProductDefinition.legalStatusOfSupply.code",
-    "PackagedProductDefinition.legalStatusOfSupply.jurisdiction",
-    "PackagedProductDefinition.marketingStatus.status",
-    "PackagedProductDefinition.marketingStatus.dateRange",
-    "PackagedProductDefinition.copackagedIndicator",
-    "PackagedProductDefinition.manufacturer",
-    "PackagedProductDefinition.contained",
-    "PackagedProductDefinition.packaging.identifier",
-    "PackagedProductDefinition.packaging.type",
-    "PackagedProductDefinition.packaging.quantity",
-    "PackagedProductDefinition.packaging.material",
-    "PackagedProductDefinition.packaging.manufacturer",
-    "PackagedProductDefinition.packaging.property",
-    "PackagedProductDefinition.packaging.shelfLifeStorage.periodString",
-    "PackagedProductDefinition.packaging.containedItem.item",
-    "PackagedProductDefinition.packaging.packaging.alternateMaterial",
-    "PackagedProductDefinition.packaging.packaging.componentPart",
-    "PackagedProductDefinition.packaging.packaging.containedItem.amount",
-    "PackagedProductDefinition.packaging.packaging.manufacturer",
-    "PackagedProductDefinition.packaging.packaging.shelfLifeStorage.periodDuration",
-    "PackagedProductDefinition.packaging.packaging.shelfLifeStorage.specialPrecautionsForStorage",
-    "PackagedProductDefinition.packaging.packaging.packaging.type",
-    "PackagedProductDefinition.characteristic",
-    "AdministrableProductDefinition.formOf",
-    "AdministrableProductDefinition.administrableDoseForm",
-    "AdministrableProductDefinition.unitOfPresentation",
-    "AdministrableProductDefinition.producedFrom",
-    "AdministrableProductDefinition.description",
-    "AdministrableProductDefinition.property",
-    "AdministrableProductDefinition.routeOfAdministration.code",
-    "AdministrableProductDefinition.routeOfAdministration.firstDose",
-    "AdministrableProductDefinition.routeOfAdministration.maxSingleDose",
-    "AdministrableProductDefinition.routeOfAdministration.maxDosePerDay",
-    "AdministrableProductDefinition.routeOfAdministration.maxDosePerTreatmentPeriod",
-    "AdministrableProductDefinition.routeOfAdministration.maxTreatmentPeriod",
-    "AdministrableProductDefinition.routeOfAdministration.targetSpecies.code",
-    "AdministrableProductDefinition.routeOfAdministration.targetSpecies.withdrawalPeriod.tissue",
-    "AdministrableProductDefinition.routeOfAdministration.targetSpecies.withdrawalPeriod.value",
-    "AdministrableProductDefinition.routeOfAdministration.targetSpecies.withdrawalPeriod.supportingInformation",
-    "ManufacturedItemDefinition.manufacturedDoseForm",
-    "ManufacturedItemDefinition.unitOfPresentation",
-    "ManufacturedItemDefinition.name",
-    "ManufacturedItemDefinition.property",
-    "ManufacturedItemDefinition.marketingStatus",
-    "ManufacturedItemDefinition.manufacturer",
-    "ManufacturedItemDefinition.component.type",
-    "ManufacturedItemDefinition.component.function",
-    "ManufacturedItemDefinition.component.amount",
-    "ManufacturedItemDefinition.component.constituent.hasIngredient",
-    "Ingredient.meta.security",
-    "Ingredient.for",
-    "Ingredient.role",
-    "Ingredient.function",
-    "Ingredient.group",
-    "Ingredient.allergenicIndicator",
-    "Ingredient.comment",
-    "Ingredient.manufacturer.manufacturer",
-    "Ingredient.substance.code",
-    "Ingredient.substance.strength.presentationRatio",
-    "Ingredient.substance.strength.presentationRatioRange",
-    "Ingredient.substance.strength.textPresentation",
-    "Ingredient.substance.strength.concentrationRatio",
-    "Ingredient.substance.strength.textConcentration",
-    "Ingredient.substance.strength.basis",
-    "Ingredient.substance.strength.country",
-    "Ingredient.substance.strength.referenceStrength.substance",
-    "Ingredient.substance.strength.referenceStrength.strengthRatio",
-    "SubstanceDefinition.identifier",
-    "SubstanceDefinition.name",
-    "SubstanceDefinition.code",
-    "SubstanceDefinition.structure",
-    "SubstanceDefinition.molecularWeight",
-    "SubstanceDefinition.manufacturer",
-    "SubstanceDefinition.supplier",
-    "SubstanceDefinition.property",
-    "SubstanceDefinition.relationship",
-    "SubstanceDefinition.sourceMaterial",
-    "ClinicalUseDefinition.indication.diseaseSymptomProcedure",
-    "ClinicalUseDefinition.contraindication.diseaseSymptomProcedure",
-    "ClinicalUseDefinition.contraindication.otherTherapy",
-    "ClinicalUseDefinition.interaction",
-    "ClinicalUseDefinition.undesirableEffect",
-    "ClinicalUseDefinition.warning",
-    "Organization.identifier",
-    "Organization.name",
-    "Organization.contact.name",
-    "Organization.contact.telecom",
-    "Organization.contact.address.country",
-    "Organization.contact.address.line",
-    "Organization.qualification",
-    "PractitionerRole.practitioner",
-    "PractitionerRole.contact",
-    "Practitioner.name",
-    "DocumentReference.type",
-    "DocumentReference.identifier",
-    "DocumentReference.content.attachment",
-    "ActivityDefinition.code",
-    "ActivityDefinition.effectivePeriod",
-    "ActivityDefinition.participant.typeReference",
-];
+mod paths;
+mod readme;
 
-/// Where the matrix looks at a kind: a path, and a word that must occur below it.
-const KINDS: &[(&str, &str)] = &[
-    ("MedicinalProductDefinition.identifier", "http://ema.europa.eu/fhir/mpId"),
-    ("MedicinalProductDefinition.identifier", "http://ema.europa.eu/fhir/pmsId"),
-    ("MedicinalProductDefinition.identifier", "http://ema.europa.eu/fhir/eurdId"),
-    ("MedicinalProductDefinition.identifier", "PRD9900001"),
-    ("MedicinalProductDefinition.identifier", "https://demo.pmsgate.example/company-product-code"),
-    ("MedicinalProductDefinition.extension", "http://ema.europa.eu/fhir/extension/authorisedDoseForm"),
-    ("MedicinalProductDefinition.extension", "https://demo.pmsgate.example/fhir/extension/internal-remark"),
-    ("MedicinalProductDefinition.domain", "http://ema.europa.eu/fhir/extension/codeSystemName"),
-    ("MedicinalProductDefinition.classification", "http://www.whocc.no/atc"),
-    ("MedicinalProductDefinition.classification", "http://www.whocc.no/atcvet"),
-    ("MedicinalProductDefinition.classification", "Orphan designation"),
-    ("MedicinalProductDefinition.classification", "Legal basis: full application"),
-    ("MedicinalProductDefinition.contact", "100000155057"),
-    ("MedicinalProductDefinition.contact", "Pharmacovigilance enquiry"),
-    ("MedicinalProductDefinition.operation.confidentialityIndicator", "Confidential"),
-    ("MedicinalProductDefinition.operation.confidentialityIndicator", "Not confidential"),
-    ("MedicinalProductDefinition.operation.type", "Batch release"),
-    ("RegulatedAuthorization.identifier", "http://ema.europa.eu/fhir/marketingAuthorizationNumber"),
-    ("RegulatedAuthorization.identifier", "http://ema.europa.eu/fhir/manufacturingAuthorizationNumber"),
-    ("RegulatedAuthorization.identifier", "EU/2/31/9201"),
-    ("RegulatedAuthorization.case.identifier", "EMEA/H/C/990001"),
-    ("RegulatedAuthorization.case.identifier", "EMEA/V/C/992010"),
-    ("RegulatedAuthorization.case.type", "National procedure"),
-    ("RegulatedAuthorization.case.type", "Mutual recognition procedure"),
-    ("RegulatedAuthorization.case.type", "Decentralised procedure"),
-    ("RegulatedAuthorization.holder.identifier", "LOC-100000021"),
-    ("PackagedProductDefinition.identifier", "http://ema.europa.eu/fhir/pcId"),
-    ("PackagedProductDefinition.identifier", "http://ema.europa.eu/fhir/marketingAuthorizationNumber"),
-    ("PackagedProductDefinition.identifier", "https://www.gs1.org/gtin"),
-    ("PackagedProductDefinition.identifier", "https://demo.pmsgate.example/national-trade-number"),
-    ("DocumentReference.type", "100000155532"),
-    ("DocumentReference.type", "Package leaflet"),
-    ("DocumentReference.type", "Labelling"),
-    ("DocumentReference.type", "Risk management plan"),
-    ("DocumentReference.identifier", "EMA/H/PMF/900001/31"),
-    ("DocumentReference.identifier", "MFL90001"),
-    ("Ingredient.role", "Active"),
-    ("Ingredient.role", "Excipient"),
-    ("Ingredient.role", "Adjuvant"),
-    ("Ingredient.role", "Solvent"),
-    ("Ingredient.role", "Coating"),
-];
+use paths::{KINDS, PATHS};
 
 fn resources(bundle: &Value) -> impl Iterator<Item = &Value> {
     bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"])
@@ -407,36 +185,29 @@ fn the_structural_checker_finds_neither_errors_nor_warnings() {
     assert!(output.status.success() && found.is_empty(), "{said}\n{found}");
 }
 
-#[test]
-fn the_readme_tells_of_every_product() {
-    let readme = include_str!("../../../data/README.md");
-    for bundle in bundles() {
-        let id = bundle["entry"][0]["resource"]["id"].as_str().unwrap().to_owned();
-        assert!(readme.contains(&format!("| {id} |")), "{id}");
-    }
-}
-
-/// `config/demo-organisations.csv` and the organisations of the catalogue name the same organisations.
-#[test]
-fn the_demo_organisations_are_those_of_the_catalogue() {
-    let listed: BTreeMap<&str, Vec<&str>> = include_str!("../../../../config/demo-organisations.csv")
+/// `config/demo-organisations.csv`: the columns of each organisation, by its id.
+fn listed_organisations() -> BTreeMap<&'static str, Vec<&'static str>> {
+    include_str!("../../../../config/demo-organisations.csv")
         .lines()
         .skip(1)
         .map(|line| line.split(',').collect::<Vec<_>>())
         .map(|columns| (columns[0], columns))
-        .collect();
+        .collect()
+}
+
+#[test]
+fn the_demo_organisations_are_those_of_the_catalogue() {
+    let listed = listed_organisations();
     let systems = ["https://spor.ema.europa.eu/v1/organisations", "https://spor.ema.europa.eu/v1/locations"];
     for resource in bundles().iter().flat_map(resources).filter(|it| it["resourceType"] == "Organization") {
         let ids = systems.map(|system| {
-            at(resource, "Organization.identifier")
-                .into_iter()
-                .find(|id| id["system"] == system)
-                .map(|id| id["value"].as_str().unwrap().to_owned())
+            let identifiers = at(resource, "Organization.identifier");
+            identifiers.into_iter().find(|id| id["system"] == system).and_then(|id| id["value"].as_str())
         });
         match ids {
-            [Some(org), None] => assert_eq!(listed[org.as_str()][1], resource["name"]),
+            [Some(org), None] => assert_eq!(listed[org][1], resource["name"]),
             [Some(org), Some(location)] => {
-                assert!(listed[org.as_str()][4].split(' ').any(|it| it == location), "{location}")
+                assert!(listed[org][4].split(' ').any(|it| it == location), "{org} has no {location}");
             }
             [None, Some(_)] => {}
             [None, None] => panic!("{} has no id", key(resource)),
