@@ -22,7 +22,7 @@ mod tests;
 
 use serde_json::Value;
 
-pub use catalogue::CatalogueError;
+use catalogue::CatalogueError;
 
 /// Where the demo resources pretend to live: `fullUrl` is this, the type and the id.
 pub const BASE: &str = "https://demo.pmsgate.example/fhir";

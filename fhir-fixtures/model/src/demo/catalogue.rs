@@ -8,8 +8,7 @@ use super::product_text::Product;
 
 /// What can be wrong with the texts of the catalogue.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CatalogueError {
+pub(super) enum CatalogueError {
     /// The text is not TOML, or has a key that the catalogue does not know.
     #[error("{file} cannot be read")]
     Text {
