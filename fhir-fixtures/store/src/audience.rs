@@ -42,7 +42,10 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
     set(opens(Stakeholder::Industry, false, Domains::BOTH, None), bit::INDUSTRY_OTHER);
     if let Some(owner) = facts.owners.first() {
         set(opens(Stakeholder::Industry, false, Domains::BOTH, Some(owner.clone())), bit::INDUSTRY_OWNER);
-        set(opens(Stakeholder::Industry, true, Domains::BOTH, Some(owner.clone())), bit::INDUSTRY_OWNER_QUALIFIED);
+        set(
+            opens(Stakeholder::Industry, true, Domains::BOTH, Some(owner.clone())),
+            bit::INDUSTRY_OWNER_QUALIFIED,
+        );
     }
     for domains in DOMAINS {
         set(opens(Stakeholder::Nca, false, domains, None), bit::NCA << domain_shift(domains));
@@ -86,6 +89,15 @@ impl Audience {
         (gates & sight.gate != 0).then_some(sight.column)
     }
 
+    /// The columns by which the viewer may come to see products: one, or two for industry.
+    pub fn columns(&self) -> Vec<Column> {
+        let mut columns = vec![self.sight(false).column];
+        if self.organisation().is_some() {
+            columns.push(self.sight(true).column);
+        }
+        columns
+    }
+
     /// The organisation whose products are the viewer's own: of industry only.
     pub(crate) fn organisation(&self) -> Option<&OrganisationId> {
         match self.viewer.stakeholder {
@@ -101,7 +113,9 @@ impl Audience {
             (Stakeholder::Public, _, _) => (bit::PUBLIC, Column::Public),
             (Stakeholder::Industry, false, _) => (bit::INDUSTRY_OTHER, Column::IndustryOther),
             (Stakeholder::Industry, true, false) => (bit::INDUSTRY_OWNER, Column::IndustryOwner),
-            (Stakeholder::Industry, true, true) => (bit::INDUSTRY_OWNER_QUALIFIED, Column::IndustryOwnerQualified),
+            (Stakeholder::Industry, true, true) => {
+                (bit::INDUSTRY_OWNER_QUALIFIED, Column::IndustryOwnerQualified)
+            }
             (Stakeholder::Nca, _, _) => (bit::NCA << shift, Column::Nca),
             (Stakeholder::Ema, _, _) => (bit::EMA << shift, Column::Ema),
         };
@@ -129,12 +143,18 @@ mod tests {
         let mut seen = 0;
         for domains in DOMAINS {
             for record_status in [RecordStatus::Current, RecordStatus::Provisional, RecordStatus::Missing] {
-                for status in [AuthorisationStatus::Valid, AuthorisationStatus::Pending, AuthorisationStatus::Withdrawn] {
+                for status in
+                    [AuthorisationStatus::Valid, AuthorisationStatus::Pending, AuthorisationStatus::Withdrawn]
+                {
                     for owners in [BTreeSet::new(), BTreeSet::from([owner.clone()])] {
                         let facts = ProductFacts {
                             domains,
                             record_status,
-                            authorisations: vec![MarketingAuthorisation { id: "ra".into(), status, holder: None }],
+                            authorisations: vec![MarketingAuthorisation {
+                                id: "ra".into(),
+                                status,
+                                holder: None,
+                            }],
                             owners: owners.clone(),
                             centrally_authorised: false,
                         };
@@ -143,9 +163,15 @@ mod tests {
                         for stakeholder in Stakeholder::ALL {
                             for qualified in [false, true] {
                                 for viewer_domains in DOMAINS {
-                                    for organisation in [None, Some(owner.clone()), Some(organisation("ORG-100000002"))] {
-                                        let viewer =
-                                            Viewer { stakeholder, qualified, domains: viewer_domains, organisation };
+                                    for organisation in
+                                        [None, Some(owner.clone()), Some(organisation("ORG-100000002"))]
+                                    {
+                                        let viewer = Viewer {
+                                            stakeholder,
+                                            qualified,
+                                            domains: viewer_domains,
+                                            organisation,
+                                        };
                                         let expected = access::gate(&matrix, &viewer, &facts)
                                             .visible
                                             .then(|| access::column(&viewer, &facts));

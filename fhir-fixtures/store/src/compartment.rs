@@ -48,8 +48,12 @@ pub(crate) async fn gather(
             return Ok(Some(product));
         }
         // What points up to a found resource (an ingredient to its item) stands with it in its other products.
-        let own: Vec<ResourceKey> =
-            found.iter().map(|one| &one.key).filter(|key| !links::is_shared(key.resource_type)).cloned().collect();
+        let own: Vec<ResourceKey> = found
+            .iter()
+            .map(|one| &one.key)
+            .filter(|key| !links::is_shared(key.resource_type))
+            .cloned()
+            .collect();
         for resource in found {
             candidates.insert(resource.key, resource.body);
         }
@@ -65,10 +69,9 @@ pub(crate) async fn gather(
 fn group(product_id: &str, candidates: &BTreeMap<ResourceKey, Value>) -> Option<Product> {
     let slice: Vec<Value> = candidates.values().cloned().collect();
     let grouped = links::group(&slice);
-    let group = grouped
-        .products
-        .iter()
-        .find(|group| slice.get(group.root).and_then(|root| root.get("id")).and_then(Value::as_str) == Some(product_id))?;
+    let group = grouped.products.iter().find(|group| {
+        slice.get(group.root).and_then(|root| root.get("id")).and_then(Value::as_str) == Some(product_id)
+    })?;
     let root = slice.get(group.root)?.clone();
     let parts = group.parts.iter().filter_map(|part| slice.get(*part).cloned()).collect();
     Some(Product::new(root, parts))

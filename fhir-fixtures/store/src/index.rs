@@ -1,9 +1,6 @@
 //! The rows derived from a product: gates, owners, members, search values. Written whenever the product changes.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use database::{Database, Db, on_db};
 use fhir_model::{
@@ -47,7 +44,9 @@ pub(crate) async fn write(
     let gates = write_one(db, matrix, product, root, before).await?;
     let referable_before = before.map_or(0, |head| head.gates & REFERABLE);
     if referable_before != gates & REFERABLE {
-        for referrer in column(db, "SELECT product_id FROM product_targets WHERE target_id = $1", product.id()).await? {
+        for referrer in
+            column(db, "SELECT product_id FROM product_targets WHERE target_id = $1", product.id()).await?
+        {
             if referrer != product.id() {
                 look_again_one(db, matrix, &referrer).await?;
             }
@@ -57,7 +56,11 @@ pub(crate) async fn write(
 }
 
 /// Derives and writes the rows of a stored product anew, with everything that hangs on it.
-pub(crate) async fn look_again(db: &mut Db<'_>, matrix: &AccessMatrix, product_id: &str) -> Result<(), StoreError> {
+pub(crate) async fn look_again(
+    db: &mut Db<'_>,
+    matrix: &AccessMatrix,
+    product_id: &str,
+) -> Result<(), StoreError> {
     if let Some((product, root, head)) = stored(db, product_id).await? {
         write(db, matrix, &product, root, Some(&head)).await?;
     }
@@ -105,10 +108,15 @@ async fn write_one(
     if before.is_some() {
         forget(db, product_id).await?;
     }
-    insert(db, "product_members (product_id, resource_type, resource_id, present)", &members(product), |row, key| {
-        row.text(product_id).push(", ").text(key.0.resource_type.as_str()).push(", ").text(&key.0.id);
-        row.push(if key.1 { ", TRUE" } else { ", FALSE" });
-    })
+    insert(
+        db,
+        "product_members (product_id, resource_type, resource_id, present)",
+        &members(product),
+        |row, key| {
+            row.text(product_id).push(", ").text(key.0.resource_type.as_str()).push(", ").text(&key.0.id);
+            row.push(if key.1 { ", TRUE" } else { ", FALSE" });
+        },
+    )
     .await?;
     insert(db, "product_owners (organisation, product_id)", &owners, |row, owner| {
         row.text(*owner).push(", ").text(product_id);
@@ -227,11 +235,15 @@ pub(crate) async fn lock(db: &mut Db<'_>) -> Result<(), StoreError> {
 }
 
 /// The products that have one of `keys` among their members, or miss it.
-pub(crate) async fn products_with(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<BTreeSet<String>, StoreError> {
+pub(crate) async fn products_with(
+    db: &mut Db<'_>,
+    keys: &[ResourceKey],
+) -> Result<BTreeSet<String>, StoreError> {
     let mut found = BTreeSet::new();
     for batch in keys.chunks(BATCH) {
-        let mut statement =
-            Statement::new("SELECT DISTINCT product_id FROM product_members WHERE (resource_type, resource_id) IN (VALUES ");
+        let mut statement = Statement::new(
+            "SELECT DISTINCT product_id FROM product_members WHERE (resource_type, resource_id) IN (VALUES ",
+        );
         statement.keys(batch).push(")");
         found.extend(on_db!(db, conn => bound!(
             sqlx::query_scalar::<_, String>(AssertSqlSafe(statement.sql.clone())), statement

@@ -24,7 +24,8 @@ pub use audience::Audience;
 pub use error::StoreError;
 pub use index::ensure_current;
 pub use products::{
-    ProductChange, ProductHead, StoreStatus, StoredProduct, changes_after, find, find_head, latest_change, status,
+    ProductChange, ProductHead, StoreStatus, StoredProduct, changes_after, find, find_head, latest_change,
+    status,
 };
 pub use resources::{StoredResource, find_version, instant_text, versions};
 pub use schema::{COMPONENT, MIGRATIONS, migrate, migration_status};

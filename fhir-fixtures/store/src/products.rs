@@ -56,9 +56,10 @@ pub(crate) struct HeadRow {
 
 impl HeadRow {
     pub(crate) fn into_head(self) -> Result<ProductHead, DatabaseError> {
-        let owners = self.owners.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().map_err(|_| {
-            DatabaseError::Corrupt { table: "products", column: "owners", row: self.product_id.clone() }
-        })?;
+        let owners =
+            self.owners.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().map_err(|_| {
+                DatabaseError::Corrupt { table: "products", column: "owners", row: self.product_id.clone() }
+            })?;
         Ok(ProductHead {
             product_id: self.product_id,
             revision: self.revision,
@@ -123,7 +124,8 @@ pub(crate) async fn known_facts(db: &mut Db<'_>, product: &Product) -> Result<Pr
     let wanted: Vec<LocationId> = facts::holder_locations(product);
     let mut known = BTreeMap::new();
     if !wanted.is_empty() {
-        let mut statement = Statement::new("SELECT location_id, organisation FROM locations WHERE location_id IN ");
+        let mut statement =
+            Statement::new("SELECT location_id, organisation FROM locations WHERE location_id IN ");
         statement.list(wanted.iter().map(LocationId::as_str));
         let rows = on_db!(db, conn => bound!(
             sqlx::query_as::<_, (String, String)>(AssertSqlSafe(statement.sql.clone())), statement
@@ -172,7 +174,11 @@ pub async fn latest_change(database: &Database) -> Result<i64, StoreError> {
 }
 
 /// The products changed after `after`, in order, at most `limit`; a product stands at its latest change only.
-pub async fn changes_after(database: &Database, after: i64, limit: i64) -> Result<Vec<ProductChange>, StoreError> {
+pub async fn changes_after(
+    database: &Database,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<ProductChange>, StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
     let rows = on_db!(&mut db, conn => sqlx::query_as::<_, (String, i64)>(

@@ -142,7 +142,10 @@ pub async fn versions(
 }
 
 /// The current versions of those of `keys` that are stored.
-pub(crate) async fn current(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<Vec<StoredResource>, StoreError> {
+pub(crate) async fn current(
+    db: &mut Db<'_>,
+    keys: &[ResourceKey],
+) -> Result<Vec<StoredResource>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {
         let mut statement = Statement::new(
@@ -176,11 +179,17 @@ pub(crate) async fn members(db: &mut Db<'_>, product_id: &str) -> Result<Vec<Sto
 }
 
 /// The keys of all members of a product.
-pub(crate) async fn member_keys(db: &mut Db<'_>, product_id: &str) -> Result<BTreeSet<ResourceKey>, StoreError> {
+pub(crate) async fn member_keys(
+    db: &mut Db<'_>,
+    product_id: &str,
+) -> Result<BTreeSet<ResourceKey>, StoreError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, (String, String)>(
         "SELECT resource_type, resource_id FROM product_members WHERE product_id = $1 AND present"
     ).bind(product_id).fetch_all(conn).await)?;
-    Ok(rows.into_iter().map(|(resource_type, id)| stored_key(&resource_type, id)).collect::<Result<_, _>>()?)
+    Ok(rows
+        .into_iter()
+        .map(|(resource_type, id)| stored_key(&resource_type, id))
+        .collect::<Result<_, _>>()?)
 }
 
 /// A version about to be stored; `body` carries no version of its own.
@@ -192,12 +201,17 @@ pub(crate) struct NextVersion {
 }
 
 /// Stores the next versions of some resources.
-pub(crate) async fn write(db: &mut Db<'_>, versions: &[NextVersion], now: OffsetDateTime) -> Result<(), StoreError> {
+pub(crate) async fn write(
+    db: &mut Db<'_>,
+    versions: &[NextVersion],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     for batch in versions.chunks(BATCH) {
         let mut bodies = Statement::new(
             "INSERT INTO resource_versions (resource_type, resource_id, version_id, last_updated, body) VALUES ",
         );
-        let mut pointers = Statement::new("INSERT INTO resources (resource_type, resource_id, version_id) VALUES ");
+        let mut pointers =
+            Statement::new("INSERT INTO resources (resource_type, resource_id, version_id) VALUES ");
         for (n, next) in batch.iter().enumerate() {
             let open = if n == 0 { "(" } else { ", (" };
             bodies.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
@@ -206,7 +220,8 @@ pub(crate) async fn write(db: &mut Db<'_>, versions: &[NextVersion], now: Offset
             pointers.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
             pointers.push(", ").integer(next.version_id).push(")");
         }
-        pointers.push(" ON CONFLICT (resource_type, resource_id) DO UPDATE SET version_id = excluded.version_id");
+        pointers
+            .push(" ON CONFLICT (resource_type, resource_id) DO UPDATE SET version_id = excluded.version_id");
         bodies.execute(db).await?;
         pointers.execute(db).await?;
     }
@@ -228,7 +243,10 @@ mod tests {
             r#"{"resourceType":"Organization","id":"o1","meta":{"versionId":"3","lastUpdated":"1970-01-01T00:00:00Z","tag":[{"code":"x"}]},"name":"N"}"#
         );
         unstamp(&mut body);
-        assert_eq!(body, json!({"resourceType": "Organization", "id": "o1", "meta": {"tag": [{"code": "x"}]}, "name": "N"}));
+        assert_eq!(
+            body,
+            json!({"resourceType": "Organization", "id": "o1", "meta": {"tag": [{"code": "x"}]}, "name": "N"})
+        );
     }
 
     #[test]

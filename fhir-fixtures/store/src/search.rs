@@ -110,7 +110,9 @@ pub async fn page(
     if let Some(after) = after {
         statement.push(" AND p.product_id > ").text(after);
     }
-    statement.push(" ORDER BY p.product_id LIMIT ").integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    statement
+        .push(" ORDER BY p.product_id LIMIT ")
+        .integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
     let mut reader = database.read().await?;
     let mut products = heads(&mut reader.db(), &statement).await?;
     let more = products.len() > limit;
@@ -149,14 +151,16 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
             }
             Clause::LastUpdated(any_of) => alternatives(statement, any_of, time),
             Clause::Token { parameter, any_of } => {
-                statement.push("p.product_id IN (SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
+                statement
+                    .push("p.product_id IN (SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
                 statement.text(*parameter).push(" AND ");
                 alternatives(statement, any_of, token);
                 visible(statement, audience);
                 statement.push(")");
             }
             Clause::Text { parameter, any_of } => {
-                statement.push("p.product_id IN (SELECT s.product_id FROM search_strings s WHERE s.parameter = ");
+                statement
+                    .push("p.product_id IN (SELECT s.product_id FROM search_strings s WHERE s.parameter = ");
                 statement.text(*parameter).push(" AND ");
                 alternatives(statement, any_of, text);
                 visible(statement, audience);
@@ -298,7 +302,10 @@ mod tests {
                 Clause::Text { parameter: "name", any_of: vec![TextMatch::Contains(hostile.clone())] },
                 Clause::Token {
                     parameter: "identifier",
-                    any_of: vec![TokenMatch { system: SystemMatch::Is(hostile.clone()), code: Some(hostile.clone()) }],
+                    any_of: vec![TokenMatch {
+                        system: SystemMatch::Is(hostile.clone()),
+                        code: Some(hostile.clone()),
+                    }],
                 },
             ],
         };

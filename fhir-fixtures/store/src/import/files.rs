@@ -81,7 +81,13 @@ impl Documents {
                 MAX_DOCUMENT >> 20
             ));
         }
-        Ok(Self { reader: BufReader::new(open(&source.path).await?), layout, offset: 0, line: 0, done: false })
+        Ok(Self {
+            reader: BufReader::new(open(&source.path).await?),
+            layout,
+            offset: 0,
+            line: 0,
+            done: false,
+        })
     }
 
     /// The next document; nothing at the end of the file. Empty lines are passed over.
@@ -97,7 +103,11 @@ impl Documents {
         }
         loop {
             let mut bytes = Vec::new();
-            let read = (&mut self.reader).take(MAX_DOCUMENT).read_until(b'\n', &mut bytes).await.map_err(unreadable)?;
+            let read = (&mut self.reader)
+                .take(MAX_DOCUMENT)
+                .read_until(b'\n', &mut bytes)
+                .await
+                .map_err(unreadable)?;
             if read == 0 {
                 return Ok(None);
             }
@@ -188,8 +198,14 @@ mod tests {
 
     #[test]
     fn a_fault_is_named_by_its_line_in_the_file() {
-        assert_eq!(parse(b"{\n \"a\": }", 0), Err("is not valid JSON: expected value at line 2, column 7".to_owned()));
-        assert_eq!(parse(b"{\"a\": }", 12), Err("is not valid JSON: expected value at line 12, column 7".to_owned()));
+        assert_eq!(
+            parse(b"{\n \"a\": }", 0),
+            Err("is not valid JSON: expected value at line 2, column 7".to_owned())
+        );
+        assert_eq!(
+            parse(b"{\"a\": }", 12),
+            Err("is not valid JSON: expected value at line 12, column 7".to_owned())
+        );
         assert!(parse(b"<Bundle/>", 0).unwrap_err().contains("XML"));
         assert!(parse(b"\xef\xbb\xbf{}", 0).is_ok());
     }

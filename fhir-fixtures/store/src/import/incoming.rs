@@ -72,14 +72,19 @@ pub(super) fn is_bundle(document: &Value) -> bool {
 }
 
 fn refuse(sorted: &mut Sorted, file: &str, resource: &str, reason: impl Into<String>) {
-    sorted.refused.push(Refused { file: file.to_owned(), resource: resource.to_owned(), reason: reason.into() });
+    sorted.refused.push(Refused {
+        file: file.to_owned(),
+        resource: resource.to_owned(),
+        reason: reason.into(),
+    });
 }
 
 /// The resources of a Bundle, with ids for those that have only a `urn:uuid` and references made relative.
 fn unbundle(file: &str, place: &str, mut bundle: Value, sorted: &mut Sorted) -> Vec<Placed> {
     let kind = bundle.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let usable =
-        ["collection", "searchset", "transaction", "transaction-response", "batch", "batch-response"].contains(&&*kind);
+        ["collection", "searchset", "transaction", "transaction-response", "batch", "batch-response"]
+            .contains(&&*kind);
     if !usable {
         let reason = if kind.is_empty() {
             "the Bundle has no type: collection, searchset, transaction or batch is expected".to_owned()
@@ -106,7 +111,8 @@ fn unbundle(file: &str, place: &str, mut bundle: Value, sorted: &mut Sorted) -> 
         let here = if place.is_empty() { format!("entry[{n}]") } else { format!("{place} entry[{n}]") };
         let method = entry.pointer("/request/method").and_then(Value::as_str).unwrap_or("PUT").to_owned();
         if !["PUT", "POST"].contains(&&*method) {
-            let reason = format!("an entry with method {method} is not imported: an import only adds and updates");
+            let reason =
+                format!("an entry with method {method} is not imported: an import only adds and updates");
             refuse(sorted, file, &here, reason);
             continue;
         }
@@ -144,10 +150,9 @@ fn unbundle(file: &str, place: &str, mut bundle: Value, sorted: &mut Sorted) -> 
 }
 
 fn has_next_page(bundle: &Value) -> bool {
-    bundle
-        .get("link")
-        .and_then(Value::as_array)
-        .is_some_and(|links| links.iter().any(|link| link.get("relation").and_then(Value::as_str) == Some("next")))
+    bundle.get("link").and_then(Value::as_array).is_some_and(|links| {
+        links.iter().any(|link| link.get("relation").and_then(Value::as_str) == Some("next"))
+    })
 }
 
 /// Lets through what has a type of ours and a usable id.
@@ -161,7 +166,8 @@ fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
         return None;
     };
     let id = resource.get("id").and_then(Value::as_str);
-    let label = id.map_or_else(|| format!("{name} {}", one.place).trim().to_owned(), |id| format!("{name}/{id}"));
+    let label =
+        id.map_or_else(|| format!("{name} {}", one.place).trim().to_owned(), |id| format!("{name}/{id}"));
     if name.parse::<ResourceType>().is_err() {
         let ours: Vec<&str> = ResourceType::ALL.into_iter().map(ResourceType::as_str).collect();
         let reason = format!("{name} is no resource type of this server, which keeps {}", ours.join(", "));
@@ -224,11 +230,15 @@ fn problems(resource: &Value) -> Option<String> {
         return Some(told(&problems));
     }
     // PostgreSQL keeps no NUL in a text, and FHIR allows none in a string.
-    resource.to_string().contains("\\u0000").then(|| "holds the character U+0000, which FHIR does not allow".to_owned())
+    resource
+        .to_string()
+        .contains("\\u0000")
+        .then(|| "holds the character U+0000, which FHIR does not allow".to_owned())
 }
 
 fn told(problems: &[schema::Problem]) -> String {
-    let mut text = problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut text =
+        problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if problems.len() > PROBLEMS_TOLD {
         text.push_str("; and ");
         text.push_str(&(problems.len() - PROBLEMS_TOLD).to_string());
@@ -244,13 +254,20 @@ mod tests {
     use super::*;
 
     fn reasons(document: Value) -> Vec<String> {
-        sort("f.json", "", document).refused.into_iter().map(|one| format!("{}: {}", one.resource, one.reason)).collect()
+        sort("f.json", "", document)
+            .refused
+            .into_iter()
+            .map(|one| format!("{}: {}", one.resource, one.reason))
+            .collect()
     }
 
     #[test]
     fn what_is_no_part_of_a_product_is_refused_by_name() {
         let reasons = reasons(json!({"resourceType": "Patient", "id": "p1"}));
-        assert!(reasons[0].starts_with("Patient/p1: Patient is no resource type of this server"), "{reasons:?}");
+        assert!(
+            reasons[0].starts_with("Patient/p1: Patient is no resource type of this server"),
+            "{reasons:?}"
+        );
         assert!(reasons[0].contains("MedicinalProductDefinition"));
     }
 
@@ -272,12 +289,18 @@ mod tests {
         assert_eq!(bodies[0]["id"], "0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001");
         assert_eq!(bodies[1]["holder"]["reference"], "Organization/0b0a2f6e-6f5c-4b0e-9f52-0d8d0d1d0001");
         // Not in this Bundle, so left as it is.
-        assert_eq!(bodies[1]["subject"][0]["reference"], "https://other.example/fhir/MedicinalProductDefinition/1");
+        assert_eq!(
+            bodies[1]["subject"][0]["reference"],
+            "https://other.example/fhir/MedicinalProductDefinition/1"
+        );
     }
 
     #[test]
     fn bundles_that_are_no_set_of_resources_are_refused() {
-        assert!(reasons(json!({"resourceType": "Bundle", "type": "history", "entry": []}))[0].contains("\"history\""));
+        assert!(
+            reasons(json!({"resourceType": "Bundle", "type": "history", "entry": []}))[0]
+                .contains("\"history\"")
+        );
         assert!(reasons(json!({"resourceType": "Bundle", "entry": []}))[0].contains("no type"));
         assert!(reasons(json!({"resourceType": "Bundle", "type": "collection"}))[0].contains("no entries"));
         let delete = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
@@ -290,9 +313,7 @@ mod tests {
     fn the_same_id_twice_is_refused_only_when_the_content_differs() {
         let one = json!({"resourceType": "Organization", "id": "o1", "name": "A"});
         let other = json!({"resourceType": "Organization", "id": "o1", "name": "B"});
-        let bundle = |second: &Value| {
-            json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one}, {"resource": second}]})
-        };
+        let bundle = |second: &Value| json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one}, {"resource": second}]});
         assert_eq!(reasons(bundle(&one)), Vec::<String>::new());
         assert!(reasons(bundle(&other))[0].starts_with("Organization/o1: occurs twice"));
     }

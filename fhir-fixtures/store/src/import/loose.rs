@@ -62,7 +62,8 @@ pub(super) fn has_root(entries: &[Entry]) -> bool {
 }
 
 fn sets(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
-    let at: HashMap<&ResourceKey, usize> = entries.iter().enumerate().map(|(n, entry)| (&entry.key, n)).collect();
+    let at: HashMap<&ResourceKey, usize> =
+        entries.iter().enumerate().map(|(n, entry)| (&entry.key, n)).collect();
     let mut above: Vec<usize> = (0..entries.len()).collect();
     for (n, entry) in entries.iter().enumerate() {
         if is_shared(&entry.key) {
@@ -149,13 +150,20 @@ mod tests {
         note(&mut loose, 2, json!({"resourceType": "MedicinalProductDefinition", "id": "1"}));
         note(&mut loose, 3, json!({"resourceType": "MedicinalProductDefinition", "id": "2"}));
         for (line, product) in [(4, "2"), (5, "1")] {
-            note(&mut loose, line, json!({"resourceType": "RegulatedAuthorization", "id": format!("ra{product}"),
-                "subject": [{"reference": format!("MedicinalProductDefinition/{product}")}], "holder": holder}));
+            note(
+                &mut loose,
+                line,
+                json!({"resourceType": "RegulatedAuthorization", "id": format!("ra{product}"),
+                "subject": [{"reference": format!("MedicinalProductDefinition/{product}")}], "holder": holder}),
+            );
         }
         note(&mut loose, 6, json!({"resourceType": "Organization", "id": "alone"}));
         note(&mut loose, 7, json!({"resourceType": "MedicinalProductDefinition", "id": "1"}));
-        let sets: Vec<Vec<u64>> =
-            loose.into_sets().into_iter().map(|set| set.into_iter().map(|entry| entry.span.line).collect()).collect();
+        let sets: Vec<Vec<u64>> = loose
+            .into_sets()
+            .into_iter()
+            .map(|set| set.into_iter().map(|entry| entry.span.line).collect())
+            .collect();
         assert_eq!(sets, [vec![2, 5, 1], vec![3, 4], vec![6], vec![7]]);
     }
 }

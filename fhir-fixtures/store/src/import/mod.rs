@@ -21,12 +21,12 @@ use fhir_model::{ResourceKey, ResourceType, access::AccessMatrix, links};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use self::report::{Note, Progress, Refused, Report};
 use self::{
     files::{Documents, Rereader, Source},
     incoming::{Incoming, Sorted},
     loose::{Entry, Loose},
 };
-pub use self::report::{Note, Progress, Refused, Report};
 use crate::{StoreError, index};
 
 /// How many resources one transaction takes, roughly: a product is never split.
@@ -235,7 +235,9 @@ impl<'a> Import<'a> {
             };
             match again {
                 // Its refusals and notes are in the report since the first reading.
-                Ok(body) => resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted),
+                Ok(body) => {
+                    resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted)
+                }
                 Err(reason) => self.refuse(&source.name, &entry.key.to_string(), reason),
             }
         }
@@ -272,7 +274,11 @@ impl<'a> Import<'a> {
     }
 
     /// Stores one product in the transaction at hand; answers what turned out not to belong to it.
-    async fn store(&mut self, product_id: &str, incoming: Vec<Incoming>) -> Result<Vec<Incoming>, StoreError> {
+    async fn store(
+        &mut self,
+        product_id: &str,
+        incoming: Vec<Incoming>,
+    ) -> Result<Vec<Incoming>, StoreError> {
         if self.in_work >= RESOURCES_PER_TRANSACTION {
             self.commit().await?;
         }
@@ -368,11 +374,15 @@ impl<'a> Import<'a> {
         let named: Vec<String> = parents
             .iter()
             .map(|parent| {
-                let refused = self.report.refused.iter().any(|refused| refused.resource == parent.to_string());
+                let refused =
+                    self.report.refused.iter().any(|refused| refused.resource == parent.to_string());
                 format!("{parent}{}", if refused { " (refused, see there)" } else { "" })
             })
             .collect();
-        let what = if parents.iter().any(|parent| parent.resource_type == ResourceType::MedicinalProductDefinition) {
+        let what = if parents
+            .iter()
+            .any(|parent| parent.resource_type == ResourceType::MedicinalProductDefinition)
+        {
             "its product"
         } else {
             "what it belongs to"

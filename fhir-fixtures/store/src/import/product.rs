@@ -56,7 +56,9 @@ pub(super) async fn store(
     let mut stored = Stored::default();
     let mut next = Vec::new();
     let root_key = ResourceKey::new(ResourceType::MedicinalProductDefinition, product_id);
-    let mut root = head.as_ref().map(|head| RootVersion { version_id: head.version_id, last_updated: head.last_updated });
+    let mut root = head
+        .as_ref()
+        .map(|head| RootVersion { version_id: head.version_id, last_updated: head.last_updated });
     for one in incoming {
         if !parts.contains(&one.key) {
             stored.unattached.push(one);
@@ -74,7 +76,9 @@ pub(super) async fn store(
     }
     // A root that was stored with other resources before it had a row of its own.
     let root = root.or_else(|| {
-        known.get(&root_key).map(|root| RootVersion { version_id: root.version_id, last_updated: root.last_updated })
+        known
+            .get(&root_key)
+            .map(|root| RootVersion { version_id: root.version_id, last_updated: root.last_updated })
     });
     let Some(root) = root else { return Ok(stored) };
     resources::write(db, &next, now).await?;

@@ -1,0 +1,146 @@
+//! Heads of products in memory, and the feed of changes that keeps them true.
+//!
+//! A head that is kept answers for at most [`TRUSTED`] after the feed was last read; should the feed fail, every head
+//! is read from the database again. What is absent is kept as absent, so that a hidden product and an unknown id take
+//! the same way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use database::Database;
+use fhir_store::{ProductHead, StoreError};
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+/// How many heads are kept.
+const KEPT: u64 = 20_000;
+
+/// How often the feed is read.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long after a reading of the feed heads are taken from memory.
+const TRUSTED: Duration = Duration::from_millis(900);
+
+/// Changes read at once.
+const BATCH: i64 = 1000;
+
+/// Heads of products, from memory where that is known to be true.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    database: Database,
+    kept: Cache<String, Option<Arc<ProductHead>>>,
+    started: Instant,
+    /// Milliseconds after `started` until which memory is trusted; 0 before the first reading.
+    trusted_until: AtomicU64,
+    /// The last change seen; negative before the first reading.
+    seen: AtomicI64,
+    /// Grows with every change seen, so that a head read meanwhile is not kept.
+    generation: AtomicU64,
+}
+
+impl Heads {
+    pub(crate) fn new(database: Database) -> Self {
+        Self {
+            database,
+            kept: Cache::new(KEPT),
+            started: Instant::now(),
+            trusted_until: AtomicU64::new(0),
+            seen: AtomicI64::new(-1),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// The head of a product, if there is such a product.
+    pub(crate) async fn find(&self, product_id: &str) -> Result<Option<Arc<ProductHead>>, StoreError> {
+        let trusted = self.milliseconds() < self.trusted_until.load(Ordering::Acquire);
+        if trusted && let Some(head) = self.kept.get(product_id) {
+            return Ok(head);
+        }
+        let generation = self.generation.load(Ordering::Acquire);
+        let head = fhir_store::find_head(&self.database, product_id).await?.map(Arc::new);
+        if trusted {
+            self.kept.insert(product_id.to_owned(), head.clone());
+            if self.generation.load(Ordering::Acquire) != generation {
+                // A change came between reading and keeping: it may have been this one.
+                self.kept.invalidate(product_id);
+            }
+        }
+        Ok(head)
+    }
+
+    /// Reads the feed once.
+    pub(crate) async fn follow(&self) -> Result<(), StoreError> {
+        let started = self.milliseconds();
+        let mut seen = self.seen.load(Ordering::Acquire);
+        if seen < 0 {
+            seen = fhir_store::latest_change(&self.database).await?;
+            self.kept.invalidate_all();
+        }
+        loop {
+            let changes = fhir_store::changes_after(&self.database, seen, BATCH).await?;
+            if !changes.is_empty() {
+                self.generation.fetch_add(1, Ordering::AcqRel);
+            }
+            for change in &changes {
+                self.kept.invalidate(&change.product_id);
+                seen = change.change_seq;
+            }
+            if i64::try_from(changes.len()).unwrap_or(BATCH) < BATCH {
+                break;
+            }
+        }
+        self.seen.store(seen, Ordering::Release);
+        let trusted = u64::try_from(TRUSTED.as_millis()).unwrap_or_default();
+        self.trusted_until.store(started + trusted, Ordering::Release);
+        Ok(())
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Keeps the backend's memory true to the database. Without it running, every request asks the database.
+#[derive(Clone, Debug)]
+pub struct ChangeFeed {
+    heads: Arc<Heads>,
+}
+
+impl ChangeFeed {
+    pub(crate) fn new(heads: Arc<Heads>) -> Self {
+        Self { heads }
+    }
+
+    /// Follows the changes until `stop` comes. A failing database is logged once, when it starts to fail.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut failing = false;
+        loop {
+            match self.heads.follow().await {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "the feed of product changes cannot be read; asking the database each time");
+                    }
+                }
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Reads the feed once: for tests, which do not wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn follow_once(&self) -> Result<(), StoreError> {
+        self.heads.follow().await
+    }
+}

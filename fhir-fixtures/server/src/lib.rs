@@ -1,0 +1,85 @@
+//! The product backend's HTTP: search, read, history, everything, for callers with a signed context.
+//!
+//! It answers nobody but gateways: every request except `/metadata` must carry a caller context that was signed for
+//! exactly that method and target. What the caller may see is decided here, never by the gateway; an unknown product
+//! and a hidden one take the same way to the same answer.
+//!
+//! Reads cost no database access while the feed of changes runs: heads of products are kept in memory as long as the
+//! feed vouches for them, and each product's resources are filtered, rendered and written to bytes once for each
+//! revision, column and FHIR version.
+
+mod answer;
+mod bundle;
+mod call;
+mod capability;
+mod cursor;
+mod explain;
+mod heads;
+mod interaction;
+mod outcome;
+mod parameters;
+mod router;
+mod state;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+use caller_context::ContextKey;
+use config::ApiProducts;
+use database::Database;
+use fhir_model::access::AccessMatrix;
+use http_service::Clock;
+
+pub use self::{
+    cursor::CursorKey,
+    explain::{ExplainError, Explained, explain},
+    heads::ChangeFeed,
+};
+
+/// What the backend is made from.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Page sizes and cache size.
+    pub settings: config::Backend,
+    /// The API products, their paths and operations.
+    pub products: ApiProducts,
+    /// The product database, migrated, its index made by `matrix` ([`fhir_store::ensure_current`]).
+    pub database: Database,
+    /// The access matrix.
+    pub matrix: Arc<AccessMatrix>,
+    /// Shared with the gateways.
+    pub context_key: ContextKey,
+    /// For page links; the same on all instances.
+    pub cursor_key: CursorKey,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The backend: what answers, and what must run beside it.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Answers requests, under the base paths of all products.
+    pub router: Router,
+    /// Keeps the memory true to the database; to be run once for each `Backend`.
+    pub change_feed: ChangeFeed,
+}
+
+/// Puts the backend together. Counters are registered here, so the metrics recorder must stand before.
+pub fn build(parts: Parts) -> Backend {
+    let Parts { settings, products, database, matrix, context_key, cursor_key, clock } = parts;
+    let heads = Arc::new(heads::Heads::new(database.clone()));
+    let state = Arc::new(state::State {
+        heads: Arc::clone(&heads),
+        views: views::Views::new(database.clone(), matrix, settings.view_cache_bytes),
+        database,
+        context_key,
+        cursor_key,
+        started_at: clock.now(),
+        clock,
+        page_size: usize::try_from(settings.page_size).unwrap_or(20),
+        max_page_size: usize::try_from(settings.max_page_size).unwrap_or(200),
+    });
+    let products: Vec<_> = products.iter().cloned().map(Arc::new).collect();
+    Backend { router: router::router(&state, &products), change_feed: ChangeFeed::new(heads) }
+}

@@ -1,0 +1,115 @@
+//! Every route: the operations of each API product, as the data file lists them, and each product's `/metadata`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    response::Response,
+    routing::{self, MethodRouter},
+};
+use config::{ApiProduct, Interaction, Operation};
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::{
+    call::{self, Call},
+    capability, interaction,
+    outcome::Refusal,
+    state::State,
+};
+
+/// An operation of a product, with the counters of its answers.
+struct Route {
+    product: Arc<ApiProduct>,
+    operation: Operation,
+    /// By the first digit of the status.
+    answers: [metrics::Counter; 6],
+    seconds: metrics::Histogram,
+}
+
+/// The router of all products.
+pub(crate) fn router(state: &Arc<State>, products: &[Arc<ApiProduct>]) -> Router {
+    let mut router = Router::new();
+    for product in products {
+        let (at, of) = (Arc::clone(state), Arc::clone(product));
+        let metadata =
+            routing::get(move |request: Request| std::future::ready(capability::answer(&at, &of, &request)));
+        router = router.route(&format!("{}/metadata", product.base_path), metadata);
+        for operation in &product.operations {
+            let path = format!("{}{}", product.base_path, operation.path);
+            router = router.route(&path, method_router(state, Arc::new(Route::new(product, operation))));
+        }
+    }
+    let (unknown, unsupported) = (Arc::clone(state), Arc::clone(state));
+    router
+        .fallback(move |request: Request| {
+            std::future::ready(refuse(&unknown, &request, Refusal::NoOperation))
+        })
+        .method_not_allowed_fallback(move |request: Request| {
+            std::future::ready(refuse(&unsupported, &request, Refusal::MethodNotSupported))
+        })
+}
+
+impl Route {
+    fn new(product: &Arc<ApiProduct>, operation: &Operation) -> Self {
+        let answers = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(|status| {
+            metrics::counter!("pmsgate_backend_requests_total",
+                "product" => product.id.clone(), "operation" => operation.ep.clone(), "status" => status)
+        });
+        let seconds = metrics::histogram!("pmsgate_backend_request_seconds",
+            "product" => product.id.clone(), "operation" => operation.ep.clone());
+        Self { product: Arc::clone(product), operation: operation.clone(), answers, seconds }
+    }
+
+    fn record(&self, status: StatusCode, elapsed: Duration) {
+        if let Some(counter) = self.answers.get(usize::from(status.as_u16() / 100)) {
+            counter.increment(1);
+        }
+        self.seconds.record(elapsed.as_secs_f64());
+    }
+}
+
+fn method_router(state: &Arc<State>, route: Arc<Route>) -> MethodRouter {
+    let state = Arc::clone(state);
+    let method = route.operation.method;
+    let handler = move |request: Request| {
+        let (state, route) = (Arc::clone(&state), Arc::clone(&route));
+        async move {
+            let started = Instant::now();
+            let response = answer(&state, &route, request).await;
+            route.record(response.status(), started.elapsed());
+            response
+        }
+    };
+    match method {
+        config::Method::Get => routing::get(handler),
+        config::Method::Post => routing::post(handler),
+    }
+}
+
+/// Context first: whoever has none learns nothing, not even what is wrong with the rest of the request.
+async fn answer(state: &State, route: &Route, request: Request) -> Response {
+    let context = match call::context(state, request.method(), request.uri(), request.headers()) {
+        Ok(context) => context,
+        Err(refusal) => return refusal.respond(""),
+    };
+    let request_id = context.request_id.clone();
+    let answered = match Call::read(state, &route.product, &route.operation, context, request) {
+        Ok(call) => interaction::answer(&call).await,
+        Err(refusal) => Err(refusal),
+    };
+    answered.unwrap_or_else(|refusal| refusal.respond(&request_id))
+}
+
+fn refuse(state: &State, request: &Request, refusal: Refusal) -> Response {
+    match call::context(state, request.method(), request.uri(), request.headers()) {
+        Ok(context) => refusal.respond(&context.request_id),
+        Err(no_context) => no_context.respond(""),
+    }
+}
+
+/// Whether an operation is in use; `$merge` is listed, but not yet.
+pub(crate) const fn is_offered(operation: &Operation) -> bool {
+    !matches!(operation.interaction, Interaction::Merge | Interaction::TransactionResponse)
+}

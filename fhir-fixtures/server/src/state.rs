@@ -1,0 +1,27 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use caller_context::ContextKey;
+use database::Database;
+use http_service::Clock;
+use time::OffsetDateTime;
+
+use crate::{cursor::CursorKey, heads::Heads, views::Views};
+
+/// Shared by all requests of all products.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) database: Database,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) views: Views,
+    pub(crate) context_key: ContextKey,
+    pub(crate) cursor_key: CursorKey,
+    pub(crate) clock: Clock,
+    /// Entries on a page when `_count` is not given.
+    pub(crate) page_size: usize,
+    /// Most entries on a page.
+    pub(crate) max_page_size: usize,
+    /// When this server was put together.
+    pub(crate) started_at: OffsetDateTime,
+}
