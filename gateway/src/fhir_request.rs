@@ -446,7 +446,7 @@ mod tests {
         let read: Vec<_> = request.parameters.iter().map(|p| (p.base_name(), p.value.as_ref())).collect();
         assert_eq!(read, [("name", "Pro x y"), ("_count", "5"), ("name", "b")]);
 
-        let many = vec!["name=a"; 11].join("&");
+        let many = ["name=a"; 11].join("&");
         let refusal = operation(&routes, &Method::GET, path, Some(&many)).unwrap_err();
         assert_eq!(refusal, RequestRefusal::TooManyParameters { count: 11 });
         for (query, expected) in [

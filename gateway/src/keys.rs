@@ -42,9 +42,11 @@ pub struct Keys {
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// A read was asked for and is not finished.
+    /// A read was asked for or begun, and is not finished.
     running: bool,
-    /// When the last read ended.
+    /// An unknown `kid` asked for it.
+    asked: bool,
+    /// When the last read that an unknown `kid` asked for ended.
     ended: Option<Instant>,
 }
 
@@ -66,7 +68,7 @@ impl Keys {
             cool_down,
             current: ArcSwapOption::empty(),
             // The first read is under way as soon as the task runs.
-            progress: Mutex::new(Progress { running: true, ended: None }),
+            progress: Mutex::new(Progress { running: true, ..Progress::default() }),
             wanted: Notify::new(),
             finished: watch::channel(0).0,
         }
@@ -95,7 +97,7 @@ impl Keys {
             } else if progress.ended.is_some_and(|ended| ended.elapsed() < self.cool_down) {
                 false
             } else {
-                progress.running = true;
+                (progress.running, progress.asked) = (true, true);
                 self.wanted.notify_one();
                 true
             }
@@ -142,7 +144,9 @@ impl Keys {
             {
                 let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.running = false;
-                progress.ended = Some(Instant::now());
+                if std::mem::take(&mut progress.asked) {
+                    progress.ended = Some(Instant::now());
+                }
             }
             self.finished.send_modify(|count| *count += 1);
             tokio::select! {

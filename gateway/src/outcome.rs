@@ -300,7 +300,7 @@ fn challenge(refusal: &Refusal, circumstances: &Circumstances<'_>) -> String {
     match (&refusal.scope, circumstances.operation) {
         (Some(scope), _) => add("scope", scope),
         (None, Some(operation)) if refusal.status == StatusCode::UNAUTHORIZED => {
-            add("scope", &operation.scope_text)
+            add("scope", &operation.scope_text);
         }
         _ => {}
     }

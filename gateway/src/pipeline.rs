@@ -381,13 +381,13 @@ impl Gateway {
         let began = tokio::time::Instant::now();
         let mut was = None;
         loop {
-            let trouble = if !self.keys.is_read() {
-                Some("the issuer's keys are not read yet")
-            } else {
+            let trouble = if self.keys.is_read() {
                 self.revocations.as_ref().and_then(|feed| {
                     let waiting = !feed.is_fresh() && (!feed.may_serve() || began.elapsed() < FEED_GRACE);
                     waiting.then_some("the revocation feed is not connected")
                 })
+            } else {
+                Some("the issuer's keys are not read yet")
             };
             if was != Some(trouble) {
                 match trouble {

@@ -204,13 +204,12 @@ impl Revocations {
                 match line {
                     FeedLine::Revocation(revocation) => {
                         let position = revocation.seq;
-                        match &mut catch_up {
+                        if let Some(table) = &mut catch_up {
                             // Half a beginning is worth nothing: the position stays until all is there.
-                            Some(table) => table.apply(revocation),
-                            None => {
-                                self.write(|table| table.apply(revocation));
-                                self.position.fetch_max(position, Ordering::AcqRel);
-                            }
+                            table.apply(revocation);
+                        } else {
+                            self.write(|table| table.apply(revocation));
+                            self.position.fetch_max(position, Ordering::AcqRel);
                         }
                     }
                     FeedLine::Heartbeat { heartbeat } => {

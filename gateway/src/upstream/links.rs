@@ -200,7 +200,10 @@ impl LinkRewriter {
             }
             (State::BeforeValue | State::AfterValue, b']') => self.close(true),
             (State::BeforeKey | State::AfterValue, b'}') => self.close(false),
-            (State::BeforeValue, b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => State::Scalar,
+            (State::Scalar, b',' | b']' | b'}') => State::AfterValue,
+            (State::BeforeValue, b't' | b'f' | b'n' | b'-' | b'0'..=b'9') | (State::Scalar, _) => {
+                State::Scalar
+            }
             (State::BeforeKey, b'"') => {
                 self.hold_nothing();
                 State::Key
@@ -214,8 +217,6 @@ impl LinkRewriter {
                 Some(_) => State::BeforeKey,
                 None => State::Verbatim,
             },
-            (State::Scalar, b',' | b']' | b'}') => State::AfterValue,
-            (State::Scalar, _) => State::Scalar,
             _ => State::Verbatim,
         };
     }
@@ -383,7 +384,7 @@ fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let hits = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        let hits = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
         if hits != 0 {
             return Some(index * 8 + (hits.trailing_zeros() / 8) as usize);
         }
@@ -417,30 +418,26 @@ mod tests {
     }
 
     fn reference(document: &mut Value) {
-        fn address(value: Option<&mut Value>) {
-            if let Some(Value::String(text)) = value
+        fn address(holder: &mut Value, key: &str) {
+            if let Some(Value::String(text)) = holder.as_object_mut().and_then(|members| members.get_mut(key))
                 && let Some(new) = rewrite_address(text, FROM, TO)
             {
                 *text = new;
             }
         }
-        fn links(value: Option<&mut Value>) {
-            for link in value.and_then(Value::as_array_mut).into_iter().flatten() {
-                address(link.get_mut("url"));
+        fn links(holder: &mut Value) {
+            for link in holder.get_mut("link").and_then(Value::as_array_mut).into_iter().flatten() {
+                address(link, "url");
             }
         }
-        if !document.is_object() {
-            return;
-        }
-        links(document.get_mut("link"));
+        links(document);
         for entry in document.get_mut("entry").and_then(Value::as_array_mut).into_iter().flatten() {
-            address(entry.get_mut("fullUrl"));
-            links(entry.get_mut("link"));
-            if let Some(response) = entry.get_mut("response").filter(|r| r.is_object()) {
-                address(response.get_mut("location"));
-            }
-            if let Some(request) = entry.get_mut("request").filter(|r| r.is_object()) {
-                address(request.get_mut("url"));
+            address(entry, "fullUrl");
+            links(entry);
+            for (member, key) in [("response", "location"), ("request", "url")] {
+                if let Some(holder) = entry.get_mut(member) {
+                    address(holder, key);
+                }
             }
         }
     }

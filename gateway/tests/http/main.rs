@@ -1,0 +1,12 @@
+//! The gateway over its edge: real sockets on loopback, a stub issuer, a stub upstream.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod challenges;
+mod documents;
+mod forwarding;
+mod framing;
+mod house;
+mod keys;
+mod revocations;
+mod upstream_faults;

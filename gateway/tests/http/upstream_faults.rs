@@ -1,0 +1,234 @@
+//! An upstream that is away, slow, overloaded, or answers nonsense.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::response::IntoResponse as _;
+use gateway::GatewaySettings;
+use http::StatusCode;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+use crate::house::{Answer, House, READ, eventually};
+
+const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
+const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
+
+/// An upstream of raw bytes: each connection is handed to `converse` with its number.
+async fn raw_upstream<F, C>(converse: F) -> SocketAddr
+where
+    F: Fn(usize, TcpStream) -> C + Send + 'static,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            tokio::spawn(converse(number, stream));
+        }
+    });
+    address
+}
+
+/// Reads one request head; `None` at the end of the connection.
+async fn head(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn towards(address: SocketAddr) -> impl FnOnce(&mut GatewaySettings) {
+    move |settings| {
+        for product in &mut settings.products {
+            product.upstream = format!("http://{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_are_reused() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let address = raw_upstream(move |_, mut stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            while head(&mut stream).await.is_some() {
+                stream.write_all(GOOD.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let house = House::start_with(towards(address)).await;
+    for _ in 0..20 {
+        assert_eq!(house.ask(READ, &house.token()).await.text, "{}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_read_is_sent_again_when_a_reused_connection_dies() {
+    let address = raw_upstream(|number, mut stream| async move {
+        // The first connection dies on its second request, without an answer.
+        let good = if number == 0 { 1 } else { usize::MAX };
+        let mut answered = 0;
+        while head(&mut stream).await.is_some() && answered < good {
+            stream.write_all(GOOD.as_bytes()).await.unwrap();
+            answered += 1;
+        }
+    })
+    .await;
+    let house = House::start_with(towards(address)).await;
+    for _ in 0..3 {
+        assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_is_never_sent_twice() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let address = raw_upstream(move |_, mut stream| {
+        let counted = Arc::clone(&counted);
+        async move {
+            while let Some(head) = head(&mut stream).await {
+                if head.starts_with("POST") {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                stream.write_all(GOOD.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let house = House::start_with(towards(address)).await;
+    assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
+    let request = house.client.post(house.url(MERGE)).bearer_auth(house.token()).body("{}");
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::BAD_GATEWAY, "upstream-answer"));
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_away_is_a_bad_gateway() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let house = House::start_with(towards(address)).await;
+    let answer = house.ask(READ, &house.token()).await;
+    assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::BAD_GATEWAY, "upstream-unreachable"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_silent_is_a_timeout() {
+    let address =
+        raw_upstream(|_, mut stream| async move { while head(&mut stream).await.is_some() {} }).await;
+    let house = House::start_with(|settings| {
+        towards(address)(settings);
+        settings.limits.answer_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let answer = house.ask(READ, &house.token()).await;
+    assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::GATEWAY_TIMEOUT, "upstream-timeout"));
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_cut() {
+    let address = raw_upstream(|_, mut stream| async move {
+        while head(&mut stream).await.is_some() {
+            let half = GOOD.replace("content-length: 2", "content-length: 9");
+            stream.write_all(half.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let house = House::start_with(|settings| {
+        towards(address)(settings);
+        settings.limits.total_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let response = house.get(READ, &house.token()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.bytes().await.is_err(), "a cut answer must not look whole");
+}
+
+#[tokio::test]
+async fn more_than_the_upstream_bears_is_told_to_come_back() {
+    let gate = Arc::new(Semaphore::new(0));
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let (held, counted) = (Arc::clone(&gate), Arc::clone(&waiting));
+    let address = raw_upstream(move |_, mut stream| {
+        let (held, counted) = (Arc::clone(&held), Arc::clone(&counted));
+        async move {
+            while head(&mut stream).await.is_some() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                held.acquire().await.unwrap().forget();
+                stream.write_all(GOOD.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let house = House::start_with(|settings| {
+        towards(address)(settings);
+        settings.limits.max_in_flight = 2;
+    })
+    .await;
+    let first: Vec<_> = (0..2).map(|_| tokio::spawn(house.get(READ, &house.token()).send())).collect();
+    eventually("two are in flight", || async { waiting.load(Ordering::SeqCst) == 2 }).await;
+    let answer = house.ask(READ, &house.token()).await;
+    assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "upstream-busy"));
+    assert_eq!(answer.header("retry-after"), "1");
+    gate.add_permits(100);
+    for answer in first {
+        let answer = Answer::of(answer.await.unwrap().unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    eventually("there is room again", || async {
+        house.ask(READ, &house.token()).await.status == StatusCode::OK
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_that_cannot_be_passed_on_are_a_bad_gateway() {
+    let house = House::start().await;
+    let bundle = "/pms/api/v3/MedicinalProductDefinition";
+    for (path, status, media_type) in [
+        (READ, StatusCode::UNAUTHORIZED, "application/fhir+json"),
+        (READ, StatusCode::FOUND, "application/fhir+json"),
+        (READ, StatusCode::OK, "text/html"),
+        (READ, StatusCode::INTERNAL_SERVER_ERROR, "text/plain"),
+        (bundle, StatusCode::OK, "application/fhir+xml"),
+    ] {
+        house.upstream.answer(move |_| (status, [("content-type", media_type)], "secret").into_response());
+        let answer = house.ask(path, &house.token()).await;
+        assert_eq!(
+            (answer.status, answer.rule().as_str()),
+            (StatusCode::BAD_GATEWAY, "upstream-answer"),
+            "{status} {media_type}"
+        );
+        assert!(!answer.text.contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn nonsense_instead_of_http_is_a_bad_gateway() {
+    let address = raw_upstream(|_, mut stream| async move {
+        let _ = head(&mut stream).await;
+        let _ = stream.write_all(b"SSH-2.0-x\r\n\r\n").await;
+    })
+    .await;
+    let house = House::start_with(towards(address)).await;
+    let answer = house.ask(READ, &house.token()).await;
+    assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::BAD_GATEWAY, "upstream-answer"));
+}
