@@ -70,6 +70,14 @@ pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     Ok(())
 }
 
+/// Whether the connection must not carry another request after this one. hyper reads a request with both
+/// Transfer-Encoding and Content-Length by the former and drops the latter, so that whether there were two cannot be
+/// seen here; a server that goes on must close then (RFC 9112 §6.1), or a proxy in front of us that went by the length
+/// would take what follows for another caller's request.
+pub fn ends_connection(parts: &Parts) -> bool {
+    parts.version < Version::HTTP_2 && parts.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;

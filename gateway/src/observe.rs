@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
 use crate::routes::{Operation, Product, Routes};
 
@@ -50,6 +50,7 @@ impl Red {
 impl Metrics {
     /// Registers the metrics of a route table. The process's recorder must be installed before.
     pub fn new(routes: &Routes) -> Self {
+        describe();
         let mut products: Vec<&Product> = routes.products().iter().collect();
         products.sort_by_key(|product| product.index);
         let operations = products
@@ -85,4 +86,27 @@ impl Metrics {
         // Looked up by name: refusals are not the hot path, and the rules are few.
         counter!("pmsgate_gateway_refusals_total", "rule" => rule).increment(1);
     }
+}
+
+/// The help texts of everything that the gateway counts.
+fn describe() {
+    describe_counter!("pmsgate_gateway_requests_total", "Answers by product, operation and class of status");
+    describe_histogram!(
+        "pmsgate_gateway_request_duration_seconds",
+        "Until the head of the answer, by operation"
+    );
+    describe_histogram!(
+        "pmsgate_gateway_upstream_duration_seconds",
+        "Until the head of the upstream's answer"
+    );
+    describe_counter!("pmsgate_gateway_refusals_total", "Refusals and failures by rule");
+    describe_counter!("pmsgate_gateway_token_cache_total", "Tokens judged, by whether the verdict was known");
+    describe_counter!("pmsgate_gateway_jwks_failures_total", "Failed reads of the issuer's keys");
+    describe_counter!("pmsgate_gateway_revocation_feed_breaks_total", "Breaks of the revocation feed");
+    describe_gauge!(
+        "pmsgate_gateway_revocation_fresh",
+        "1 while the revocation feed is connected and caught up"
+    );
+    describe_gauge!("pmsgate_gateway_revocation_silence_seconds", "Between the last two signs of the feed");
+    describe_gauge!("pmsgate_gateway_revocation_entries", "Revocations in force");
 }

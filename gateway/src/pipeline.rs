@@ -83,6 +83,9 @@ impl GatewayWorker {
             Ok(response) => (response, None),
             Err(error) => self.refuse(&error, &parts, &seen),
         };
+        if framing::ends_connection(&parts) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.gateway.metrics.answered(seen.operation, response.status(), began.elapsed());
         response.extensions_mut().insert(AccessNote {
             client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),

@@ -147,3 +147,34 @@ pub struct ProductSettings {
     /// Where its backend is: `http://127.0.0.1:8081`. Asked for the same path as the gateway.
     pub upstream: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use config::{Data, DataFiles, Settings};
+
+    use super::*;
+    use crate::routes::Routes;
+
+    #[test]
+    fn the_shipped_products_make_a_route_table() {
+        let settings = Settings::default();
+        let files = DataFiles::load(&Data::default()).unwrap();
+        let addresses = Addresses {
+            public_base_url: "https://localhost:8443".into(),
+            authz_url: "https://localhost:8443".into(),
+            backend_url: "http://127.0.0.1:8081".into(),
+        };
+        let settings =
+            GatewaySettings::new(&settings, &files.products, &files.catalogue, &addresses, "k".into());
+        assert_eq!(settings.issuers.len(), 2);
+        assert!(
+            settings.issuers[1].starts_with("https://localhost:8443/")
+                && settings.issuers[1].ends_with("/v2.0")
+        );
+        assert!(settings.products.iter().all(|product| !product.token_roles.is_empty()));
+        let routes = Routes::compile(&settings).unwrap();
+        assert_eq!(routes.upstreams().len(), 1);
+        assert!(routes.owns("/public/v1/swagger"));
+        assert!(!format!("{settings:?}").contains("\"k\""), "the feed key is silent");
+    }
+}

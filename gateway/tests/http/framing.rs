@@ -1,6 +1,8 @@
 //! Requests that two programs could read differently end at the gateway.
 
-use crate::house::{House, READ};
+use http::StatusCode;
+
+use crate::house::{House, READ, fhir};
 
 #[tokio::test]
 async fn ambiguous_requests_are_refused_and_the_connection_is_closed() {
@@ -43,6 +45,25 @@ async fn a_second_request_hidden_in_a_body_is_no_request() {
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(house.upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn after_a_chunked_request_nothing_else_is_read_from_the_connection() {
+    let house = House::start().await;
+    house.upstream.answer(|_| fhir(StatusCode::OK, r#"{"resourceType":"Bundle"}"#));
+    let token = house.token();
+    // By its length the body would reach to the end of the second request.
+    let hidden = format!("GET {READ} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let outer = format!(
+        "POST /pms/api/v5-alpha/MedicinalProductDefinition/$merge HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n{hidden}",
+        hidden.len() + 12
+    );
+    let answer = house.raw(&outer).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+    assert_eq!(house.upstream.count(), 1);
+    assert_eq!(house.upstream.last().body, "{}");
 }
 
 #[tokio::test]

@@ -393,6 +393,5 @@ async fn receive(State(upstream): State<Arc<Upstream>>, request: axum::extract::
     };
     let received = Received { method: parts.method, uri: parts.uri, headers: parts.headers, context, body };
     upstream.received.lock().unwrap().push(received.clone());
-    let answer = upstream.answering.lock().unwrap()(&received);
-    answer
+    (upstream.answering.lock().unwrap())(&received)
 }
