@@ -270,35 +270,49 @@ impl LinkRewriter {
         end
     }
 
+    /// Skips what is inside a container without addresses: most bytes of a Bundle, so this is written for speed.
     fn skip_inside(&mut self, chunk: &[u8], start: usize, mut depth: usize, mut in_string: bool) -> usize {
         let mut at = start;
-        while at < chunk.len() {
+        if in_string && self.after_backslash {
+            self.after_backslash = false;
+            at += 1;
+        }
+        loop {
             if in_string {
-                let (end, closed) = self.string_end(chunk, at);
-                at = end;
-                in_string = !closed;
+                let Some(hit) = chunk.get(at..).and_then(quote_or_backslash) else {
+                    at = chunk.len();
+                    break;
+                };
+                at += hit + 1;
+                if chunk[at - 1] == b'"' {
+                    in_string = false;
+                } else if at == chunk.len() {
+                    self.after_backslash = true;
+                    break;
+                } else {
+                    // Whatever is escaped, it is one byte for us: the rest of `\u0041` holds no quote.
+                    at += 1;
+                }
                 continue;
             }
             // Between strings only brackets count; most bytes are `:` and `,`.
-            match chunk[at] {
-                b'"' => {
-                    in_string = true;
-                    self.after_backslash = false;
-                }
+            let Some(byte) = chunk.get(at) else { break };
+            at += 1;
+            match byte {
+                b'"' => in_string = true,
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => {
                     depth -= 1;
                     if depth == 0 {
                         self.state = if self.stack.is_empty() { State::Verbatim } else { State::AfterValue };
-                        return at + 1;
+                        return at;
                     }
                 }
                 _ => {}
             }
-            at += 1;
         }
         self.state = State::Inside { depth, in_string };
-        at
+        chunk.len()
     }
 
     fn child_of_key(&self) -> Child {
@@ -376,21 +390,25 @@ fn json_unescaped(inside: &[u8]) -> Option<String> {
 }
 
 /// The position of the first `"` or `\`, eight bytes at a time.
+#[inline]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
+    const QUOTES: u64 = ONES * 0x22;
+    const BACKSLASHES: u64 = ONES * 0x5c;
     // Marks the zero bytes of a word; marks above the lowest may be wrong, the lowest never is.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let hits = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        let hits = zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES);
         if hits != 0 {
-            return Some(index * 8 + (hits.trailing_zeros() / 8) as usize);
+            return Some(bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize);
         }
+        rest = behind;
     }
-    let seen = bytes.len() - rest.len();
-    rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|at| seen + at)
+    let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    Some(bytes.len() - rest.len() + at)
 }
 
 #[cfg(test)]
