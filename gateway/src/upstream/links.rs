@@ -279,10 +279,7 @@ impl LinkRewriter {
         }
         loop {
             if in_string {
-                let Some(hit) = chunk.get(at..).and_then(quote_or_backslash) else {
-                    at = chunk.len();
-                    break;
-                };
+                let Some(hit) = chunk.get(at..).and_then(quote_or_backslash) else { break };
                 at += hit + 1;
                 if chunk[at - 1] == b'"' {
                     in_string = false;
