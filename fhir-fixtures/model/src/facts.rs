@@ -61,6 +61,25 @@ pub enum AuthorisationStatus {
 }
 
 impl AuthorisationStatus {
+    /// All statuses.
+    pub const ALL: [Self; 15] = [
+        Self::Valid,
+        Self::Renewed,
+        Self::Transferred,
+        Self::Harmonised,
+        Self::Suspended,
+        Self::Expired,
+        Self::NotRenewed,
+        Self::Withdrawn,
+        Self::Revoked,
+        Self::Sunset,
+        Self::Surrendered,
+        Self::Pending,
+        Self::Rejected,
+        Self::PreSubmission,
+        Self::Missing,
+    ];
+
     /// Valid in the sense of the public gate (G1): Valid, Renewed or varied, Transferred.
     pub const fn is_valid(self) -> bool {
         matches!(self, Self::Valid | Self::Renewed | Self::Transferred)

@@ -64,6 +64,15 @@ pub fn references(resource: &Value) -> Vec<LinkedTo> {
     found
 }
 
+/// The targets of all literal references in an element.
+pub(crate) fn references_below(element: &Value) -> Vec<ResourceKey> {
+    let mut found = Vec::new();
+    if let Some(object) = element.as_object() {
+        collect(object, "", "", 0, &mut found);
+    }
+    found.into_iter().map(|link| link.key).collect()
+}
+
 fn collect(object: &Map<String, Value>, path: &str, element: &str, depth: usize, found: &mut Vec<LinkedTo>) {
     if depth > MAX_DEPTH {
         return;

@@ -1,13 +1,18 @@
-//! Search values of a product, and who may find it by them.
+//! Search values of a product, and which columns may find it by them.
+//!
+//! A column may find a product by a value exactly when it sees the element that the value comes from: the values are
+//! read off the filtered product of each column.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::{
-    Product,
-    access::{AccessMatrix, ColumnSet, Targets},
+    Product, ResourceType,
+    access::{AccessMatrix, Column, ColumnSet, Targets, View},
     facts::ProductFacts,
+    links, resource_type, terms,
 };
 
 pub use crate::terms::{canonical_system, list_number};
@@ -15,25 +20,25 @@ pub use crate::terms::{canonical_system, list_number};
 /// A value under which a product is found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SearchValue {
-    /// A code or identifier within a system; the system in its canonical spelling.
+    /// A code or an identifier.
     Token {
-        /// The system, canonical.
+        /// Its system in the canonical spelling of [`canonical_system`], if it has one.
         system: Option<String>,
-        /// The code or the identifier's value.
+        /// The code, or the value of the identifier.
         code: String,
     },
     /// A text.
     Text {
-        /// For comparing without regard to case and accents.
+        /// For comparing without regard to case and accents: see [`normalise`].
         normalised: String,
         /// As written, for `:exact`.
         exact: String,
     },
     /// A reference.
     Reference {
-        /// The target's type.
+        /// The type of the target.
         resource_type: String,
-        /// The target's id.
+        /// The id of the target.
         id: String,
     },
 }
@@ -49,17 +54,18 @@ pub struct IndexedValue {
     pub visible_to: ColumnSet,
 }
 
-/// How values of a parameter are compared.
+/// How the values of a parameter are compared (FHIR "search").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
-    /// `system|code`.
+    /// `code`, `system|code`, `|code`.
     Token,
-    /// Text.
+    /// A text.
     Text,
-    /// `Type/id`.
+    /// `Type/id` or `id`.
     Reference,
 }
-/// The parameters: name, kind, and whether only some columns may use it at all.
+
+/// The parameters of a product: name, kind, and whether it is about elements that some columns do not see.
 pub const PARAMETERS: &[(&str, ParameterKind, bool)] = &[
     ("identifier", ParameterKind::Token, false),
     ("name", ParameterKind::Text, false),
@@ -74,18 +80,128 @@ pub const PARAMETERS: &[(&str, ParameterKind, bool)] = &[
     ("characteristic", ParameterKind::Token, true),
 ];
 
-/// v
+/// All search values of a product, each once, with the columns that may find it by them.
 pub fn values(
-    _matrix: &AccessMatrix,
-    _facts: &ProductFacts,
-    _product: &Product,
-    _targets: &Targets,
+    matrix: &AccessMatrix,
+    facts: &ProductFacts,
+    product: &Product,
+    targets: &Targets,
 ) -> Vec<IndexedValue> {
-    Vec::new()
+    let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
+    for column in Column::ALL {
+        let Some(view) = View::new(matrix, column, facts, product, targets) else { continue };
+        for value in of_product(&view.filtered().product) {
+            found.entry(value).or_default().insert(column);
+        }
+    }
+    found
+        .into_iter()
+        .map(|((parameter, value), visible_to)| IndexedValue { parameter, value, visible_to })
+        .collect()
 }
 
-/// n
+/// Lower case without accents: compatibility decomposition (Unicode NFKD), marks stripped, white space runs single.
 pub fn normalise(text: &str) -> String {
-    text.to_lowercase()
+    let plain: String =
+        text.nfkd().filter(|character| !is_combining_mark(*character)).flat_map(char::to_lowercase).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
-fn _unused(_: Cow<'_, str>, _: &Value) {}
+
+/// The values of a product, complete or filtered.
+fn of_product(product: &Product) -> BTreeSet<(&'static str, SearchValue)> {
+    let mut values = BTreeSet::new();
+    let root = &product.root;
+    for identifier in items(root, "identifier") {
+        if let Some(code) = identifier.get("value").and_then(Value::as_str) {
+            let system = identifier.get("system").and_then(Value::as_str);
+            values.insert(("identifier", token(system, code)));
+        }
+    }
+    for name in items(root, "name") {
+        let parts = items(name, "part").filter_map(|part| part.get("part")?.as_str());
+        for text in name.get("productName").and_then(Value::as_str).into_iter().chain(parts) {
+            let text_value = SearchValue::Text { normalised: normalise(text), exact: text.to_owned() };
+            values.insert(("name", text_value));
+        }
+        for usage in items(name, "usage") {
+            add_concept(&mut values, "name-language", usage.get("language"));
+        }
+    }
+    add_concept(&mut values, "status", root.get("status"));
+    add_concept(&mut values, "domain", root.get("domain"));
+    add_concept(&mut values, "type", root.get("type"));
+    for concept in items(root, "classification") {
+        add_concept(&mut values, "product-classification", Some(concept));
+    }
+    for contact in items(root, "contact") {
+        add_reference(&mut values, "contact", contact.get("contact"));
+    }
+    for document in items(root, "masterFile") {
+        add_reference(&mut values, "master-file", Some(document));
+    }
+    for concept in items(root, "ingredient") {
+        add_concept(&mut values, "ingredient", Some(concept));
+    }
+    for ingredient in
+        product.parts.iter().filter(|part| resource_type(part) == Some(ResourceType::Ingredient))
+    {
+        add_concept(
+            &mut values,
+            "ingredient",
+            ingredient.get("substance").and_then(|substance| substance.get("code")),
+        );
+    }
+    for characteristic in items(root, "characteristic") {
+        add_concept(&mut values, "characteristic", characteristic.get("type"));
+        add_concept(&mut values, "characteristic", characteristic.get("valueCodeableConcept"));
+    }
+    values
+}
+
+fn items<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+fn token(system: Option<&str>, code: &str) -> SearchValue {
+    SearchValue::Token {
+        system: system.map(|system| canonical_system(system).into_owned()),
+        code: code.to_owned(),
+    }
+}
+
+fn add_concept(
+    values: &mut BTreeSet<(&'static str, SearchValue)>,
+    parameter: &'static str,
+    concept: Option<&Value>,
+) {
+    for coding in concept.into_iter().flat_map(terms::codings) {
+        if let Some(code) = coding.get("code").and_then(Value::as_str) {
+            values.insert((parameter, token(coding.get("system").and_then(Value::as_str), code)));
+        }
+    }
+}
+
+fn add_reference(
+    values: &mut BTreeSet<(&'static str, SearchValue)>,
+    parameter: &'static str,
+    reference: Option<&Value>,
+) {
+    let text = reference.and_then(|reference| reference.get("reference")?.as_str());
+    if let Some(key) = text.and_then(links::parse_reference) {
+        let value =
+            SearchValue::Reference { resource_type: key.resource_type.as_str().to_owned(), id: key.id };
+        values.insert((parameter, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_without_case_accents_and_spacing() {
+        assert_eq!(normalise("  Süstelahus  PEN-süstlis "), "sustelahus pen-sustlis");
+        assert_eq!(normalise("Ångström ﬁlm"), "angstrom film");
+        assert_eq!(normalise(""), "");
+    }
+}

@@ -1,4 +1,6 @@
 //! The model over its public edge, on real and on random products.
 
+mod access;
+mod sample;
 mod shared;
 mod validation;

@@ -1,0 +1,205 @@
+//! Filtering a product for a column: which resources it sees, and what of each.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::{Product, ResourceKey, ResourceType, facts::ProductFacts, links, resource_key};
+
+use super::{
+    AccessMatrix, Column, Decision, Outcome, Targets,
+    context::{Context, substance_marks},
+    walk::{Walked, bare, resource_gate, walk},
+};
+
+/// What a column sees of a product.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filtered {
+    /// The visible resources, the root first, in the order of the complete product.
+    pub product: Product,
+    /// Visible resources of which something is missing.
+    pub subsetted: BTreeSet<ResourceKey>,
+    /// Resources of the complete product that are not visible at all. For explanations only: never to be shown to
+    /// the viewer.
+    pub hidden: BTreeSet<ResourceKey>,
+}
+
+/// A product seen from one column, for several questions about it.
+pub struct View<'a> {
+    context: Context<'a>,
+    product: &'a Product,
+    /// The root and its visible members, filtered; the root first.
+    visible: Vec<(ResourceKey, Walked)>,
+}
+
+impl<'a> View<'a> {
+    /// Works out what `column` sees of the complete, current product. `None` when not even the product itself.
+    /// The record gates are not asked here: see [`super::gate`].
+    pub fn new(
+        matrix: &'a AccessMatrix,
+        column: Column,
+        facts: &'a ProductFacts,
+        product: &'a Product,
+        targets: &'a Targets,
+    ) -> Option<Self> {
+        let mut context = Context::new(matrix, column, facts, product, targets);
+        let root = context.root.clone()?;
+        let closed: Vec<ResourceKey> = context
+            .members
+            .iter()
+            .filter(|(_, resource)| !resource_gate(&context, resource, false).0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        context.hidden.extend(closed);
+        // What is removed from one resource can hide another, and that can remove more: until nothing changes.
+        loop {
+            context.hidden_substances = hidden_substances(&context);
+            let mut walked: HashMap<ResourceKey, Walked> = HashMap::new();
+            for (key, resource) in &context.members {
+                if !context.hidden.contains(key)
+                    && let Some(out) = walk(&context, resource, false, None)
+                {
+                    walked.insert(key.clone(), out);
+                }
+            }
+            let reached = reach(&context, &root, &walked);
+            let hidden: HashSet<ResourceKey> =
+                context.members.keys().filter(|key| !reached.contains(*key)).cloned().collect();
+            if hidden == context.hidden {
+                let mut visible = Vec::with_capacity(walked.len());
+                for key in product.resources().filter_map(resource_key) {
+                    visible.extend(walked.remove_entry(&key));
+                }
+                return (visible.first()?.0 == root).then_some(Self { context, product, visible });
+            }
+            context.hidden.extend(hidden);
+        }
+    }
+
+    /// The filtered product.
+    pub fn filtered(&self) -> Filtered {
+        let mut values = self.visible.iter().map(|(_, walked)| walked.value.clone());
+        Filtered {
+            product: Product::new(values.next().unwrap_or_default(), values.collect()),
+            subsetted: self
+                .visible
+                .iter()
+                .filter(|(_, walked)| walked.removed)
+                .map(|(key, _)| key.clone())
+                .collect(),
+            hidden: self.context.hidden.iter().cloned().collect(),
+        }
+    }
+
+    /// One resource of the product: the current version or an old one, which is treated by today's policy. `None`
+    /// when it, or what it is today, is not for this column.
+    pub fn resource(&self, resource: &Value) -> Option<Value> {
+        let key = resource_key(resource)?;
+        if self.context.hidden.contains(&key) {
+            return None;
+        }
+        let current = self.context.members.get(&key);
+        if current.is_none() && self.context.column.is_outsider() {
+            return None;
+        }
+        let old = current.is_none_or(|current| *current != resource);
+        walk(&self.context, resource, old, None).map(|walked| walked.value)
+    }
+
+    /// A stored resource as this column sees it, array items marked with where they stood.
+    pub(super) fn marked(&self, stored: &Value) -> Option<Value> {
+        let hidden = resource_key(stored).is_none_or(|key| self.context.hidden.contains(&key));
+        if hidden { None } else { bare(&self.context, stored, true) }
+    }
+
+    /// What a resource sent by this column says of elements that the column can see.
+    pub(super) fn sent(&self, sent: &Value) -> Option<Value> {
+        bare(&self.context, sent, false)
+    }
+
+    /// Every decision on every resource.
+    pub(super) fn explain(&self, journal: &mut Vec<Decision>) {
+        for (key, resource) in
+            self.product.resources().filter_map(|resource| Some((resource_key(resource)?, resource)))
+        {
+            let (open, rule) = resource_gate(&self.context, resource, false);
+            let (outcome, reason) = match (self.context.hidden.contains(&key), open) {
+                (false, _) => (Outcome::Kept, "seen"),
+                (true, false) => (Outcome::Removed, "the whole resource is hidden"),
+                (true, true) => (Outcome::Removed, "nothing visible leads to it"),
+            };
+            journal.push(Decision { path: key.to_string(), rule, outcome, reason: reason.to_owned() });
+            if outcome == Outcome::Kept {
+                let entry = journal.len() - 1;
+                let walked = walk(&self.context, resource, false, Some(journal));
+                if walked.is_some_and(|walked| walked.removed) {
+                    journal[entry].outcome = Outcome::Partly;
+                }
+            }
+        }
+    }
+}
+
+/// What `column` sees of a complete, current product. Ask [`super::gate`] first. `None`: nothing at all.
+pub fn filter(
+    matrix: &AccessMatrix,
+    column: Column,
+    facts: &ProductFacts,
+    product: &Product,
+    targets: &Targets,
+) -> Option<Filtered> {
+    View::new(matrix, column, facts, product, targets).map(|view| view.filtered())
+}
+
+/// What `column` sees of one resource, current or old, of a complete, current product. For many, use [`View`].
+pub fn filter_resource(
+    matrix: &AccessMatrix,
+    column: Column,
+    facts: &ProductFacts,
+    product: &Product,
+    targets: &Targets,
+    resource: &Value,
+) -> Option<Value> {
+    View::new(matrix, column, facts, product, targets)?.resource(resource)
+}
+
+/// Substances of ingredients that this column does not see.
+fn hidden_substances(context: &Context<'_>) -> HashSet<String> {
+    context
+        .hidden
+        .iter()
+        .filter(|key| key.resource_type == ResourceType::Ingredient)
+        .filter_map(|key| context.members.get(key)?.get("substance")?.get("code"))
+        .flat_map(substance_marks)
+        .collect()
+}
+
+/// The members that something visible leads to: upward links to a visible parent, or a visible reference.
+fn reach(
+    context: &Context<'_>,
+    root: &ResourceKey,
+    walked: &HashMap<ResourceKey, Walked>,
+) -> HashSet<ResourceKey> {
+    let mut children: HashMap<ResourceKey, Vec<&ResourceKey>> = HashMap::new();
+    for key in walked.keys() {
+        for parent in context.members.get(key).map(|resource| links::parents(resource)).unwrap_or_default() {
+            children.entry(parent).or_default().push(key);
+        }
+    }
+    let mut reached = HashSet::new();
+    let mut open = Vec::new();
+    if walked.contains_key(root) {
+        reached.insert(root.clone());
+        open.push(root.clone());
+    }
+    while let Some(key) = open.pop() {
+        let referred = walked.get(&key).map(|out| links::children(&out.value)).unwrap_or_default();
+        let upward = children.get(&key).into_iter().flatten().map(|key| (*key).clone());
+        for next in referred.into_iter().chain(upward) {
+            if walked.contains_key(&next) && reached.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    reached
+}

@@ -1,0 +1,628 @@
+//! Walking one resource along the rules of the matrix: what of it a column sees.
+//!
+//! The walk fails closed: an element without a row, an unknown element, an extension without a row, a contained
+//! resource and a narrative are for cleared columns only. When a required child goes, its parent goes.
+
+use std::{collections::HashSet, fmt::Write as _};
+
+use pms_terms::FhirVersion;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    ResourceType, links,
+    schema::{Content, Element, ElementType, Listing, Node},
+};
+
+use super::{
+    Decision, Outcome,
+    condition::{Place, in_class, permits},
+    context::Context,
+    matrix::{Row, Rules},
+};
+
+/// Deeper trees are cut off; the schema refuses them at import.
+const MAX_DEPTH: usize = 80;
+/// Elements of every resource that `Type.*` does not stand for.
+const OF_EVERY_RESOURCE: [&str; 6] = ["id", "meta", "implicitRules", "language", "text", "contained"];
+
+static NULL: Value = Value::Null;
+static NO_RULES: Rules = Rules::new();
+
+/// What is left of a resource.
+pub(super) struct Walked {
+    pub(super) value: Value,
+    /// Something is missing from it.
+    pub(super) removed: bool,
+}
+
+/// Whether the column sees resources like this at all, and which row says so.
+pub(super) fn resource_gate(context: &Context<'_>, resource: &Value, old: bool) -> (bool, String) {
+    let type_name = resource.get("resourceType").and_then(Value::as_str).unwrap_or_default();
+    let values = [resource];
+    let place = Place { values: &values, old };
+    match context.matrix.rules(type_name).rows.iter().find(|row| in_class(context, row, place)) {
+        Some(row) => (permits(context, row, place), row.name()),
+        None => (context.is_cleared(), format!("{type_name}: no row")),
+    }
+}
+
+/// Filters one resource, adding to the journal, when there is one, which row decided what. `None` when nothing may
+/// be seen of it.
+pub(super) fn walk(
+    context: &Context<'_>,
+    resource: &Value,
+    old: bool,
+    journal: Option<&mut Vec<Decision>>,
+) -> Option<Walked> {
+    if !resource_gate(context, resource, old).0 {
+        return None;
+    }
+    let mut walk = Walk::new(context, old, journal);
+    let mut value = walk.resource(resource)?;
+    let removed = walk.removed > 0;
+    if removed {
+        tag_subsetted(&mut value);
+    }
+    Some(Walked { value, removed })
+}
+
+/// The resource as the column sees it, without the tag; with `marks` every array item says where it stood.
+pub(super) fn bare(context: &Context<'_>, resource: &Value, marks: bool) -> Option<Value> {
+    if !resource_gate(context, resource, false).0 {
+        return None;
+    }
+    let mut walk = Walk::new(context, false, None);
+    walk.marks = marks;
+    walk.resource(resource)
+}
+
+/// Tags the resource as incomplete (FHIR "Resource", `Meta.tag` SUBSETTED).
+fn tag_subsetted(resource: &mut Value) {
+    const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+    let Some(object) = resource.as_object_mut() else { return };
+    if !object.get("meta").is_some_and(Value::is_object) {
+        let after_id = object.keys().position(|name| name == "id").map_or(1, |at| at + 1);
+        object.shift_insert(after_id.min(object.len()), "meta".to_owned(), json!({}));
+    }
+    let Some(meta) = object.get_mut("meta").and_then(Value::as_object_mut) else { return };
+    let tags = meta.entry("tag").or_insert_with(|| json!([]));
+    let Some(tags) = tags.as_array_mut() else { return };
+    if !tags.iter().any(|tag| {
+        tag.get("system").and_then(Value::as_str) == Some(SYSTEM)
+            && tag.get("code").and_then(Value::as_str) == Some("SUBSETTED")
+    }) {
+        tags.push(json!({"system": SYSTEM, "code": "SUBSETTED"}));
+    }
+}
+
+/// What an element without rows of its own takes over from above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inherited {
+    /// A row above opened it.
+    Open,
+    /// No row speaks of it: for cleared columns only.
+    Closed,
+}
+
+struct Walk<'c, 'v, 'j> {
+    context: &'c Context<'c>,
+    listing: &'static Listing,
+    old: bool,
+    values: Vec<&'v Value>,
+    path: Vec<(&'static str, Option<usize>)>,
+    /// The objects that are open, with their rules.
+    frames: Vec<(&'static Node, &'c Rules)>,
+    kept_contained: HashSet<&'v str>,
+    extension_depth: usize,
+    /// Note in each array item where it stood, for merging.
+    marks: bool,
+    /// How many things were taken away.
+    removed: usize,
+    journal: Option<&'j mut Vec<Decision>>,
+}
+
+impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
+    fn new(context: &'c Context<'c>, old: bool, journal: Option<&'j mut Vec<Decision>>) -> Self {
+        Self {
+            context,
+            listing: Listing::of(FhirVersion::V5_0_0),
+            old,
+            values: Vec::new(),
+            path: Vec::new(),
+            frames: Vec::new(),
+            kept_contained: HashSet::new(),
+            extension_depth: 0,
+            marks: false,
+            removed: 0,
+            journal,
+        }
+    }
+
+    fn resource(&mut self, resource: &'v Value) -> Option<Value> {
+        let object = resource.as_object()?;
+        let type_name = object.get("resourceType")?.as_str()?;
+        let Some(node) = self.listing.type_node(type_name).filter(|node| node.is_resource) else {
+            return self.context.is_cleared().then(|| resource.clone());
+        };
+        let rules = self.context.matrix.rules(type_name);
+        self.values.push(resource);
+        let contained = object.get("contained").and_then(|items| self.contained(items, rules));
+        let mut out = self.object(object, node, rules, Inherited::Closed);
+        self.values.pop();
+        let out = out.as_mut()?;
+        if let Some(contained) = contained {
+            out.insert("contained".to_owned(), contained);
+            self.drop_unmentioned(object, out);
+        }
+        if self.removed > 0 {
+            out.shift_remove("text");
+        }
+        Some(Value::Object(std::mem::take(out)))
+    }
+
+    /// Contained resources, each by the rules of its type. Fills `kept_contained`, which decides about `#` references.
+    fn contained(&mut self, items: &'v Value, rules: &'c Rules) -> Option<Value> {
+        let open = rules
+            .child("contained")
+            .and_then(|rules| self.row(&rules.rows))
+            .map_or(self.context.is_cleared(), |row| self.permits(row));
+        let mut kept = Vec::new();
+        for item in items.as_array()? {
+            let walked = if open && resource_gate(self.context, item, self.old).0 {
+                let mut inner = Walk::new(self.context, self.old, None);
+                let value = inner.resource(item);
+                self.removed += inner.removed;
+                value
+            } else {
+                None
+            };
+            match walked {
+                Some(value) => {
+                    self.kept_contained.extend(item.get("id").and_then(Value::as_str));
+                    kept.push(value);
+                }
+                None => self.hide("contained", "contained resources have no row or one that hides them"),
+            }
+        }
+        (!kept.is_empty()).then_some(Value::Array(kept))
+    }
+
+    /// Removes contained resources whose last mention was removed.
+    fn drop_unmentioned(&mut self, before: &Map<String, Value>, out: &mut Map<String, Value>) {
+        let (mut mentioned_before, mut mentioned) = (HashSet::new(), HashSet::new());
+        before.values().for_each(|value| collect_fragments(value, &mut mentioned_before));
+        out.values().for_each(|value| collect_fragments(value, &mut mentioned));
+        let lost: HashSet<String> =
+            mentioned_before.difference(&mentioned).map(|id| (*id).to_owned()).collect();
+        if lost.is_empty() {
+            return;
+        }
+        if let Some(items) = out.get_mut("contained").and_then(Value::as_array_mut) {
+            items.retain(|item| !item.get("id").and_then(Value::as_str).is_some_and(|id| lost.contains(id)));
+            if items.is_empty() {
+                out.shift_remove("contained");
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        object: &'v Map<String, Value>,
+        node: &'static Node,
+        rules: &'c Rules,
+        inherited: Inherited,
+    ) -> Option<Map<String, Value>> {
+        if self.frames.len() > MAX_DEPTH {
+            self.hide("", "nested too deep");
+            return None;
+        }
+        self.frames.push((node, rules));
+        let out = self.properties(object, node, rules, inherited);
+        self.frames.pop();
+        let out = out?;
+        let present = |map: &Map<String, Value>, element: &Element| {
+            element.types.iter().any(|kind| {
+                map.contains_key(&kind.property)
+                    || (matches!(kind.content, Content::Primitive(..))
+                        && map.contains_key(&format!("_{}", kind.property)))
+            })
+        };
+        let lost = node
+            .elements
+            .iter()
+            .find(|element| element.required && present(object, element) && !present(&out, element));
+        if let Some(lost) = lost {
+            let reason = format!("its required {} is hidden", lost.name);
+            self.hide("", &reason);
+            return None;
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    fn properties(
+        &mut self,
+        object: &'v Map<String, Value>,
+        node: &'static Node,
+        rules: &'c Rules,
+        inherited: Inherited,
+    ) -> Option<Map<String, Value>> {
+        let mut out = Map::with_capacity(object.len());
+        let has_companions = object.keys().any(|name| name.starts_with('_'));
+        for (name, value) in object {
+            let bare = name.strip_prefix('_').unwrap_or(name);
+            if node.is_resource && (name == "resourceType" || name == "contained") {
+                if name == "resourceType" {
+                    out.insert(name.clone(), value.clone());
+                }
+                continue;
+            }
+            if bare.len() < name.len() && object.contains_key(bare) {
+                continue;
+            }
+            let Some((element, kind)) = node.property(bare) else {
+                if self.context.is_cleared() {
+                    out.insert(name.clone(), value.clone());
+                } else {
+                    self.hide("", "an element that FHIR does not know");
+                }
+                continue;
+            };
+            if kind.name == "Extension" && element.repeats {
+                let (kept, lost) = self.extensions(value, element.name);
+                if lost && element.name == "modifierExtension" {
+                    self.hide(
+                        "modifierExtension",
+                        "without its modifier the element would mean something else",
+                    );
+                    return None;
+                }
+                if let Some(kept) = kept {
+                    out.insert(name.clone(), kept);
+                }
+                continue;
+            }
+            let companion = match kind.content {
+                Content::Primitive(..) if has_companions => object.get(&format!("_{bare}")),
+                _ => None,
+            };
+            let of_every = node.is_resource && OF_EVERY_RESOURCE.contains(&element.name);
+            let at = Property { element, kind, rules, inherited, of_every };
+            let (plain, companion) = self.property(&at, object.get(bare), companion);
+            if let Some(plain) = plain {
+                out.insert(kind.property.clone(), plain);
+            }
+            if let Some(companion) = companion {
+                out.insert(format!("_{}", kind.property), companion);
+            }
+        }
+        Some(out)
+    }
+
+    fn property(
+        &mut self,
+        at: &Property<'c>,
+        plain: Option<&'v Value>,
+        companion: Option<&'v Value>,
+    ) -> (Option<Value>, Option<Value>) {
+        let name = at.kind.property.as_str();
+        if !at.element.repeats {
+            self.path.push((name, None));
+            let kept = self.item(at, plain, companion);
+            self.path.pop();
+            return kept.unwrap_or((None, None));
+        }
+        let items =
+            |value: Option<&'v Value>| value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let (plains, companions) = (items(plain), items(companion));
+        let (mut kept_plains, mut kept_companions) = (Vec::new(), Vec::new());
+        for index in 0..plains.len().max(companions.len()) {
+            let of = |items: &'v [Value]| items.get(index).filter(|item| !item.is_null());
+            self.path.push((name, Some(index)));
+            if let Some((mut plain, companion)) = self.item(at, of(plains), of(companions)) {
+                if let (true, Some(Value::Object(object))) = (self.marks, &mut plain) {
+                    object.insert(super::merge::MARK.to_owned(), index.into());
+                }
+                kept_plains.push(plain.unwrap_or_default());
+                kept_companions.push(companion.unwrap_or_default());
+            }
+            self.path.pop();
+        }
+        let list =
+            |items: Vec<Value>| items.iter().any(|item| !item.is_null()).then_some(Value::Array(items));
+        (list(kept_plains), list(kept_companions))
+    }
+
+    fn item(
+        &mut self,
+        at: &Property<'c>,
+        plain: Option<&'v Value>,
+        companion: Option<&'v Value>,
+    ) -> Option<(Option<Value>, Option<Value>)> {
+        self.values.push(plain.unwrap_or(&NULL));
+        let kept = self.decide(at).and_then(|(inherited, rules, entry)| {
+            let before = self.removed;
+            let kept = self.content(at, rules, inherited, plain, companion);
+            self.amend(entry, before, kept.is_some());
+            kept
+        });
+        self.values.pop();
+        kept
+    }
+
+    /// Whether the element stays, what its children take over, and the entry in the journal.
+    fn decide(&mut self, at: &Property<'c>) -> Option<(Inherited, &'c Rules, Option<usize>)> {
+        let own = at.rules.child(at.element.name);
+        // The same content further down, as in packaging.packaging, has the same rules.
+        let recursive = self
+            .frames
+            .iter()
+            .rev()
+            .find(|(node, _)| {
+                at.kind.name == "BackboneElement"
+                    && self.listing.node_of(&at.kind.content).is_some_and(|own| std::ptr::eq(*node, own))
+            })
+            .map(|(_, rules)| *rules);
+        let rows = match own {
+            Some(own) => &own.rows,
+            None if recursive.is_some() || at.of_every => &NO_RULES.rows,
+            None => &at.rules.rest,
+        };
+        let rules = recursive.or(own).unwrap_or(&NO_RULES);
+        if rows.is_empty() {
+            let container = own.is_some() || recursive.is_some();
+            if container || at.inherited == Inherited::Open {
+                return Some((at.inherited, rules, None));
+            }
+            let reason = "no row: qualified owners and authorities only";
+            if self.context.is_cleared() {
+                let entry = self.note("(no row)", Outcome::Kept, reason);
+                return Some((Inherited::Open, rules, entry));
+            }
+            self.hide("", reason);
+            return None;
+        }
+        let Some(row) = self.row(rows) else {
+            let reason = "no row for an element of this kind: qualified owners and authorities only";
+            if self.context.is_cleared() {
+                let entry = self.note("(no row)", Outcome::Kept, reason);
+                return Some((Inherited::Open, rules, entry));
+            }
+            self.hide("", reason);
+            return None;
+        };
+        let column = self.context.column;
+        let permission = row.permission(column);
+        let reason = match permission {
+            super::matrix::Permission::If(condition) => format!("{column}: {}", condition.name()),
+            super::matrix::Permission::Yes => format!("{column}: yes"),
+            super::matrix::Permission::No => format!("{column}: no"),
+        };
+        if self.permits(row) {
+            let entry = self.note(&row.name(), Outcome::Kept, &reason);
+            return Some((Inherited::Open, rules, entry));
+        }
+        self.removed += 1;
+        self.note(&row.name(), Outcome::Removed, &reason);
+        None
+    }
+
+    fn row(&self, rows: &'c [Row]) -> Option<&'c Row> {
+        rows.iter().find(|row| in_class(self.context, row, Place { values: &self.values, old: self.old }))
+    }
+
+    fn permits(&self, row: &Row) -> bool {
+        permits(self.context, row, Place { values: &self.values, old: self.old })
+    }
+
+    fn content(
+        &mut self,
+        at: &Property<'c>,
+        rules: &'c Rules,
+        inherited: Inherited,
+        plain: Option<&'v Value>,
+        companion: Option<&'v Value>,
+    ) -> Option<(Option<Value>, Option<Value>)> {
+        match &at.kind.content {
+            Content::Primitive(..) => {
+                // Within a container without a row of its own the value was decided before; its companion holds
+                // extensions, which have rows of their own.
+                let companion = companion.and_then(Value::as_object).and_then(|companion| {
+                    let node = self.listing.type_node("Element")?;
+                    self.object(companion, node, rules, inherited)
+                });
+                let plain = plain.filter(|plain| !plain.is_array() && !plain.is_object()).cloned();
+                (plain.is_some() || companion.is_some()).then_some((plain, companion.map(Value::Object)))
+            }
+            Content::Node(_) => {
+                let object = plain?.as_object()?;
+                let node = self.listing.node_of(&at.kind.content)?;
+                let kept = self.object(object, node, rules, inherited)?;
+                if at.kind.name == "Reference"
+                    && let Some(reason) = self.hidden_target(&kept)
+                {
+                    self.hide("", reason);
+                    return None;
+                }
+                Some((Some(Value::Object(kept)), None))
+            }
+            Content::Resource => None,
+        }
+    }
+
+    /// Why a reference must not be seen, if so.
+    fn hidden_target(&self, reference: &Map<String, Value>) -> Option<&'static str> {
+        let text = reference.get("reference").and_then(Value::as_str)?;
+        if let Some(id) = text.strip_prefix('#') {
+            return (!id.is_empty() && !self.kept_contained.contains(id))
+                .then_some("it points to a hidden contained resource");
+        }
+        let outsider = self.context.column.is_outsider();
+        let Some(key) = links::parse_reference(text) else {
+            let vague = text.starts_with("urn:") || text.contains('?');
+            return (outsider && vague).then_some("nobody can tell what it points to");
+        };
+        if self.context.root.as_ref() == Some(&key) {
+            return None;
+        }
+        if key.resource_type == ResourceType::MedicinalProductDefinition {
+            let closed = outsider && !self.context.targets.visible.contains(&key.id);
+            return closed.then_some("it points to a product that is not public");
+        }
+        if self.context.members.contains_key(&key) {
+            return self.context.hidden.contains(&key).then_some("it points to a hidden resource");
+        }
+        let bound =
+            !matches!(key.resource_type, ResourceType::Organization | ResourceType::SubstanceDefinition);
+        (outsider && bound).then_some("it points to a resource outside the product")
+    }
+
+    /// Extensions: those with an open row, and all of them for cleared columns. Also whether one was lost.
+    fn extensions(&mut self, value: &'v Value, name: &'static str) -> (Option<Value>, bool) {
+        let Some(items) = value.as_array() else { return (None, true) };
+        let Some(node) = self.listing.type_node("Extension") else { return (None, true) };
+        let (mut kept, mut lost) = (Vec::new(), false);
+        for (index, item) in items.iter().enumerate() {
+            self.path.push((name, Some(index)));
+            let (open, rule) = self.extension_gate(item);
+            let out = match item.as_object() {
+                Some(object) if open => {
+                    if self.extension_depth == 0 {
+                        self.note(&rule, Outcome::Kept, "the extension's row or the clearance of the column");
+                    }
+                    self.extension_depth += 1;
+                    let out = self.object(object, node, &NO_RULES, Inherited::Open);
+                    self.extension_depth -= 1;
+                    out
+                }
+                _ => {
+                    self.removed += 1;
+                    self.note(&rule, Outcome::Removed, "no row opens the extension to this column");
+                    None
+                }
+            };
+            self.path.pop();
+            match out {
+                // An extension that lost its value says nothing.
+                Some(mut out) if out.len() > 1 => {
+                    if self.marks {
+                        out.insert(super::merge::MARK.to_owned(), index.into());
+                    }
+                    kept.push(Value::Object(out));
+                }
+                _ => lost = true,
+            }
+        }
+        ((!kept.is_empty()).then_some(Value::Array(kept)), lost)
+    }
+
+    /// Whether an extension stays, and which row says so. What stands inside a kept extension belongs to it.
+    fn extension_gate(&self, extension: &Value) -> (bool, String) {
+        if self.extension_depth > 0 {
+            return (true, String::new());
+        }
+        let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
+        let here = self.element_path();
+        let holds = |path: &String| {
+            here.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let rows = self.context.matrix.extensions.get(url);
+        match rows.into_iter().flatten().find(|row| row.path.as_ref().is_none_or(holds)) {
+            Some(row) => {
+                let rule = format!("extension {}, line {}", row.url, row.line);
+                (row.permissions[self.context.column as usize], rule)
+            }
+            None => (self.context.is_cleared(), format!("extension {url}: no row")),
+        }
+    }
+
+    fn type_name(&self) -> &'v str {
+        self.values.first().and_then(|root| root.get("resourceType")?.as_str()).unwrap_or_default()
+    }
+
+    /// The path of the open element without indices.
+    fn element_path(&self) -> String {
+        let mut path = self.type_name().to_owned();
+        for (name, _) in &self.path {
+            path.push('.');
+            path.push_str(name);
+        }
+        path
+    }
+
+    /// The path of the open element for the journal: `MedicinalProductDefinition/1.contact[0]`.
+    fn place_name(&self, last: &str) -> String {
+        let id = self.values.first().and_then(|root| root.get("id")?.as_str()).unwrap_or_default();
+        let mut path = format!("{}/{id}", self.type_name());
+        for (name, index) in &self.path {
+            let _ = write!(path, ".{name}");
+            if let Some(index) = index {
+                let _ = write!(path, "[{index}]");
+            }
+        }
+        if !last.is_empty() {
+            let _ = write!(path, ".{last}");
+        }
+        path
+    }
+
+    /// Counts a removal and notes it.
+    fn hide(&mut self, last: &str, reason: &str) {
+        self.removed += 1;
+        if self.journal.is_some() {
+            let path = self.place_name(last);
+            self.push(path, "(closed)", Outcome::Removed, reason);
+        }
+    }
+
+    fn note(&mut self, rule: &str, outcome: Outcome, reason: &str) -> Option<usize> {
+        self.journal.as_ref()?;
+        let path = self.place_name("");
+        self.push(path, rule, outcome, reason);
+        self.journal.as_ref().map(|journal| journal.len() - 1)
+    }
+
+    fn push(&mut self, path: String, rule: &str, outcome: Outcome, reason: &str) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(Decision { path, rule: rule.to_owned(), outcome, reason: reason.to_owned() });
+        }
+    }
+
+    /// Corrects an entry once it is known what became of the children.
+    fn amend(&mut self, entry: Option<usize>, before: usize, kept: bool) {
+        let partly = self.removed > before;
+        if let (Some(entry), Some(journal)) = (entry, &mut self.journal)
+            && let Some(decision) = journal.get_mut(entry)
+        {
+            decision.outcome = match (kept, partly) {
+                (true, false) => Outcome::Kept,
+                (true, true) => Outcome::Partly,
+                (false, _) => Outcome::Removed,
+            };
+        }
+    }
+}
+
+/// A property being decided.
+struct Property<'c> {
+    element: &'static Element,
+    kind: &'static ElementType,
+    /// The rules of the object it stands in.
+    rules: &'c Rules,
+    inherited: Inherited,
+    of_every: bool,
+}
+
+fn collect_fragments<'v>(value: &'v Value, found: &mut HashSet<&'v str>) {
+    match value {
+        Value::Object(object) => {
+            if let Some(id) =
+                object.get("reference").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'))
+            {
+                found.insert(id);
+            }
+            object.values().for_each(|value| collect_fragments(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_fragments(item, found)),
+        _ => {}
+    }
+}
