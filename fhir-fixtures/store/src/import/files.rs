@@ -164,9 +164,15 @@ async fn layout(source: &Source) -> Result<Layout, String> {
     if !text.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(text).is_err() {
         return Ok(Layout::Document);
     }
-    let mut next = Vec::new();
-    (&mut reader).take(4096).read_until(b'\n', &mut next).await.map_err(unreadable)?;
-    Ok(if trimmed(&next).starts_with(b"{") { Layout::Lines } else { Layout::Document })
+    loop {
+        let mut next = Vec::new();
+        if (&mut reader).take(MAX_DOCUMENT).read_until(b'\n', &mut next).await.map_err(unreadable)? == 0 {
+            return Ok(Layout::Document);
+        }
+        if !trimmed(&next).is_empty() {
+            return Ok(if trimmed(&next).starts_with(b"{") { Layout::Lines } else { Layout::Document });
+        }
+    }
 }
 
 /// Without white space around it and the byte order mark before it.
