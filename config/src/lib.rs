@@ -38,4 +38,4 @@ pub use sections::{
     tokens::{TokenAlgorithm, Tokens},
 };
 pub use settings::{Environment, Settings};
-pub use span::{Lifetime, Span};
+pub use span::{ClockOffset, Lifetime, Span};

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Backend, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen, Telemetry, TlsMode,
-    Tokens,
+    Backend, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen,
+    Telemetry, TlsMode, Tokens,
 };
 
 /// The whole configuration of the program.
@@ -23,6 +23,8 @@ pub struct Settings {
     /// Whether this is a sandbox: demo data in an empty database, faults and a movable clock on request. Default:
     /// yes outside production.
     pub sandbox: Option<bool>,
+    /// Moves a sandbox's clock, so that an integrator can meet an expired token or secret today.
+    pub sandbox_clock: ClockOffset,
     /// Where the program is reached.
     pub listen: Listen,
     /// Where things are stored.
@@ -58,6 +60,7 @@ impl Default for Settings {
         Self {
             environment: Environment::Development,
             sandbox: None,
+            sandbox_clock: ClockOffset::default(),
             listen: Listen::default(),
             database: DatabaseSection::default(),
             tokens: Tokens::default(),
@@ -122,6 +125,9 @@ impl Settings {
             if self.listen.base_url.is_none() {
                 return Err(wrong("listen.base_url", "production needs the URL by which clients reach it"));
             }
+        }
+        if !self.is_sandbox() && self.sandbox_clock != ClockOffset::default() {
+            return Err(wrong("sandbox_clock", "only a sandbox's clock can be moved: remove the key"));
         }
         if self.listen.tls == TlsMode::Files
             && (self.listen.certificate_file.is_none() || self.listen.key_file.is_none())

@@ -57,6 +57,60 @@ impl JsonSchema for Span {
     }
 }
 
+/// How far a sandbox's clock is moved, written like `+729d` or `-2h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// Seconds, forward or (negative) back.
+    pub seconds: i64,
+}
+
+impl fmt::Display for ClockOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.seconds < 0 { '-' } else { '+' };
+        write!(f, "{sign}{}", humantime::format_duration(Duration::from_secs(self.seconds.unsigned_abs())))
+    }
+}
+
+impl FromStr for ClockOffset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no clock offset: write for example +729d or -2h");
+        let (sign, rest) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+            (Some(rest), _) => (1, rest),
+            (_, Some(rest)) => (-1, rest),
+            _ => return Err(wrong()),
+        };
+        let span = humantime::parse_duration(rest).map_err(|_| wrong())?;
+        // A hundred years either way keeps every date in the calendar.
+        let seconds =
+            i64::try_from(span.as_secs()).ok().filter(|n| *n <= 100 * 366 * 86_400).ok_or_else(wrong)?;
+        Ok(Self { seconds: sign * seconds })
+    }
+}
+
+impl Serialize for ClockOffset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClockOffset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for ClockOffset {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ClockOffset".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[+-]", "description": "for example +729d or -2h" })
+    }
+}
+
 /// How long a credential lives: whole calendar years (29 February ends on 28 February) or days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
@@ -115,6 +169,19 @@ impl JsonSchema for Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_offset_has_a_sign() {
+        assert_eq!("+2h".parse(), Ok(ClockOffset { seconds: 7200 }));
+        assert_eq!("-1d".parse(), Ok(ClockOffset { seconds: -86_400 }));
+        assert_eq!(
+            "+729d".parse::<ClockOffset>().unwrap().to_string().parse(),
+            "+729d".parse::<ClockOffset>()
+        );
+        for wrong in ["", "2h", "+", "+soon", "+1000y", "--1d"] {
+            assert!(wrong.parse::<ClockOffset>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_lifetime_is_years_or_days_within_reason() {

@@ -1,1 +1,22 @@
-//! The house started for a test.
+//! The shipped program, started for a test: on free ports, in a folder of its own, stopped and swept up afterwards.
+//!
+//! Scenarios speak to it as its users do: the command line, HTTP, and the ready file of the contract.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod api_client;
+mod program;
+mod shared_data;
+
+pub use api_client::{Answer, ApiClient};
+pub use program::{Credentials, Outcome, Program, Store, binary, data_folder_command};
+pub use shared_data::{check_fhir, checkout, product_files, shared};
+
+/// What an industry, authority or public client may ask for on the read and write APIs.
+pub const PMS_SCOPE: &str = "api://pmsgate/pms/.default";
+/// What a public client may ask for.
+pub const PUBLIC_SCOPE: &str = "api://pmsgate/public/.default";

@@ -1,1 +1,12 @@
-//! Scenarios.
+//! The house as its users meet it: the shipped program, real sockets, real databases.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod crash;
+mod every_route_is_guarded;
+mod first_call;
+mod hidden_is_absent;
+mod key_rollover;
+mod program;
+mod real_products;
+mod revocation;
+mod third_party_clients;

@@ -1,0 +1,292 @@
+//! The command tree: what can be typed. What each command does is in `commands/`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use pms_terms::{Domain, OrganisationId};
+
+use crate::output::OutputFormat;
+
+/// Machine-to-machine access to medicinal-product data: credentials, tokens, and a FHIR gateway.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pmsgate",
+    version,
+    max_term_width = 110,
+    after_help = "Without a command, `serve all` runs. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 78 wrong configuration.\n\n\
+Examples:\n  \
+  pmsgate                                  everything on https://localhost:8443, with demo data\n  \
+  pmsgate client create --organisation ORG-100000001 --role pms-industry-api --label 'ERP link'\n  \
+  pmsgate client rotate CLIENT_ID\n  \
+  pmsgate products import products/*.json\n  \
+  pmsgate doctor"
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Configuration file (TOML); without one the defaults start a sandbox on loopback.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder for the embedded database, keys and certificates.
+    #[arg(long, global = true, value_name = "DIR", default_value = "pmsgate-data")]
+    pub data_dir: PathBuf,
+    /// How results are printed. Default: table on a terminal, json elsewhere.
+    #[arg(long, global = true, value_enum)]
+    pub format: Option<OutputFormat>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything, or one part.
+    Serve(Serve),
+    /// API clients and their secrets.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Credentials over all clients.
+    #[command(subcommand)]
+    Credentials(CredentialsCommand),
+    /// Organisations and their locations.
+    #[command(subcommand)]
+    Organisation(OrganisationCommand),
+    /// Medicinal products.
+    #[command(subcommand)]
+    Products(ProductsCommand),
+    /// Say which rule decides what a client would see of a product, element by element.
+    #[command(
+        after_help = "Example:\n  pmsgate explain --client CLIENT_ID GET /pms/api/v3/MedicinalProductDefinition/600000000101"
+    )]
+    Explain {
+        /// The client.
+        #[arg(long, value_name = "CLIENT_ID")]
+        client: String,
+        /// The HTTP method.
+        method: String,
+        /// Path, or whole URL, of a product.
+        url: String,
+    },
+    /// Signing keys of access tokens.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The database's schema.
+    #[command(subcommand)]
+    Database(DatabaseCommand),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look for what is wrong, and say what to do about it.
+    Doctor,
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  pmsgate completions bash > /etc/bash_completion.d/pmsgate")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// `serve`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(
+    after_help = "Examples:\n  pmsgate serve\n  pmsgate serve gateway --listen 0.0.0.0:8443 --config /etc/pmsgate.toml\n  pmsgate serve --listen 127.0.0.1:0 --ready-file ready.json"
+)]
+pub struct Serve {
+    /// Which part to run.
+    #[arg(value_enum, default_value_t = Part::All)]
+    pub part: Part,
+    /// Public listener (for `serve backend`: its loopback listener). Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Operator's listener: /metrics, /health/live, /health/ready.
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Written, as JSON, once every part answers.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// The parts that can run by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// All parts in one process.
+    #[default]
+    All,
+    /// The authorization server and the portal.
+    Authz,
+    /// The FHIR gateway.
+    Gateway,
+    /// The product backend.
+    Backend,
+}
+
+/// `client …`.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Create a client and its first secret, which is shown once.
+    #[command(after_help = "Examples:\n  \
+pmsgate client create --organisation ORG-100000001 --role pms-industry-api --label 'ERP link' --contact it@example.org\n  \
+pmsgate client create --organisation ORG-100000101 --role pms-nca-api --domain human\n  \
+pmsgate client create --role public-pms-api --contact reader@example.org")]
+    Create(ClientCreate),
+    /// List all clients.
+    List,
+    /// Show one client.
+    Show {
+        /// The client's id.
+        client_id: String,
+    },
+    /// Give a client a new secret; the old one keeps working for the overlap.
+    Rotate {
+        /// The client's id.
+        client_id: String,
+        /// End the old secret, and the tokens bought with it, at once.
+        #[arg(long)]
+        immediately: bool,
+    },
+    /// Refuse a client's secrets and tokens until it is resumed.
+    Suspend {
+        /// The client's id.
+        client_id: String,
+    },
+    /// Let a suspended client work again.
+    Resume {
+        /// The client's id.
+        client_id: String,
+    },
+    /// End a client for good.
+    Revoke {
+        /// The client's id.
+        client_id: String,
+    },
+}
+
+/// `client create`.
+#[derive(Debug, Args)]
+pub struct ClientCreate {
+    /// The organisation it acts for; not for public clients.
+    #[arg(long, value_name = "ORG-ID")]
+    pub organisation: Option<OrganisationId>,
+    /// Its role: pms-industry-api, pms-nca-api or public-pms-api.
+    #[arg(long)]
+    pub role: String,
+    /// A name for people.
+    #[arg(long, default_value = "")]
+    pub label: String,
+    /// E-mail of the technical contact.
+    #[arg(long, value_name = "MAIL")]
+    pub contact: Option<String>,
+    /// May see commercially sensitive data of its own organisation.
+    #[arg(long)]
+    pub qualified: bool,
+    /// Domains an authority's client may see; may be repeated. Default: both.
+    #[arg(long, value_name = "human|veterinary")]
+    pub domain: Vec<Domain>,
+    /// Narrow what it may ask for, for example system/MedicinalProductDefinition.rs; may be repeated. Default:
+    /// everything its role may.
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Vec<String>,
+}
+
+/// `credentials …`.
+#[derive(Debug, Subcommand)]
+pub enum CredentialsCommand {
+    /// List secrets that are about to expire.
+    #[command(after_help = "Example:\n  pmsgate credentials expiring --within 90d --format csv")]
+    Expiring {
+        /// How far to look ahead, for example 90d.
+        #[arg(long, value_name = "SPAN", default_value = "90d")]
+        within: String,
+    },
+}
+
+/// `organisation …`.
+#[derive(Debug, Subcommand)]
+pub enum OrganisationCommand {
+    /// Import organisations and locations from a CSV or JSON file.
+    #[command(
+        after_help = "The CSV columns are: organisation,name,category,country,locations. Category is industry, authority \
+or agency; locations are LOC ids separated by spaces. JSON is an array of objects with the same names."
+    )]
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// List all organisations.
+    List,
+}
+
+/// `products …`.
+#[derive(Debug, Subcommand)]
+pub enum ProductsCommand {
+    /// Import FHIR Bundles, single resources (JSON) or NDJSON files. What is refused is reported with the reason.
+    /// Running it again after an interruption goes on where it stopped.
+    Import {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// `key …`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List signing keys and their state.
+    List,
+    /// Publish a next key now; it takes over after the configured lead time.
+    Rotate,
+    /// Inspect an RSA private key in PEM: size, whether it is sound, and its public JWK.
+    Inspect {
+        /// The PEM file (PKCS#8 or PKCS#1).
+        file: PathBuf,
+    },
+}
+
+/// `database …`.
+#[derive(Debug, Subcommand)]
+pub enum DatabaseCommand {
+    /// Show applied and pending migrations and what is stored.
+    Status,
+    /// Apply pending migrations.
+    Migrate,
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the configuration and the data files.
+    Check,
+    /// Print the configuration in force, as TOML; passwords are hidden.
+    Show,
+    /// Print the JSON schema of the configuration file.
+    Schema,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_may_stand_anywhere() {
+        let cli = Cli::try_parse_from(["pmsgate", "client", "list", "--data-dir", "d", "--format", "json"])
+            .unwrap();
+        assert_eq!(cli.common.data_dir, PathBuf::from("d"));
+        assert_eq!(cli.common.format, Some(OutputFormat::Json));
+        assert!(Cli::try_parse_from(["pmsgate"]).unwrap().command.is_none());
+    }
+}

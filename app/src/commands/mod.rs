@@ -1,0 +1,53 @@
+//! The commands, one file a noun. Each opens the house, calls a use case, and prints.
+
+mod client;
+mod configuration;
+mod credentials;
+mod database;
+mod doctor;
+mod explain;
+mod key;
+mod organisation;
+mod products;
+mod serve;
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    cli::{Cli, Command, Common, Serve},
+    output::{OutputFormat, Report},
+};
+
+/// Runs what was typed. Without a command: `serve all`.
+pub async fn run(cli: Cli) -> Result<()> {
+    let common = cli.common;
+    match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+        Command::Serve(options) => serve::run(&common, &options).await,
+        Command::Client(command) => client::run(&common, command).await,
+        Command::Credentials(command) => credentials::run(&common, command).await,
+        Command::Organisation(command) => organisation::run(&common, command).await,
+        Command::Products(command) => products::run(&common, command).await,
+        Command::Explain { client, method, url } => explain::run(&common, &client, &method, &url).await,
+        Command::Key(command) => key::run(&common, command).await,
+        Command::Database(command) => database::run(&common, command).await,
+        Command::Config(command) => configuration::run(&common, &command),
+        Command::Doctor => doctor::run(&common).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pmsgate", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Prints a result in the form that was asked for.
+fn print(common: &Common, json: Value, columns: &'static [&'static str]) -> Result<()> {
+    Report { json, columns }.print(OutputFormat::choose(common.format))
+}
+
+/// An instant in ISO 8601, UTC.
+fn iso(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}

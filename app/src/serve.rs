@@ -1,0 +1,420 @@
+//! Starting parts of the house: the one file that knows every room.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use authz_server::{Authz, DemoCredentials};
+use caller_context::ContextKey;
+use config::{ConfigError, Purpose, TlsMode};
+use fhir_server::{CursorKey, Parts};
+use gateway::{Addresses, Gateway, GatewaySettings, GatewayWorker};
+use http::{Request, Response};
+use http_service::{
+    Body, Handler, Health, Listening, RouterHandler, ServeOptions, Serving, admin_router, bind,
+    install_metrics, server_config,
+};
+use hyper::body::Incoming;
+use serde::Serialize;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    House,
+    cli::{Part, Serve},
+    demo,
+    development_ca::{self, DevelopmentTls},
+};
+
+/// Parts at work.
+#[derive(Debug)]
+pub struct Running {
+    /// What the ready file says.
+    pub ready: Ready,
+    /// Three commands for a newcomer, in a sandbox.
+    pub first_call: Option<[String; 3]>,
+    /// Things made on this start, for the operator to know.
+    pub made: Vec<PathBuf>,
+    stop: CancellationToken,
+    serving: Vec<Serving>,
+    tasks: TaskTracker,
+}
+
+/// The ready file of the contract.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ready {
+    /// By which clients reach the public listener.
+    pub base_url: String,
+    /// The operator's listener.
+    pub admin_url: String,
+    /// The development CA, when there is one.
+    pub ca_file: Option<PathBuf>,
+    /// The portal, when this process serves it.
+    pub portal_url: Option<String>,
+    /// The token endpoint, when this process serves it.
+    pub token_url: Option<String>,
+    /// Credentials that work, in a sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demo: Option<ReadyDemo>,
+}
+
+/// Credentials in the ready file.
+#[derive(Clone, Serialize)]
+pub struct ReadyDemo {
+    client_id: String,
+    client_secret: String,
+    scope: String,
+}
+
+impl std::fmt::Debug for ReadyDemo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyDemo").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Takes no more requests, finishes those in flight, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for serving in self.serving {
+            serving.finished().await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Starts the parts that `options` name and waits until each of them answers.
+///
+/// # Errors
+/// A wrong configuration, an address in use, a database that does not answer.
+pub async fn start(house: &House, options: &Serve) -> Result<Running> {
+    let mut builder = Builder::new(house, options)?;
+    match options.part {
+        Part::All => {
+            builder.start_backend(None).await?;
+            builder.start_authz().await?;
+            builder.start_gateway()?;
+        }
+        Part::Authz => builder.start_authz().await?,
+        Part::Gateway => builder.start_gateway()?,
+        Part::Backend => builder.start_backend(options.listen).await?,
+    }
+    builder.finish(options).await
+}
+
+struct Builder<'h> {
+    house: &'h House,
+    part: Part,
+    public: Option<Listening>,
+    admin: Listening,
+    base_url: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    ca_file: Option<PathBuf>,
+    made: Vec<PathBuf>,
+    health: Health,
+    stop: CancellationToken,
+    serving: Vec<Serving>,
+    tasks: TaskTracker,
+    authz: Option<Authz>,
+    gateway: Option<Arc<Gateway>>,
+    demo: Option<DemoCredentials>,
+    /// Where the gateway finds the authorization server and the backend of this process.
+    authz_url: Option<String>,
+    backend_url: Option<String>,
+}
+
+impl<'h> Builder<'h> {
+    fn new(house: &'h House, options: &Serve) -> Result<Self> {
+        // Before any part registers its figures.
+        install_metrics();
+        let listen = &house.settings.listen;
+        let address = options.listen.unwrap_or(listen.address);
+        let public = match options.part {
+            Part::Backend => None,
+            _ => Some(bind_on(address, listen.workers)?),
+        };
+        let admin = bind_on(options.admin_listen.unwrap_or(listen.admin_address), 1)?;
+        let port = public.as_ref().map_or(address.port(), |public| public.address().port());
+        let base_url = house.base_url(port);
+        if listen.tls == TlsMode::Off
+            && public.as_ref().is_some_and(|public| !public.address().ip().is_loopback())
+            && !base_url.starts_with("https://")
+        {
+            bail!(ConfigError::Inconsistent {
+                key: "listen.tls".to_owned(),
+                problem: "plain HTTP is for loopback, or for behind a proxy that does TLS: then set listen.base_url to its https:// URL"
+                    .to_owned(),
+            });
+        }
+        let mut builder = Self {
+            house,
+            part: options.part,
+            public,
+            admin,
+            base_url,
+            tls: None,
+            ca_file: None,
+            made: house.made_master_key.iter().cloned().collect(),
+            health: Health::default(),
+            stop: CancellationToken::new(),
+            serving: Vec::new(),
+            tasks: TaskTracker::new(),
+            authz: None,
+            gateway: None,
+            demo: None,
+            authz_url: None,
+            backend_url: None,
+        };
+        if builder.public.is_some() {
+            builder.read_certificates()?;
+        }
+        Ok(builder)
+    }
+
+    fn read_certificates(&mut self) -> Result<()> {
+        let listen = &self.house.settings.listen;
+        self.tls = match (listen.tls, &listen.certificate_file, &listen.key_file) {
+            (TlsMode::Files, Some(chain), Some(key)) => {
+                let read = |path: &PathBuf| {
+                    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+                };
+                Some(
+                    server_config(&read(chain)?, &read(key)?)
+                        .with_context(|| format!("{}", chain.display()))?,
+                )
+            }
+            (TlsMode::Development, ..) => {
+                let host = self.base_url.split("://").nth(1).unwrap_or_default();
+                let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+                let DevelopmentTls { ca_file, chain, key, made } =
+                    development_ca::load_or_create(&self.house.data_dir, host, self.house.clock.now())?;
+                if made {
+                    self.made.push(ca_file.clone());
+                }
+                self.ca_file = Some(ca_file);
+                Some(server_config(&chain, &key)?)
+            }
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// The product backend: plain HTTP on loopback. In `serve all` on a free port.
+    async fn start_backend(&mut self, asked: Option<SocketAddr>) -> Result<()> {
+        let house = self.house;
+        let health = self.health.register("backend");
+        let database = house.products_database().await?;
+        if house.settings.is_sandbox() {
+            demo::seed_products(house, &database).await.context("the demo products")?;
+        }
+        let address = match self.part {
+            Part::All => SocketAddr::from(([127, 0, 0, 1], 0)),
+            _ => asked.unwrap_or(house.settings.backend.address),
+        };
+        if !address.ip().is_loopback() {
+            bail!("the backend listens on loopback only, not on {address}: it answers nobody but gateways");
+        }
+        let parts = Parts {
+            settings: house.settings.backend.clone(),
+            products: house.products().clone(),
+            database,
+            matrix: house.matrix.clone(),
+            context_key: ContextKey::new(&house.master_key.derive(Purpose::CallerContext)),
+            cursor_key: CursorKey::new(&house.master_key.derive(Purpose::PageCursor)),
+            clock: house.clock.clone(),
+        };
+        let backend = fhir_server::build(parts);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { backend.change_feed.run(stop.cancelled_owned()).await });
+        let workers = if self.part == Part::All { 1 } else { house.settings.listen.workers };
+        let listening = bind_on(address, workers)?;
+        self.backend_url = Some(format!("http://{}", listening.address()));
+        let router = backend.router;
+        let options = ServeOptions::plain("backend");
+        self.serving.push(listening.serve(&options, move |_| RouterHandler(router.clone()), &self.stop)?);
+        health.ready();
+        Ok(())
+    }
+
+    /// The authorization server. In `serve all` it answers on a loopback listener of its own, too, which the gateway
+    /// asks for keys and revocations: no name, certificate or load balancer stands between them.
+    async fn start_authz(&mut self) -> Result<()> {
+        let house = self.house;
+        let health = self.health.register("authz");
+        let database = house.authz_database().await?;
+        let settings = house.authz_settings(&self.base_url)?;
+        let authz =
+            Authz::start(settings, house.authz_keys(), database, house.clock.clone(), self.stop.clone())
+                .await?;
+        if house.settings.is_sandbox() {
+            self.demo = demo::seed_authz(&authz.use_cases()).await.context("the demo client")?;
+        }
+        authz.spawn_tasks(&self.tasks);
+        if self.part == Part::All {
+            let listening = bind_on(SocketAddr::from(([127, 0, 0, 1], 0)), 1)?;
+            self.authz_url = Some(format!("http://{}", listening.address()));
+            let router = authz.router();
+            let options = ServeOptions::plain("authz-internal");
+            self.serving.push(listening.serve(
+                &options,
+                move |_| RouterHandler(router.clone()),
+                &self.stop,
+            )?);
+        }
+        self.authz = Some(authz);
+        health.ready();
+        Ok(())
+    }
+
+    fn start_gateway(&mut self) -> Result<()> {
+        let house = self.house;
+        let section = &house.settings.gateway;
+        let addresses = Addresses {
+            public_base_url: self.base_url.clone(),
+            authz_url: section
+                .authz_url
+                .clone()
+                .or_else(|| self.authz_url.clone())
+                .unwrap_or_else(|| self.base_url.clone()),
+            backend_url: self.backend_url.clone().unwrap_or_else(|| section.backend_url.clone()),
+        };
+        let feed_key: String = house
+            .master_key
+            .derive(Purpose::RevocationFeed)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let settings = GatewaySettings::new(
+            &house.settings,
+            house.products(),
+            &house.files.catalogue,
+            &addresses,
+            feed_key,
+        );
+        let context_key = ContextKey::new(&house.master_key.derive(Purpose::CallerContext));
+        let gateway = Gateway::new(settings, context_key, house.clock.clone())?;
+        let health = self.health.register("gateway");
+        let client = self.authz_client()?;
+        self.tasks.spawn(gateway.clone().run(client, health, self.stop.clone()));
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    /// What the gateway asks the authorization server with.
+    fn authz_client(&self) -> Result<reqwest::Client> {
+        let mut client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(2));
+        if let Some(path) = self.house.settings.gateway.ca_file.as_ref().or(self.ca_file.as_ref()) {
+            let pem = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let certificate = reqwest::Certificate::from_pem(&pem)
+                .with_context(|| format!("{} holds no certificate in PEM", path.display()))?;
+            client = client.tls_certs_merge([certificate]);
+        }
+        client.build().context("the HTTP client towards the authorization server")
+    }
+
+    /// Opens the listeners and waits until every part is ready.
+    async fn finish(mut self, options: &Serve) -> Result<Running> {
+        let listen = &self.house.settings.listen;
+        if let Some(public) = self.public.take() {
+            let serve_options = ServeOptions {
+                name: "public",
+                tls: self.tls.take(),
+                head_timeout: listen.head_timeout.0,
+                max_connections: listen.max_connections,
+                drain_timeout: listen.drain_timeout.0,
+                access_log: self.house.settings.telemetry.access_log,
+            };
+            let (gateway, router) = (self.gateway.clone(), self.authz.as_ref().map(Authz::router));
+            let serving = match (gateway, router) {
+                (Some(gateway), Some(router)) => public.serve(
+                    &serve_options,
+                    move |_| FrontDoor {
+                        gateway: gateway.clone(),
+                        worker: gateway.worker(),
+                        rest: RouterHandler(router.clone()),
+                    },
+                    &self.stop,
+                )?,
+                (Some(gateway), None) => {
+                    public.serve(&serve_options, move |_| gateway.worker(), &self.stop)?
+                }
+                (None, Some(router)) => {
+                    public.serve(&serve_options, move |_| RouterHandler(router.clone()), &self.stop)?
+                }
+                (None, None) => bail!("nothing to serve"),
+            };
+            self.serving.push(serving);
+        }
+        let admin_url = format!("http://{}", self.admin.address());
+        let admin = admin_router(self.health.clone(), install_metrics());
+        self.serving.push(self.admin.serve(
+            &ServeOptions::plain("admin"),
+            move |_| RouterHandler(admin.clone()),
+            &self.stop,
+        )?);
+        while !self.health.troubles().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let serves_authz = self.authz.is_some();
+        let base_url = match (&self.backend_url, options.part) {
+            (Some(url), Part::Backend) => url.clone(),
+            _ => self.base_url,
+        };
+        let first_call = match (&self.demo, options.part) {
+            (Some(demo), Part::All) => {
+                let lines = demo::first_call(&base_url, self.ca_file.as_deref(), demo);
+                demo::write_first_call(&self.house.data_dir, &lines)?;
+                Some(lines)
+            }
+            _ => None,
+        };
+        if serves_authz {
+            development_ca::write_private(&self.house.base_url_file(), base_url.as_bytes())?;
+        }
+        let ready = Ready {
+            admin_url,
+            ca_file: self.ca_file,
+            portal_url: serves_authz.then(|| format!("{base_url}/")),
+            token_url: serves_authz.then(|| format!("{base_url}/oauth2/token")),
+            demo: self.demo.map(|demo| ReadyDemo {
+                client_id: demo.client_id.to_string(),
+                client_secret: demo.client_secret.expose().to_owned(),
+                scope: demo.scope,
+            }),
+            base_url,
+        };
+        if let Some(path) = &options.ready_file {
+            development_ca::write_private(path, &serde_json::to_vec_pretty(&ready)?)?;
+        }
+        Ok(Running {
+            ready,
+            first_call,
+            made: self.made,
+            stop: self.stop,
+            serving: self.serving,
+            tasks: self.tasks,
+        })
+    }
+}
+
+/// The public listener of `serve all`: the gateway's paths to the gateway, the rest to the authorization server.
+struct FrontDoor {
+    gateway: Arc<Gateway>,
+    worker: GatewayWorker,
+    rest: RouterHandler,
+}
+
+impl Handler for FrontDoor {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        if self.gateway.owns(request.uri().path()) {
+            self.worker.handle(request).await
+        } else {
+            self.rest.handle(request).await
+        }
+    }
+}
+
+fn bind_on(address: SocketAddr, workers: usize) -> Result<Listening> {
+    bind(address, workers).with_context(|| {
+        format!("cannot listen on {address}; another program may use it: stop that, or choose another with --listen or --admin-listen")
+    })
+}

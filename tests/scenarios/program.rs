@@ -1,0 +1,186 @@
+//! The program's manners: help, exit codes, one-line errors, readiness, metrics, stopping.
+
+use std::{fs, process::Command};
+
+use harness::{Program, data_folder_command};
+use http::StatusCode;
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = data_folder_command(&folder.path().join("data"), &[]).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn help_of_every_command_says_what_it_does() {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["client", "--help"],
+        &["client", "create", "--help"],
+        &["client", "rotate", "--help"],
+        &["credentials", "expiring", "--help"],
+        &["organisation", "import", "--help"],
+        &["products", "import", "--help"],
+        &["explain", "--help"],
+        &["key", "--help"],
+        &["database", "--help"],
+        &["config", "--help"],
+        &["doctor", "--help"],
+    ] {
+        let (code, stdout, _) = run(command);
+        assert_eq!(code, Some(0), "{command:?}");
+        assert!(stdout.contains("Usage: pmsgate") && stdout.contains("--data-dir"), "{command:?}: {stdout}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_2_and_a_wrong_configuration_78_on_one_line() {
+    assert_eq!(run(&["client", "crate"]).0, Some(2));
+    assert_eq!(run(&["client", "show"]).0, Some(2));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pmsgate.toml");
+    fs::write(&path, "[listen]\nadress = \"127.0.0.1:1\"\n").unwrap();
+    let (code, _, stderr) = run(&["config", "check", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, Some(78), "{stderr}");
+    assert!(stderr.contains("listen.address") && stderr.lines().count() == 1, "{stderr}");
+    let (code, _, stderr) = run(&["client", "list", "--config", "/no/such/file.toml"]);
+    assert_eq!((code, stderr.lines().count()), (Some(78), 1), "{stderr}");
+}
+
+#[test]
+fn a_refusal_is_1_and_one_line_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = data_folder_command(&folder.path().join("data"), &[]).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (arguments, word) in [
+        (&["client", "show", "no-such-client"][..], "no-such-client"),
+        (&["client", "create", "--role", "pms-industry-api"], "organisation"),
+        (
+            &["client", "create", "--role", "pms-industry-api", "--organisation", "ORG-999999999"],
+            "ORG-999999999",
+        ),
+        (&["client", "create", "--role", "emperor"], "pms-nca-api"),
+        (&["products", "import", "/no/such/file.json"], "/no/such/file.json"),
+    ] {
+        let (code, stderr) = run(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {stderr}");
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{arguments:?}: {stderr}");
+        assert!(stderr.contains(word), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn the_configuration_can_be_checked_shown_and_described() {
+    let (code, stdout, stderr) = run(&["config", "check"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let (code, stdout, _) = run(&["config", "show"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("[listen]") && stdout.contains("[gateway]"), "{stdout}");
+    let (code, stdout, _) = run(&["config", "schema"]);
+    assert_eq!(code, Some(0));
+    let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(schema["properties"]["listen"].is_object());
+}
+
+#[tokio::test]
+async fn it_says_how_it_is_and_stops_cleanly() {
+    let mut program = Program::serve().await;
+    let admin = harness::ApiClient::new(&program.ready.admin_url, None);
+    for path in ["/health/live", "/health/ready"] {
+        let answer = admin.send(admin.request("GET", path)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+    }
+    let api = program.api();
+    let token = api.token(&program.industry("ORG-100000001", &[])).await;
+    api.get("/pms/api/v3/MedicinalProductDefinition?_count=1", &token).await;
+    let metrics = admin.send(admin.request("GET", "/metrics")).await.text();
+    for name in
+        ["pmsgate_gateway_requests_total", "pmsgate_token_requests_total", "pmsgate_backend_requests_total"]
+    {
+        assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
+    }
+    assert_eq!(program.terminate().await, Some(0));
+    let leftovers = fs::read_dir(program.data_dir()).unwrap().count();
+    assert!(leftovers > 0);
+}
+
+#[tokio::test]
+async fn lists_come_as_json_csv_and_table() {
+    let program = Program::serve().await;
+    let client =
+        program.industry("ORG-100000001", &["--label", "ERP, \"link\"", "--contact", "it@tests.example"]);
+    let shown = program.result(&["client", "show", &client.client_id]);
+    for field in ["client_id", "label", "organisation", "role", "status", "contact", "secrets"] {
+        assert!(!shown[field].is_null(), "{field}: {shown}");
+    }
+    for field in ["secret_id", "hint", "issued_at", "expires_at", "last_used_at", "status"] {
+        assert!(shown["secrets"][0].get(field).is_some(), "{field}: {shown}");
+    }
+    let csv = Command::new(harness::binary())
+        .args(["client", "list", "--format", "csv", "--data-dir"])
+        .arg(program.data_dir())
+        .output()
+        .unwrap();
+    let csv = String::from_utf8(csv.stdout).unwrap();
+    assert!(csv.contains("\"ERP, \"\"link\"\"\""), "{csv}");
+    let expiring = program.result(&["credentials", "expiring", "--within", "800d"]);
+    let row = expiring
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["client_id"] == client.client_id.as_str())
+        .unwrap();
+    assert!((729..=731).contains(&row["days_left"].as_i64().unwrap()), "{row}");
+    assert_eq!(
+        program.result(&["credentials", "expiring", "--within", "90d"]).as_array().map(Vec::len),
+        Some(0)
+    );
+}
+
+#[tokio::test]
+async fn doctor_finds_nothing_wrong_with_a_fresh_house_and_says_so() {
+    let program = Program::serve().await;
+    let found = program.result(&["doctor"]);
+    let checks = found.as_array().unwrap();
+    assert!(checks.len() >= 5, "{found}");
+    assert!(checks.iter().all(|check| check["state"] == "ok"), "{found}");
+}
+
+#[tokio::test]
+async fn explain_names_the_rule_of_what_is_withheld() {
+    let program = Program::serve().await;
+    let stranger = program.industry("ORG-100000002", &[]);
+    let url = "/pms/api/v3/MedicinalProductDefinition/600000900001";
+    let decisions = program.result(&["explain", "--client", &stranger.client_id, "GET", url]);
+    let decisions = decisions.as_array().unwrap();
+    let about = |path: &str| {
+        decisions.iter().find(|decision| decision["path"].as_str().is_some_and(|p| p.contains(path)))
+    };
+    let description = about("MedicinalProductDefinition.description").unwrap();
+    assert_eq!(description["outcome"], "removed", "{description}");
+    assert!(
+        decisions.iter().all(|decision| decision["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
+    );
+}
+
+#[tokio::test]
+async fn what_is_made_on_first_start_is_for_its_owner_only_and_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut program = Program::serve().await;
+    let mode = |name: &str| fs::metadata(program.data_dir().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for name in ["master.key", "tls/ca.key", "tls/server.key", "authz.db", "products.db", "demo-client.json"]
+    {
+        assert_eq!(mode(name) & 0o077, 0, "{name}");
+    }
+    let before = fs::read(program.data_dir().join("master.key")).unwrap();
+    let demo = program.ready.demo.clone().unwrap();
+    program.kill_and_restart(&[]).await;
+    assert_eq!(fs::read(program.data_dir().join("master.key")).unwrap(), before);
+    let again = program.ready.demo.clone().unwrap();
+    assert_eq!((again.client_id, again.client_secret), (demo.client_id, demo.client_secret));
+}
