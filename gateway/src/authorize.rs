@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
-use crate::{authenticate::Caller, fhir_request::FhirRequest, routes::Admission};
+use crate::{
+    authenticate::Caller,
+    fhir_request::{FhirRequest, Parameter},
+    routes::{Admission, Operation},
+};
 
 /// The leave to forward one request; nothing else can be forwarded, and only [`authorize`] gives it.
 #[derive(Debug)]
@@ -70,56 +74,72 @@ pub fn authorize<'a>(
     request: &'a FhirRequest<'a, 'a>,
     lenient: bool,
 ) -> Result<Permit<'a>, Denial> {
-    let roles = &request.product.roles;
-    if !caller.claims.roles.iter().any(|role| roles.contains(role)) {
-        return Err(Denial::Role { needed: roles.clone() });
-    }
-    if !request.operation.scope.is_subset_of(&caller.scope) {
-        return Err(Denial::Scope { needed: request.operation.scope_text.clone() });
-    }
+    role(caller, request)?;
+    scope(caller, request)?;
     let query = admitted_query(caller, request, lenient)?;
     Ok(Permit { caller, request, query })
 }
 
+/// Role × product.
+pub fn role(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denial> {
+    let roles = &request.product.roles;
+    if caller.claims.roles.iter().any(|role| roles.contains(role)) {
+        Ok(())
+    } else {
+        Err(Denial::Role { needed: roles.clone() })
+    }
+}
+
+/// Scope × interaction × resource type.
+pub fn scope(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denial> {
+    if request.operation.scope.is_subset_of(&caller.scope) {
+        Ok(())
+    } else {
+        Err(Denial::Scope { needed: request.operation.scope_text.clone() })
+    }
+}
+
+/// One parameter × stakeholder group.
+pub fn parameter(caller: &Caller, operation: &Operation, parameter: &Parameter<'_>) -> Result<(), Denial> {
+    let group = caller.claims.stakeholder;
+    let judge = |name: &str| match operation.admits(name, group) {
+        Admission::Admitted => Ok(()),
+        Admission::OtherGroups => Err(Denial::ParameterOfOthers { name: shown(name), group }),
+        Admission::Unknown => Err(Denial::UnknownParameter { name: shown(name) }),
+    };
+    judge(parameter.base_name())?;
+    if parameter.name == "_sort" {
+        // Sorting by a hidden element tells its order; each sort key is a search parameter of its own. Names that
+        // begin with `_` and are not listed (`_score`) are no elements; the backend decides about them.
+        let mut keys = parameter.value.split(',').map(|key| key.trim_start_matches('-'));
+        return keys.try_for_each(|key| match judge(key) {
+            Err(Denial::UnknownParameter { .. }) if key.starts_with('_') => Ok(()),
+            decided => decided,
+        });
+    }
+    Ok(())
+}
+
+/// The query with what is admitted; without what is unknown, where lenience is wished for.
 fn admitted_query<'a>(
     caller: &Caller,
     request: &FhirRequest<'a, 'a>,
     lenient: bool,
 ) -> Result<Option<Cow<'a, str>>, Denial> {
-    let group = caller.claims.stakeholder;
-    let judge = |name: &str| match request.operation.admits(name, group) {
-        Admission::Admitted => Ok(true),
-        Admission::OtherGroups => Err(Denial::ParameterOfOthers { name: shown(name), group }),
-        Admission::Unknown if lenient => Ok(false),
-        Admission::Unknown => Err(Denial::UnknownParameter { name: shown(name) }),
-    };
-    let mut ignored = 0;
-    let mut kept = Vec::new();
-    for parameter in &request.parameters {
-        let mut admitted = judge(parameter.base_name())?;
-        if admitted && parameter.name == "_sort" {
-            // Sorting by a hidden element tells its order; each sort key is a search parameter of its own.
-            for key in parameter.value.split(',') {
-                admitted &= judge(key.trim_start_matches('-')).or_else(|denial| match denial {
-                    // `_sort` also knows names that are no parameters of the search, such as `_score`; the
-                    // backend decides about them.
-                    Denial::UnknownParameter { .. } if key.trim_start_matches('-').starts_with('_') => {
-                        Ok(true)
-                    }
-                    other => Err(other),
-                })?;
-            }
-        }
-        if admitted {
-            kept.push(parameter.raw);
-        } else {
-            ignored += 1;
+    let mut kept = Vec::with_capacity(request.parameters.len());
+    for given in &request.parameters {
+        match parameter(caller, request.operation, given) {
+            Ok(()) => kept.push(given.raw),
+            Err(Denial::UnknownParameter { .. }) if lenient => {}
+            Err(denial) => return Err(denial),
         }
     }
-    Ok(match (ignored, kept.is_empty()) {
-        (0, _) => request.raw_query.filter(|query| !query.is_empty()).map(Cow::Borrowed),
-        (_, true) => None,
-        (_, false) => Some(Cow::Owned(kept.join("&"))),
+    Ok(if kept.len() == request.parameters.len() {
+        request.raw_query.filter(|query| !query.is_empty()).map(Cow::Borrowed)
+    } else if kept.is_empty() {
+        None
+    } else {
+        Some(Cow::Owned(kept.join("&")))
     })
 }
 

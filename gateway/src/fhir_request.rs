@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use crate::routes::{Document, Operation, Product, Routes};
+use crate::routes::{Document, Located, Operation, Product, Routes};
 
 /// The longest path and query that are read, together, in bytes (EMA house rule for FHIR APIs: 2,048 characters).
 pub const MAX_TARGET_LENGTH: usize = 2048;
@@ -42,16 +42,24 @@ pub struct FhirRequest<'t, 'r> {
     pub product: &'t Product,
     /// The operation of that product.
     pub operation: &'t Operation,
-    /// The resource id, where the path template has one.
-    pub id: Option<String>,
-    /// The version id, where the path template has one.
-    pub version_id: Option<String>,
     /// The canonical path: decoded once, nothing in it needs encoding.
     pub path: Cow<'r, str>,
     /// The query as it came, without its question mark.
     pub raw_query: Option<&'r str>,
     /// The query's parameters in their order, decoded.
     pub parameters: Vec<Parameter<'r>>,
+}
+
+impl FhirRequest<'_, '_> {
+    /// The resource id, where the path template has one.
+    pub fn id(&self) -> Option<&str> {
+        self.operation.arguments(self.product.rest_of(&self.path)?)?.id
+    }
+
+    /// The version id, where the path template has one.
+    pub fn version_id(&self) -> Option<&str> {
+        self.operation.arguments(self.product.rest_of(&self.path)?)?.version_id
+    }
 }
 
 /// One `name=value` of a query.
@@ -183,17 +191,12 @@ pub fn read<'t, 'r>(
         return Err(RequestRefusal::TooLong { length });
     }
     let path = normalise(raw_path).map_err(RequestRefusal::Path)?;
-    let located = routes.locate(method, &path)?;
-    let (product, operation, id, version_id) = match located {
-        crate::routes::Located::Document { product, document } => {
-            return Ok(Target::Document { product, document });
-        }
-        crate::routes::Located::Operation { product, operation, id, version_id } => {
-            (product, operation, id.map(str::to_owned), version_id.map(str::to_owned))
-        }
+    let (product, operation) = match routes.locate(method, &path)? {
+        Located::Document { product, document } => return Ok(Target::Document { product, document }),
+        Located::Operation { product, operation } => (product, operation),
     };
     let parameters = parameters(raw_query.unwrap_or_default())?;
-    Ok(Target::Operation(FhirRequest { product, operation, id, version_id, path, raw_query, parameters }))
+    Ok(Target::Operation(FhirRequest { product, operation, path, raw_query, parameters }))
 }
 
 /// Checks a path and decodes it once. Borrows when there is nothing to decode, which is the rule.
@@ -360,8 +363,8 @@ mod tests {
         ] {
             let request = operation(&routes, &method, path, None).unwrap();
             assert_eq!(request.operation.ep, ep, "{path}");
-            assert_eq!(request.id.as_deref(), id, "{path}");
-            assert_eq!(request.version_id.as_deref(), vid, "{path}");
+            assert_eq!(request.id(), id, "{path}");
+            assert_eq!(request.version_id(), vid, "{path}");
             assert!(!request.path.contains('%'));
         }
     }
@@ -476,7 +479,7 @@ mod tests {
                 prop_assert!(request.path.starts_with("/pms/api/v3/MedicinalProductDefinition"));
                 prop_assert!(request.path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._$".contains(&b)));
                 prop_assert!(request.path.split('/').skip(1).all(|s| !s.is_empty() && s != "." && s != ".."));
-                prop_assert!(request.id.as_deref().is_none_or(is_fhir_id));
+                prop_assert!(request.id().is_none_or(is_fhir_id));
             }
         }
 

@@ -12,6 +12,7 @@ pub mod authenticate;
 pub mod authorize;
 pub mod capability;
 pub mod error;
+pub mod explain;
 pub mod fhir_request;
 pub mod framing;
 pub mod keys;
@@ -26,6 +27,7 @@ pub mod upstream;
 #[doc(hidden)]
 pub mod testing;
 
+pub use explain::{Asker, Explained, explain};
 pub use pipeline::{Gateway, GatewayWorker};
 pub use routes::RouteTableError;
 pub use settings::{Addresses, GatewaySettings, Limits, ProductSettings, RevocationSettings};

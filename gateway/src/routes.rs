@@ -110,7 +110,7 @@ pub enum Document {
 
 /// Where a path led.
 #[derive(Debug)]
-pub enum Located<'t, 'p> {
+pub enum Located<'t> {
     /// To an open document.
     Document {
         /// About this product.
@@ -124,10 +124,6 @@ pub enum Located<'t, 'p> {
         product: &'t Product,
         /// This one.
         operation: &'t Operation,
-        /// The id in the path.
-        id: Option<&'p str>,
-        /// The version id in the path.
-        version_id: Option<&'p str>,
     },
 }
 
@@ -233,11 +229,7 @@ impl Routes {
     }
 
     /// Finds what a normalised path leads to.
-    pub fn locate<'t, 'p>(
-        &'t self,
-        method: &Method,
-        path: &'p str,
-    ) -> Result<Located<'t, 'p>, RequestRefusal> {
+    pub fn locate(&self, method: &Method, path: &str) -> Result<Located<'_>, RequestRefusal> {
         let (path, well_known) = match path.strip_prefix(WELL_KNOWN_RESOURCE) {
             Some(rest) => (rest, true),
             None => (path, false),
@@ -330,11 +322,11 @@ impl Product {
     }
 
     /// What follows the base path: empty or beginning with a slash. `None` when the path is another product's.
-    fn rest_of<'p>(&self, path: &'p str) -> Option<&'p str> {
+    pub(crate) fn rest_of<'p>(&self, path: &'p str) -> Option<&'p str> {
         path.strip_prefix(self.base_path.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    fn locate<'t, 'p>(&'t self, method: &Method, rest: &'p str) -> Result<Located<'t, 'p>, RequestRefusal> {
+    fn locate(&self, method: &Method, rest: &str) -> Result<Located<'_>, RequestRefusal> {
         let wanted = if *method == Method::HEAD { &Method::GET } else { method };
         let mut allowed: Vec<&str> = Vec::new();
         let mut malformed = None;
@@ -345,10 +337,7 @@ impl Product {
                 continue;
             }
             match arguments.malformed {
-                None => {
-                    let Arguments { id, version_id, .. } = arguments;
-                    return Ok(Located::Operation { product: self, operation, id, version_id });
-                }
+                None => return Ok(Located::Operation { product: self, operation }),
                 Some(text) => malformed = Some(text),
             }
         }
@@ -367,10 +356,12 @@ impl Product {
     }
 }
 
+/// What the placeholders of a path template stand for in one path.
 #[derive(Default)]
-struct Arguments<'p> {
-    id: Option<&'p str>,
-    version_id: Option<&'p str>,
+pub(crate) struct Arguments<'p> {
+    pub(crate) id: Option<&'p str>,
+    pub(crate) version_id: Option<&'p str>,
+    /// An argument that is no FHIR id.
     malformed: Option<&'p str>,
 }
 
@@ -450,7 +441,8 @@ impl Operation {
         self.parameters.iter().filter(|p| p.groups != 0).map(|p| p.name.as_str())
     }
 
-    fn arguments<'p>(&self, rest: &'p str) -> Option<Arguments<'p>> {
+    /// The arguments in a path below the base path, when the template fits.
+    pub(crate) fn arguments<'p>(&self, rest: &'p str) -> Option<Arguments<'p>> {
         let mut given = rest.strip_prefix('/')?.split('/');
         let mut arguments = Arguments::default();
         for segment in &self.segments {
