@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use authz_domain::Actor;
 use authz_server::{DemoCredentials, UseCases};
 use database::Database;
 
@@ -17,10 +16,7 @@ const PRODUCT: &str = "600000900001";
 
 /// Fills empty databases. Running it again finishes what was interrupted and changes nothing else.
 pub(crate) async fn seed_authz(use_cases: &UseCases) -> Result<Option<DemoCredentials>> {
-    if use_cases.list_clients().await?.is_empty() {
-        use_cases.import_organisations(Actor::System, "demo-organisations.csv", ORGANISATIONS).await?;
-        use_cases.seed_demo().await?;
-    }
+    use_cases.seed_demo("demo-organisations.csv", ORGANISATIONS).await?;
     Ok(use_cases.demo_credentials().await?)
 }
 

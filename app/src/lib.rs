@@ -9,7 +9,7 @@ mod demo;
 mod development_ca;
 pub mod failure;
 mod house;
-mod output;
+pub mod output;
 mod serve;
 mod telemetry;
 

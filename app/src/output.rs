@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The form in which a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
+pub enum OutputFormat {
     /// For people.
     Table,
     /// For machines.
@@ -36,7 +36,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Prints it.
-    pub fn print(&self, format: OutputFormat) -> Result<()> {
+    pub(crate) fn print(&self, format: OutputFormat) -> Result<()> {
         let text = match format {
             OutputFormat::Json => serde_json::to_string_pretty(&self.json)? + "\n",
             OutputFormat::Csv => self.csv(),
