@@ -17,8 +17,8 @@ pub struct ApiRole {
     pub token_role: String,
     /// The group on whose behalf its clients ask.
     pub stakeholder: Stakeholder,
-    /// The kind of organisation that may hold it; none for the public role, whose clients have no organisation.
-    pub category: Option<OrganisationCategory>,
+    /// The kinds of organisation that may hold it; none for the public role, whose clients have no organisation.
+    pub categories: Vec<OrganisationCategory>,
     /// The one resource its tokens are for: their audience, and what stands before `/.default`.
     pub resource: String,
     /// The most a client of the role may be granted.
@@ -29,12 +29,12 @@ pub struct ApiRole {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RoleRefused {
     /// The role is held on behalf of an organisation, and none was given.
-    #[error("the role {role} needs an organisation of category {category}")]
+    #[error("the role {role} needs an organisation of category {needed}")]
     OrganisationMissing {
         /// The role.
         role: String,
-        /// The category it needs.
-        category: OrganisationCategory,
+        /// The categories that may hold it.
+        needed: String,
     },
     /// The organisation is of another kind.
     #[error(
@@ -45,8 +45,8 @@ pub enum RoleRefused {
         role: String,
         /// The organisation's id.
         organisation: String,
-        /// The category the role needs.
-        needed: OrganisationCategory,
+        /// The categories that may hold the role.
+        needed: String,
         /// The category the organisation has.
         found: OrganisationCategory,
     },
@@ -59,37 +59,38 @@ pub enum RoleRefused {
 }
 
 impl ApiRole {
-    /// Whether a client of this role may act for `organisation`. The agency may hold what an authority may.
+    /// Whether a client of this role may act for `organisation`.
     pub fn admits(&self, organisation: Option<&Organisation>) -> Result<(), RoleRefused> {
-        match (self.category, organisation) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(RoleRefused::OrganisationGiven { role: self.id.clone() }),
-            (Some(category), None) => {
-                Err(RoleRefused::OrganisationMissing { role: self.id.clone(), category })
-            }
-            (Some(needed), Some(organisation)) => {
-                let found = organisation.category;
-                if found == needed
-                    || (needed == OrganisationCategory::Authority && found == OrganisationCategory::Agency)
-                {
-                    return Ok(());
-                }
-                let organisation = organisation.id.to_string();
-                Err(RoleRefused::WrongCategory { role: self.id.clone(), organisation, needed, found })
-            }
+        let role = self.id.clone();
+        match organisation {
+            None if self.categories.is_empty() => Ok(()),
+            None => Err(RoleRefused::OrganisationMissing { role, needed: self.holders() }),
+            Some(_) if self.categories.is_empty() => Err(RoleRefused::OrganisationGiven { role }),
+            Some(organisation) if self.categories.contains(&organisation.category) => Ok(()),
+            Some(organisation) => Err(RoleRefused::WrongCategory {
+                role,
+                organisation: organisation.id.to_string(),
+                needed: self.holders(),
+                found: organisation.category,
+            }),
         }
     }
 
-    /// The stakeholder group of a client of this role that acts for an organisation of `category`.
-    ///
-    /// Fails closed: a client whose organisation is no longer of the kind its role needs asks as the public.
+    /// The stakeholder group of a client of this role that acts for an organisation of `category`; the agency asks
+    /// as itself. Fails closed: a client whose organisation may no longer hold its role asks as the public.
     pub fn stakeholder_for(&self, category: Option<OrganisationCategory>) -> Stakeholder {
-        match (self.category, category) {
-            (None, _) => self.stakeholder,
-            (Some(OrganisationCategory::Authority), Some(OrganisationCategory::Agency)) => Stakeholder::Ema,
-            (Some(needed), Some(found)) if needed == found => self.stakeholder,
-            (Some(_), _) => Stakeholder::Public,
+        match category {
+            _ if self.categories.is_empty() => self.stakeholder,
+            Some(OrganisationCategory::Agency) if self.categories.contains(&OrganisationCategory::Agency) => {
+                Stakeholder::Ema
+            }
+            Some(category) if self.categories.contains(&category) => self.stakeholder,
+            Some(_) | None => Stakeholder::Public,
         }
+    }
+
+    fn holders(&self) -> String {
+        self.categories.iter().map(|category| category.as_str()).collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -97,13 +98,13 @@ impl ApiRole {
 mod tests {
     use super::*;
 
-    fn role(category: Option<OrganisationCategory>, stakeholder: Stakeholder) -> ApiRole {
+    fn role(categories: Vec<OrganisationCategory>, stakeholder: Stakeholder) -> ApiRole {
         ApiRole {
             id: "pms-nca-api".to_owned(),
             title: "PMS NCA API".to_owned(),
             token_role: "PMS.NCA.API".to_owned(),
             stakeholder,
-            category,
+            categories,
             resource: "api://pmsgate/pms".to_owned(),
             scope: Scope::parse("system/*.cruds").unwrap(),
         }
@@ -117,15 +118,15 @@ mod tests {
     #[test]
     fn a_role_is_for_one_kind_of_organisation() {
         use OrganisationCategory::{Agency, Authority, Industry};
-        let nca = role(Some(Authority), Stakeholder::Nca);
+        let nca = role(vec![Authority, Agency], Stakeholder::Nca);
         assert!(nca.admits(Some(&organisation(Authority))).is_ok());
         assert!(nca.admits(Some(&organisation(Agency))).is_ok());
         assert_eq!(
             nca.admits(Some(&organisation(Industry))).unwrap_err().to_string(),
-            "the role pms-nca-api is for organisations of category authority; ORG-100000101 is of category industry"
+            "the role pms-nca-api is for organisations of category authority or agency; ORG-100000101 is of category industry"
         );
         assert!(nca.admits(None).is_err());
-        let public = role(None, Stakeholder::Public);
+        let public = role(vec![], Stakeholder::Public);
         assert!(public.admits(None).is_ok());
         assert!(public.admits(Some(&organisation(Industry))).is_err());
     }
@@ -133,11 +134,11 @@ mod tests {
     #[test]
     fn the_agency_asks_as_itself_and_a_misfit_as_the_public() {
         use OrganisationCategory::{Agency, Authority, Industry};
-        let nca = role(Some(Authority), Stakeholder::Nca);
+        let nca = role(vec![Authority, Agency], Stakeholder::Nca);
         assert_eq!(nca.stakeholder_for(Some(Agency)), Stakeholder::Ema);
         assert_eq!(nca.stakeholder_for(Some(Authority)), Stakeholder::Nca);
         assert_eq!(nca.stakeholder_for(Some(Industry)), Stakeholder::Public);
         assert_eq!(nca.stakeholder_for(None), Stakeholder::Public);
-        assert_eq!(role(None, Stakeholder::Public).stakeholder_for(None), Stakeholder::Public);
+        assert_eq!(role(vec![], Stakeholder::Public).stakeholder_for(None), Stakeholder::Public);
     }
 }

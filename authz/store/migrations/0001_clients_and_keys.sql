@@ -32,15 +32,17 @@ CREATE INDEX clients_by_organisation ON clients (organisation_id);
 CREATE TABLE client_secrets (
     id TEXT NOT NULL PRIMARY KEY,
     client_id TEXT NOT NULL REFERENCES clients (id),
+    -- 1, 2, 3… in the order of issue: two may be of the same second.
+    number BIGINT NOT NULL,
     hint TEXT NOT NULL,
     hash TEXT NOT NULL,
     issued_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     retires_at BIGINT,
     revoked_at BIGINT,
-    last_used_at BIGINT
+    last_used_at BIGINT,
+    UNIQUE (client_id, number)
 );
-CREATE INDEX client_secrets_by_client ON client_secrets (client_id);
 CREATE INDEX client_secrets_by_expiry ON client_secrets (expires_at);
 
 -- The private half is sealed under the master key, which is never in the database.

@@ -109,3 +109,10 @@ pub async fn count(db: &mut Db<'_>) -> Result<i64, DatabaseError> {
         on_db!(db, conn => sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM clients").fetch_one(conn).await)?,
     )
 }
+
+/// How many clients of an organisation are not revoked.
+pub async fn count_of(db: &mut Db<'_>, organisation: &OrganisationId) -> Result<i64, DatabaseError> {
+    Ok(on_db!(db, conn => sqlx::query_scalar::<_, i64>(
+        "SELECT COUNT(*) FROM clients WHERE organisation_id = $1 AND status <> 'revoked'"
+    ).bind(organisation.as_str()).fetch_one(conn).await)?)
+}

@@ -20,7 +20,7 @@ pub enum Upserted {
 
 type Row = (String, String, String, String);
 
-fn read(row: Row, locations: Vec<String>) -> Result<Organisation, DatabaseError> {
+fn read(row: Row, locations: &[String]) -> Result<Organisation, DatabaseError> {
     let (id, name, country, category) = row;
     let cell = |column| Cell { table: "organisations", column, row: &id };
     let locations = locations
@@ -40,7 +40,7 @@ pub async fn find(db: &mut Db<'_>, id: &OrganisationId) -> Result<Option<Organis
     let locations = on_db!(db, conn => sqlx::query_scalar::<_, String>(
         "SELECT location_id FROM organisation_locations WHERE organisation_id = $1 ORDER BY location_id"
     ).bind(id.as_str()).fetch_all(conn).await)?;
-    read(row, locations).map(Some)
+    read(row, &locations).map(Some)
 }
 
 /// All organisations by id, with their locations.
@@ -57,7 +57,7 @@ pub async fn list(db: &mut Db<'_>) -> Result<Vec<Organisation>, DatabaseError> {
             {
                 own.push(String::from(location));
             }
-            read(row, own)
+            read(row, &own)
         })
         .collect()
 }

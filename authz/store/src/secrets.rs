@@ -38,13 +38,14 @@ impl TryFrom<Row> for Secret {
     }
 }
 
-/// Keeps a new secret's record.
+/// Keeps a new secret's record, as the client's newest.
 pub async fn insert(db: &mut Db<'_>, secret: &Secret) -> Result<(), DatabaseError> {
     let hash = secret.hash.to_hex();
     on_db!(db, conn => sqlx::query(
-        "INSERT INTO client_secrets (id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at,
+        "INSERT INTO client_secrets (id, client_id, number, hint, hash, issued_at, expires_at, retires_at, revoked_at,
              last_used_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+         SELECT $1, $2, COALESCE(MAX(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9
+         FROM client_secrets WHERE client_id = $2"
     )
     .bind(secret.id.as_str()).bind(secret.client_id.as_str()).bind(secret.hint.as_str()).bind(hash.as_str())
     .bind(micros(secret.issued_at)).bind(micros(secret.expires_at)).bind(secret.retires_at.map(micros))
@@ -53,12 +54,22 @@ pub async fn insert(db: &mut Db<'_>, secret: &Secret) -> Result<(), DatabaseErro
     Ok(())
 }
 
-/// The newest secrets of a client, newest first, at most `limit`. Takes any text.
-pub async fn of_client(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result<Vec<Secret>, DatabaseError> {
+/// All secrets of a client, newest first. Takes any text.
+pub async fn of_client(db: &mut Db<'_>, client_id: &str) -> Result<Vec<Secret>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+         FROM client_secrets WHERE client_id = $1 ORDER BY number DESC"
+    ).bind(client_id).fetch_all(conn).await)?;
+    rows.into_iter().map(Secret::try_from).collect()
+}
+
+/// The secrets of a client that may be presented: those not revoked, newest first, then the newest revoked ones, at
+/// most `limit`. Every live secret is among the first two. Takes any text.
+pub async fn presentable(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
         "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
          FROM client_secrets WHERE client_id = $1
-         ORDER BY issued_at DESC, CASE WHEN revoked_at IS NULL AND retires_at IS NULL THEN 0 ELSE 1 END, id LIMIT $2"
+         ORDER BY CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, number DESC LIMIT $2"
     ).bind(client_id).bind(limit).fetch_all(conn).await)?;
     rows.into_iter().map(Secret::try_from).collect()
 }
@@ -67,8 +78,7 @@ pub async fn of_client(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result<V
 pub async fn list(db: &mut Db<'_>) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
         "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
-         FROM client_secrets
-         ORDER BY client_id, issued_at DESC, CASE WHEN revoked_at IS NULL AND retires_at IS NULL THEN 0 ELSE 1 END, id"
+         FROM client_secrets ORDER BY client_id, number DESC"
     ).fetch_all(conn).await)?;
     rows.into_iter().map(Secret::try_from).collect()
 }

@@ -54,6 +54,10 @@ async fn a_client_reads_back_as_it_was_registered() {
         assert!(clients::find(&mut db, "nobody").await.unwrap().is_none());
         assert_eq!(clients::list(&mut db).await.unwrap().len(), 2);
         assert_eq!(clients::count(&mut db).await.unwrap(), 2);
+        let organisation = "ORG-100000001".parse().unwrap();
+        assert_eq!(clients::count_of(&mut db, &organisation).await.unwrap(), 1);
+        clients::set_status(&mut db, &with.id, ClientStatus::Revoked).await.unwrap();
+        assert_eq!(clients::count_of(&mut db, &organisation).await.unwrap(), 0);
         work.commit().await.unwrap();
     })
     .await;
@@ -98,14 +102,19 @@ async fn secrets_come_newest_first_with_their_times() {
         assert!(secrets::set_end(&mut db, &old).await.unwrap());
         assert!(!secrets::set_end(&mut db, &secret(7, &client)).await.unwrap());
 
-        let found = secrets::of_client(&mut db, client.id.as_str(), 8).await.unwrap();
+        let found = secrets::of_client(&mut db, client.id.as_str()).await.unwrap();
         assert_eq!(found.iter().map(|s| &s.id).collect::<Vec<_>>(), [&new.id, &old.id]);
         assert_eq!(found[1].retires_at, old.retires_at);
         assert_eq!(found[0].expires_at, new.expires_at);
         assert!(bool::from(found[0].hash.ct_eq(&new.hash)));
-        assert_eq!(secrets::of_client(&mut db, client.id.as_str(), 1).await.unwrap().len(), 1);
-        assert!(secrets::of_client(&mut db, "nobody", 8).await.unwrap().is_empty());
-        assert_eq!(secrets::list(&mut db).await.unwrap().len(), 2);
+        let newest = secret(3, &client).revoke(NOW + Duration::HOUR).unwrap();
+        secrets::insert(&mut db, &newest).await.unwrap();
+        let presentable = secrets::presentable(&mut db, client.id.as_str(), 2).await.unwrap();
+        assert_eq!(presentable.iter().map(|s| &s.id).collect::<Vec<_>>(), [&new.id, &old.id]);
+        assert_eq!(secrets::presentable(&mut db, client.id.as_str(), 8).await.unwrap()[2].id, newest.id);
+        assert!(secrets::of_client(&mut db, "nobody").await.unwrap().is_empty());
+        let all = secrets::list(&mut db).await.unwrap();
+        assert_eq!(all.iter().map(|s| &s.id).collect::<Vec<_>>(), [&newest.id, &new.id, &old.id]);
     })
     .await;
 }
@@ -122,7 +131,7 @@ async fn an_earlier_use_never_overwrites_a_later_one() {
         for at in [NOW, NOW + Duration::SECOND, NOW] {
             secrets::note_used(&mut db, &secret.id, at).await.unwrap();
         }
-        let found = secrets::of_client(&mut db, client.id.as_str(), 8).await.unwrap();
+        let found = secrets::of_client(&mut db, client.id.as_str()).await.unwrap();
         assert_eq!(found[0].last_used_at, Some(NOW + Duration::SECOND));
     })
     .await;

@@ -1,5 +1,7 @@
 //! Every repository function, on SQLite always and on PostgreSQL where the tests are given a server.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot have must fail it")]
+
 mod clients;
 mod feeds;
 mod organisations;

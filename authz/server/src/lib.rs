@@ -1,0 +1,32 @@
+//! The authorization server: token endpoint, metadata, keys, revocation feed, the portal's first page, and the use
+//! cases behind the command line.
+//!
+//! [`Authz::start`] brings it up on an open database; [`Authz::router`] is everything it answers, on one screen in
+//! `router.rs`; [`Authz::spawn_tasks`] starts what it does by itself. [`UseCases`] are its acts without HTTP: one unit
+//! of work each, with the audit entry, the revocation and the note for other instances in it.
+//!
+//! It never forwards FHIR and knows no gateway: gateways read its keys and its revocation feed.
+
+mod authz;
+mod client_cache;
+mod documents;
+mod entropy;
+mod key_ring;
+mod last_use;
+mod oauth;
+mod portal;
+mod revocation_board;
+mod router;
+mod seal;
+mod settings;
+mod state;
+mod throttle;
+mod use_cases;
+
+pub use authz::{Authz, StartError, migrate, migration_status};
+pub use seal::SealError;
+pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError};
+pub use use_cases::{
+    ClientView, DemoCredentials, ExpiringSecret, ImportReport, IssuedCredentials, KeyRotation, NewClient,
+    RefusedRecord, SecretView, SigningKeyView, UseCaseError, UseCases,
+};

@@ -1,0 +1,137 @@
+//! The client's credentials in a request: HTTP Basic or body, exactly one of them (RFC 6749 §2.3.1).
+
+use std::borrow::Cow;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderMap, header};
+
+use super::{
+    error::OAuthError,
+    form::{self, Form},
+};
+
+/// Padding or none: both occur.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A client id and secret as presented. Nothing about them is known yet.
+pub(crate) struct PresentedCredentials<'r> {
+    pub(crate) client_id: Cow<'r, str>,
+    pub(crate) secret: Cow<'r, str>,
+}
+
+/// Finds the one set of credentials.
+pub(crate) fn present<'r>(
+    headers: &HeaderMap,
+    form: &'r Form<'_>,
+) -> Result<PresentedCredentials<'r>, OAuthError> {
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+    let authorization = authorizations.next();
+    if authorizations.next().is_some() {
+        return Err(OAuthError::Malformed("there is more than one Authorization header".to_owned()));
+    }
+    let (client_id, secret) = (form.get("client_id"), form.get("client_secret"));
+    let has_assertion = form.get("client_assertion").is_some() || form.get("client_assertion_type").is_some();
+
+    if let Some(authorization) = authorization {
+        if secret.is_some() || has_assertion {
+            return Err(OAuthError::SeveralCredentials);
+        }
+        let basic = basic(authorization.as_bytes())?;
+        if client_id.is_some_and(|client_id| client_id != basic.client_id) {
+            return Err(OAuthError::MismatchedClientId);
+        }
+        return Ok(basic);
+    }
+    if has_assertion {
+        return Err(if secret.is_some() {
+            OAuthError::SeveralCredentials
+        } else {
+            OAuthError::AssertionNotOffered
+        });
+    }
+    match (client_id, secret) {
+        (Some(client_id), Some(secret)) => {
+            Ok(PresentedCredentials { client_id: Cow::Borrowed(client_id), secret: Cow::Borrowed(secret) })
+        }
+        (None, Some(_)) => Err(OAuthError::MissingParameter("client_id")),
+        (_, None) => Err(OAuthError::NoCredentials),
+    }
+}
+
+/// HTTP Basic (RFC 7617): id and secret, each form-encoded by some clients and raw from others. Ours have no
+/// character that form-encoding changes, so decoding what decodes is right for both.
+fn basic(authorization: &[u8]) -> Result<PresentedCredentials<'static>, OAuthError> {
+    let scheme_end =
+        authorization.iter().position(|byte| *byte == b' ').ok_or(OAuthError::OtherAuthorization)?;
+    let (scheme, encoded) = authorization.split_at(scheme_end);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return Err(OAuthError::OtherAuthorization);
+    }
+    let decoded = BASE64.decode(encoded.trim_ascii()).map_err(|_| OAuthError::MalformedBasic)?;
+    let colon = decoded.iter().position(|byte| *byte == b':').ok_or(OAuthError::MalformedBasic)?;
+    let read = |bytes: &[u8]| -> Cow<'static, str> {
+        match form::decode(bytes) {
+            Ok(text) => Cow::Owned(text.into_owned()),
+            Err(_) => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+        }
+    };
+    let (client_id, secret) = (read(&decoded[..colon]), read(&decoded[colon + 1..]));
+    if secret.is_empty() || client_id.is_empty() {
+        return Err(OAuthError::NoCredentials);
+    }
+    Ok(PresentedCredentials { client_id, secret })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn with_basic(text: &str, body: &str) -> Result<(String, String), OAuthError> {
+        let mut headers = HeaderMap::new();
+        let value = format!("Basic {}", STANDARD.encode(text));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
+        let form = Form::parse(body.as_bytes()).unwrap();
+        present(&headers, &form).map(|p| (p.client_id.into_owned(), p.secret.into_owned()))
+    }
+
+    #[test]
+    fn raw_and_form_encoded_basic_are_the_same() {
+        let wanted = ("a-b_1".to_owned(), "pms_x".to_owned());
+        assert_eq!(with_basic("a-b_1:pms_x", "").unwrap(), wanted);
+        assert_eq!(with_basic("a%2Db%5F1:pms%5Fx", "").unwrap(), wanted);
+        assert_eq!(with_basic("a-b_1:pms_x", "client_id=a-b_1").unwrap(), wanted);
+        assert_eq!(with_basic("a:b:c", "").unwrap().1, "b:c");
+        assert_eq!(with_basic("a:50%", "").unwrap().1, "50%");
+    }
+
+    #[test]
+    fn exactly_one_set_of_credentials_is_wanted() {
+        assert!(matches!(with_basic("a:b", "client_secret=b"), Err(OAuthError::SeveralCredentials)));
+        assert!(matches!(with_basic("a:b", "client_id=c"), Err(OAuthError::MismatchedClientId)));
+        assert!(matches!(with_basic("a:", ""), Err(OAuthError::NoCredentials)));
+        assert!(matches!(with_basic("ab", ""), Err(OAuthError::MalformedBasic)));
+        let form = Form::parse(b"client_id=a").unwrap();
+        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::NoCredentials)));
+        let form = Form::parse(b"client_secret=a").unwrap();
+        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::MissingParameter("client_id"))));
+    }
+
+    #[test]
+    fn another_scheme_is_named_as_such() {
+        for value in ["Bearer x", "Digest x", "Basic", ""] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            let form = Form::parse(b"").unwrap();
+            assert!(matches!(present(&headers, &form), Err(OAuthError::OtherAuthorization)), "{value}");
+        }
+    }
+}

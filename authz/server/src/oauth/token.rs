@@ -1,0 +1,185 @@
+//! The token endpoint: the steps in order.
+
+use std::sync::Arc;
+
+use access_token::AccessTokenClaims;
+use authz_domain::grant;
+use axum::{
+    body::Body,
+    extract::{Path, State as Extract},
+    response::{IntoResponse, Response},
+};
+use http::{Request, request::Parts};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{
+    authenticate::{AuthenticatedClient, authenticate},
+    client_credentials_flow,
+    error::{ErrorContext, NO_STORE, OAuthError},
+    form::Form,
+    presented_credentials::present,
+    request::{address, read_body},
+};
+use crate::{entropy::entropy, state::State};
+
+/// `POST /oauth2/token`
+pub(crate) async fn root(Extract(state): Extract<Arc<State>>, request: Request<Body>) -> Response {
+    answer(&state, None, request).await
+}
+
+/// `POST /{tenant}/oauth2/v2.0/token`, where clients of Entra ID look.
+pub(crate) async fn tenant(
+    Extract(state): Extract<Arc<State>>,
+    Path(tenant): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    answer(&state, Some(&tenant), request).await
+}
+
+async fn answer(state: &State, tenant: Option<&str>, request: Request<Body>) -> Response {
+    let now = state.clock.now();
+    let (parts, body) = request.into_parts();
+    match issue(state, tenant, &parts, body, now).await {
+        Ok(response) => {
+            state.meters.issued.increment(1);
+            response
+        }
+        Err(error) => {
+            state.meters.failed.increment(1);
+            error.into_response(&ErrorContext::new(state, &parts, now))
+        }
+    }
+}
+
+async fn issue(
+    state: &State,
+    tenant: Option<&str>,
+    parts: &Parts,
+    body: Body,
+    now: OffsetDateTime,
+) -> Result<Response, OAuthError> {
+    if tenant.is_some_and(|tenant| !state.settings.tenants.iter().any(|own| own == tenant)) {
+        return Err(OAuthError::UnknownTenant);
+    }
+    let body = read_body(parts, body).await?;
+    let form = Form::parse(&body)?;
+    let presented = present(&parts.headers, &form);
+    let wish = form.get("scope");
+    let client_id = presented.as_ref().ok().map(|presented| presented.client_id.as_ref());
+    let flow = match client_credentials_flow::begin(form.get("grant_type"), client_id, wish) {
+        // What is wrong with the credentials is known better here than there.
+        Err(OAuthError::NoCredentials) => return Err(presented.err().unwrap_or(OAuthError::NoCredentials)),
+        other => other?,
+    };
+    let presented = presented?;
+
+    let client = authenticate(state, &presented, address(parts), now).await?;
+    let flow = flow.authenticated()?;
+
+    let registered = &client.client;
+    let role = registered.role.as_ref().ok_or(OAuthError::RoleGone)?;
+    if let Some(target) = form.get("resource")
+        && !is_resource(target, &role.resource, &state.settings.base_url)
+    {
+        return Err(OAuthError::OtherTarget { resource: role.resource.clone() });
+    }
+    let granted = grant(wish, &role.resource, &registered.client.allowed)?;
+    let scope = granted.scope.to_string();
+    flow.granted(&scope)?;
+
+    let token = sign(state, &client, tenant, scope.clone(), now)?;
+    // The request's own words, when there were any: clients compare.
+    let scope = wish.map_or(scope.as_str(), str::trim);
+    let answer = TokenResponse {
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+        ext_expires_in: token.expires_in,
+        access_token: &token.text,
+        scope,
+    };
+    let body = serde_json::to_vec(&answer).map_err(|error| OAuthError::Failed(Box::new(error)))?;
+    Ok((NO_STORE, body).into_response())
+}
+
+/// RFC 8707: the resource a client names must be one that its token is good for: the audience itself, or an API of
+/// this installation, of which the token's audience says which.
+fn is_resource(target: &str, resource: &str, base_url: &str) -> bool {
+    let target = target.trim_end_matches('/');
+    target == resource
+        || target.strip_prefix(base_url).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+struct SignedToken {
+    text: String,
+    expires_in: i64,
+}
+
+/// Makes the token (RFC 9068 §2). It never outlives the secret that bought it.
+fn sign(
+    state: &State,
+    client: &AuthenticatedClient,
+    tenant: Option<&str>,
+    scope: String,
+    now: OffsetDateTime,
+) -> Result<SignedToken, OAuthError> {
+    let settings = &state.settings;
+    let registered = &client.client;
+    let iat = now.unix_timestamp();
+    let secret_ends_at = client.secret().ends_at().unix_timestamp();
+    let exp = iat.saturating_add(settings.token_lifetime.whole_seconds()).min(secret_ends_at);
+    let role = registered.role.as_ref().ok_or(OAuthError::RoleGone)?;
+    let jti = entropy().map_err(|error| OAuthError::Failed(Box::new(error)))?;
+    let claims = AccessTokenClaims {
+        iss: tenant.map_or_else(|| settings.issuer.clone(), |tenant| settings.tenant_issuer(tenant)),
+        sub: registered.client.id.to_string(),
+        aud: role.resource.clone(),
+        exp,
+        nbf: iat,
+        iat,
+        jti: uuid::Builder::from_random_bytes(jti).into_uuid().hyphenated().to_string(),
+        client_id: registered.client.id.to_string(),
+        azp: registered.client.id.to_string(),
+        scope,
+        roles: vec![role.token_role.clone()],
+        org_id: registered.client.organisation.clone(),
+        stakeholder: registered.stakeholder,
+        qualified: registered.client.qualified,
+        domains: registered.client.domains,
+        tid: tenant.unwrap_or_else(|| settings.default_tenant()).to_owned(),
+        ver: "2.0".to_owned(),
+        secret_id: client.secret().id.to_string(),
+        cnf: None,
+    };
+    let ring = state.ring.load();
+    let key = ring.signer(now).ok_or(OAuthError::Internal)?;
+    let text = key.sign(&claims).map_err(|error| OAuthError::Failed(Box::new(error)))?;
+    Ok(SignedToken { text, expires_in: exp - iat })
+}
+
+/// RFC 6749 §5.1; `ext_expires_in` because Entra ID sends it.
+#[derive(Serialize)]
+struct TokenResponse<'a> {
+    token_type: &'static str,
+    expires_in: i64,
+    ext_expires_in: i64,
+    access_token: &'a str,
+    scope: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_the_audience_or_an_api_of_ours() {
+        let is = |target| is_resource(target, "api://pmsgate/pms", "https://localhost:8443");
+        assert!(is("api://pmsgate/pms"));
+        assert!(is("api://pmsgate/pms/"));
+        assert!(is("https://localhost:8443/pms/api/v3"));
+        assert!(is("https://localhost:8443/"));
+        assert!(!is("https://localhost:8443.example.org/"));
+        assert!(!is("api://pmsgate/public"));
+        assert!(!is(""));
+    }
+}

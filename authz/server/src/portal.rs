@@ -1,0 +1,74 @@
+//! The portal's first page: what is here, and where.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::State as Extract,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::{AuthzSettings, ProductLink, state::State};
+
+/// Nothing but our own stylesheet: no scripts, no frames, no forms to elsewhere.
+const CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// Headers of every page.
+const PAGE: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+    (header::CONTENT_SECURITY_POLICY, CSP),
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+];
+
+#[derive(Template)]
+#[template(path = "root.html")]
+struct RootPage<'a> {
+    base_url: &'a str,
+    token_url: String,
+    tenant: &'a str,
+    issuer: &'a str,
+    algorithm: &'static str,
+    products: &'a [ProductLink],
+    sandbox: bool,
+}
+
+impl<'a> RootPage<'a> {
+    fn new(settings: &'a AuthzSettings) -> Self {
+        Self {
+            base_url: &settings.base_url,
+            token_url: settings.token_url(),
+            tenant: settings.default_tenant(),
+            issuer: &settings.issuer,
+            algorithm: settings.signing_keys.algorithm.as_str(),
+            products: &settings.products,
+            sandbox: settings.sandbox,
+        }
+    }
+}
+
+/// `GET /`
+pub(crate) async fn root(Extract(state): Extract<Arc<State>>) -> Response {
+    match RootPage::new(&state.settings).render() {
+        Ok(page) => (PAGE, page).into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the first page does not render");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// `GET /assets/portal.css`
+pub(crate) async fn stylesheet() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, include_str!("../assets/portal.css")).into_response()
+}

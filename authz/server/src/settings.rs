@@ -1,0 +1,214 @@
+//! What the authorization server needs to know, in its own words: made from the program's configuration once.
+
+use std::sync::Arc;
+
+use access_token::{Algorithm, MalformedScope, Scope};
+use authz_domain::{ApiRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy};
+use config::{DataFiles, Lifetime, MasterKey, Purpose, Settings, Span, TokenAlgorithm};
+use thiserror::Error;
+use time::Duration;
+use zeroize::Zeroizing;
+
+/// What verifiers may tolerate in clock differences; revocations outlive their last token by as much.
+pub(crate) const LEEWAY: Duration = Duration::minutes(5);
+
+/// The settings of the authorization server.
+#[derive(Clone, Debug)]
+pub struct AuthzSettings {
+    /// Where clients reach it, without a slash at the end.
+    pub base_url: String,
+    /// The issuer of tokens from `/oauth2/token`, without a slash at the end.
+    pub issuer: String,
+    /// Tenant segments of `/{tenant}/oauth2/v2.0/token`; the first is the default one. Never empty.
+    pub tenants: Vec<String>,
+    /// How long a token lives, unless its secret ends before.
+    pub token_lifetime: Duration,
+    /// How long verifiers may keep the key set.
+    pub key_set_max_age: Duration,
+    /// How signing keys follow each other.
+    pub signing_keys: SigningKeyPolicy,
+    /// How long a secret lives.
+    pub secret_lifetime: SecretLifetime,
+    /// How long an old secret works beside its successor.
+    pub overlap: Duration,
+    /// The most clients of one organisation, revoked ones not counted.
+    pub clients_per_organisation: u32,
+    /// Whether errors carry the numbers that Entra ID would give.
+    pub entra_errors: bool,
+    /// The API roles.
+    pub roles: Vec<Arc<ApiRole>>,
+    /// The API products, for people who look at the root page.
+    pub products: Vec<ProductLink>,
+    /// Whether this is a sandbox.
+    pub sandbox: bool,
+}
+
+/// An API product as the root page shows it.
+#[derive(Clone, Debug)]
+pub struct ProductLink {
+    /// Its name.
+    pub title: String,
+    /// Its path below the base URL.
+    pub base_path: String,
+    /// Its FHIR version.
+    pub fhir_version: &'static str,
+    /// What stands before `/.default` in the scope to ask for.
+    pub resource: String,
+}
+
+/// A configuration that this server cannot use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// A role's scopes cannot be read.
+    #[error("the role {role} of the catalogue has a scope that cannot be read")]
+    RoleScope {
+        /// The role.
+        role: String,
+        /// What is wrong with it.
+        #[source]
+        source: MalformedScope,
+    },
+}
+
+impl AuthzSettings {
+    /// From the program's configuration; `base_url` is where clients reach it when nothing else is configured.
+    pub fn from_config(
+        settings: &Settings,
+        files: &DataFiles,
+        base_url: &str,
+    ) -> Result<Self, SettingsError> {
+        let tokens = &settings.tokens;
+        let token_lifetime = span(tokens.lifetime);
+        let key_set_max_age = span(tokens.key_set_max_age);
+        let roles = files.catalogue.roles().iter().map(role).collect::<Result<_, _>>()?;
+        let products = files
+            .products
+            .iter()
+            .map(|product| ProductLink {
+                title: product.title.clone(),
+                base_path: product.base_path.clone(),
+                fhir_version: product.fhir_version.as_str(),
+                resource: product.resource.clone(),
+            })
+            .collect();
+        Ok(Self {
+            base_url: base_url.to_owned(),
+            issuer: tokens.issuer.clone().unwrap_or_else(|| base_url.to_owned()),
+            tenants: tokens.tenants.clone(),
+            token_lifetime,
+            key_set_max_age,
+            signing_keys: SigningKeyPolicy {
+                algorithm: match tokens.algorithm {
+                    TokenAlgorithm::Es256 => Algorithm::Es256,
+                    TokenAlgorithm::Rs256 => Algorithm::Rs256,
+                    TokenAlgorithm::EdDsa => Algorithm::EdDsa,
+                },
+                signs_for: span(tokens.key_rotation),
+                lead: span(tokens.key_lead),
+                token_lifetime: token_lifetime + LEEWAY,
+                cache_lifetime: key_set_max_age,
+            },
+            secret_lifetime: match settings.credentials.lifetime {
+                Lifetime::Years(years) => {
+                    SecretLifetime::CalendarYears(u8::try_from(years).unwrap_or(u8::MAX))
+                }
+                Lifetime::Days(days) => SecretLifetime::Exactly(Duration::days(i64::from(days))),
+            },
+            overlap: span(settings.credentials.overlap),
+            clients_per_organisation: settings.credentials.clients_per_organisation,
+            entra_errors: settings.compat.entra_errors,
+            roles,
+            products,
+            sandbox: settings.is_sandbox(),
+        })
+    }
+
+    /// The role with this id.
+    pub fn role(&self, id: &str) -> Option<&Arc<ApiRole>> {
+        self.roles.iter().find(|role| role.id == id)
+    }
+
+    /// The tenant of tokens from `/oauth2/token`.
+    pub(crate) fn default_tenant(&self) -> &str {
+        self.tenants.first().map_or("", String::as_str)
+    }
+
+    /// The issuer of one tenant's tokens.
+    pub(crate) fn tenant_issuer(&self, tenant: &str) -> String {
+        format!("{}/{tenant}/v2.0", self.issuer)
+    }
+
+    /// Every issuer this server signs for: the root one and one a tenant. What gateways trust.
+    pub fn issuers(&self) -> Vec<String> {
+        std::iter::once(self.issuer.clone())
+            .chain(self.tenants.iter().map(|tenant| self.tenant_issuer(tenant)))
+            .collect()
+    }
+
+    /// The token endpoint.
+    pub fn token_url(&self) -> String {
+        format!("{}/oauth2/token", self.base_url)
+    }
+
+    /// The distinct resources of all roles, in the order of the catalogue.
+    pub(crate) fn resources(&self) -> Vec<&str> {
+        let mut resources = Vec::new();
+        for role in &self.roles {
+            if !resources.contains(&role.resource.as_str()) {
+                resources.push(role.resource.as_str());
+            }
+        }
+        resources
+    }
+}
+
+fn span(span: Span) -> Duration {
+    Duration::try_from(span.0).unwrap_or(Duration::MAX)
+}
+
+fn role(role: &config::Role) -> Result<Arc<ApiRole>, SettingsError> {
+    let scope = Scope::parse(&role.scopes)
+        .map_err(|source| SettingsError::RoleScope { role: role.id.clone(), source })?;
+    let categories = role.organisation_categories.iter().map(|category| match category {
+        config::OrganisationCategory::Industry => OrganisationCategory::Industry,
+        config::OrganisationCategory::Authority => OrganisationCategory::Authority,
+        config::OrganisationCategory::Agency => OrganisationCategory::Agency,
+    });
+    Ok(Arc::new(ApiRole {
+        id: role.id.clone(),
+        title: role.title.clone(),
+        token_role: role.token_role.clone(),
+        stakeholder: role.stakeholder,
+        categories: categories.collect(),
+        resource: role.resource.clone(),
+        scope,
+    }))
+}
+
+/// The keys that this server derives from the master key. `Debug` shows none of them.
+#[derive(Clone)]
+pub struct AuthzKeys {
+    pub(crate) pepper: SecretPepper,
+    pub(crate) pepper_bytes: Zeroizing<[u8; 32]>,
+    pub(crate) seal: Zeroizing<[u8; 32]>,
+    pub(crate) feed: Zeroizing<String>,
+}
+
+impl AuthzKeys {
+    /// Derives them.
+    pub fn derive(master_key: &MasterKey) -> Self {
+        let pepper_bytes = master_key.derive(Purpose::ClientSecretPepper);
+        Self {
+            pepper: SecretPepper::new(&pepper_bytes),
+            pepper_bytes,
+            seal: master_key.derive(Purpose::SigningKeySeal),
+            feed: Zeroizing::new(hex::encode(master_key.derive(Purpose::RevocationFeed).as_slice())),
+        }
+    }
+}
+
+impl std::fmt::Debug for AuthzKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthzKeys(…)")
+    }
+}

@@ -1,0 +1,128 @@
+//! What all handlers share, and how it follows changes made by other instances and by the command line.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use authz_store::{
+    changes::{self, Change},
+    revocations, signing_keys,
+};
+use database::{Database, DatabaseError};
+use http_service::Clock;
+use metrics::Counter;
+use thiserror::Error;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    AuthzKeys, AuthzSettings, SealError, client_cache::ClientCache, documents::Documents, key_ring::KeyRing,
+    last_use::LastUse, revocation_board::RevocationBoard, throttle::Throttle,
+};
+
+/// Everything the handlers share.
+pub(crate) struct State {
+    pub(crate) settings: Arc<AuthzSettings>,
+    pub(crate) keys: AuthzKeys,
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
+    pub(crate) clients: ClientCache,
+    pub(crate) ring: ArcSwap<KeyRing>,
+    pub(crate) throttle: Throttle,
+    pub(crate) last_use: LastUse,
+    pub(crate) revocations: RevocationBoard,
+    pub(crate) documents: Documents,
+    pub(crate) meters: Meters,
+    /// Ends the feed's streams, which would never end by themselves.
+    pub(crate) stop: CancellationToken,
+    /// Wakes the planner of signing keys.
+    pub(crate) plan_keys: Notify,
+    /// The last number of the sequence that was taken in.
+    seen: Mutex<i64>,
+}
+
+/// Counters of the hot path, looked up once.
+pub(crate) struct Meters {
+    pub(crate) issued: Counter,
+    pub(crate) failed: Counter,
+}
+
+/// Why the state cannot follow.
+#[derive(Debug, Error)]
+pub(crate) enum FollowError {
+    /// The database.
+    #[error("the database cannot be followed")]
+    Database(#[from] DatabaseError),
+    /// A signing key does not open.
+    #[error("a stored signing key cannot be used")]
+    Seal(#[from] SealError),
+}
+
+impl State {
+    pub(crate) fn new(
+        settings: Arc<AuthzSettings>,
+        keys: AuthzKeys,
+        database: Database,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            documents: Documents::new(&settings),
+            ring: ArcSwap::from_pointee(KeyRing::empty(settings.signing_keys)),
+            settings,
+            keys,
+            database,
+            clock,
+            clients: ClientCache::new(),
+            throttle: Throttle::new(),
+            last_use: LastUse::default(),
+            revocations: RevocationBoard::new(),
+            meters: Meters {
+                issued: metrics::counter!("pmsgate_tokens_issued_total"),
+                failed: metrics::counter!("pmsgate_token_requests_refused_total"),
+            },
+            stop,
+            plan_keys: Notify::new(),
+            seen: Mutex::new(-1),
+        }
+    }
+
+    /// Takes in whatever changed since the last time: one cheap query when nothing did.
+    ///
+    /// The position is read first and moves on only when everything up to it was taken in, so that nothing is ever
+    /// missed; taking something in twice does no harm.
+    pub(crate) async fn catch_up(&self) -> Result<(), FollowError> {
+        let mut seen = self.seen.lock().await;
+        let mut reader = self.database.read().await?;
+        let latest = changes::latest(&mut reader.db()).await?;
+        if latest == *seen {
+            return Ok(());
+        }
+        // After a restore from a backup the sequence may have gone back: then everything is read anew.
+        let from = if latest < *seen { -1 } else { *seen };
+        let first = from < 0;
+        let changed =
+            if first { vec![Change::Everything] } else { changes::after(&mut reader.db(), from).await? };
+        let now = self.clock.now();
+        let revoked = revocations::after(&mut reader.db(), from.max(0), now).await?;
+        self.revocations.add(revoked, now);
+        for change in &changed {
+            match change {
+                Change::Client(id) => self.clients.forget(id),
+                Change::Organisations => self.clients.forget_all(),
+                Change::SigningKeys => {}
+                Change::Everything => {
+                    self.clients.forget_all();
+                    self.plan_keys.notify_one();
+                }
+            }
+        }
+        if changed.iter().any(|change| matches!(change, Change::SigningKeys | Change::Everything)) {
+            let stored = signing_keys::list(&mut reader.db()).await?;
+            let ring = KeyRing::open(&stored, &self.keys.seal, self.settings.signing_keys)?;
+            metrics::gauge!("pmsgate_signing_keys").set(u32::try_from(ring.len()).unwrap_or(u32::MAX));
+            self.ring.store(Arc::new(ring));
+        }
+        *seen = latest;
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! Taking in organisations from a file of the register: CSV, a JSON array, or JSON lines.
+
+use authz_domain::{Act, Actor, AuditEvent, Organisation};
+use authz_store::{
+    audit_events, changes,
+    changes::Change,
+    organisations::{self, Upserted},
+};
+use pms_terms::LocationId;
+use serde::Deserialize;
+
+use super::{UseCaseError, UseCases, table};
+
+/// What an import did, record by record where it refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Organisations that were not there before.
+    pub imported: usize,
+    /// Organisations that differed.
+    pub updated: usize,
+    /// Organisations that were there, the same.
+    pub unchanged: usize,
+    /// Records that were not taken in.
+    pub refused: Vec<RefusedRecord>,
+}
+
+/// A record that was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// The file.
+    pub file: String,
+    /// Which record: its id where it has one, else its line.
+    pub resource: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// A record as the files have it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    id: String,
+    name: String,
+    country: String,
+    category: String,
+    #[serde(default)]
+    locations: Vec<String>,
+}
+
+/// A record, or why it cannot be read.
+type ReadRecord = Result<Record, RefusedRecord>;
+
+impl UseCases {
+    /// Takes organisations in. All that are sound are taken in together; the others are reported with reasons.
+    pub async fn import_organisations(
+        &self,
+        actor: Actor,
+        file: &str,
+        text: &str,
+    ) -> Result<ImportReport, UseCaseError> {
+        let now = self.now();
+        let mut report = ImportReport::default();
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        for record in read(file, text)? {
+            let organisation = match record.and_then(|record| organisation(file, &record)) {
+                Ok(organisation) => organisation,
+                Err(refused) => {
+                    report.refused.push(refused);
+                    continue;
+                }
+            };
+            let claimed =
+                organisations::claimed_by_others(&mut db, &organisation.id, &organisation.locations).await?;
+            if let Some((location, owner)) = claimed {
+                report.refused.push(RefusedRecord {
+                    file: file.to_owned(),
+                    resource: organisation.id.to_string(),
+                    reason: format!(
+                        "location {location} belongs to {owner}: a location has one organisation"
+                    ),
+                });
+                continue;
+            }
+            match organisations::upsert(&mut db, &organisation, now).await? {
+                Upserted::Imported => report.imported += 1,
+                Upserted::Updated => report.updated += 1,
+                Upserted::Unchanged => report.unchanged += 1,
+            }
+        }
+        if report.imported + report.updated > 0 {
+            changes::append(&mut db, &Change::Organisations, now).await?;
+            let details = vec![
+                ("file", file.to_owned()),
+                ("imported", report.imported.to_string()),
+                ("updated", report.updated.to_string()),
+                ("refused", report.refused.len().to_string()),
+            ];
+            let event = AuditEvent {
+                at: now,
+                actor,
+                act: Act::OrganisationsImported,
+                subject: String::new(),
+                details,
+            };
+            audit_events::append(&mut db, &event).await?;
+        }
+        work.commit().await?;
+        self.committed().await;
+        Ok(report)
+    }
+
+    /// Every organisation, by id.
+    pub async fn list_organisations(&self) -> Result<Vec<Organisation>, UseCaseError> {
+        Ok(organisations::list(&mut self.database.read().await?.db()).await?)
+    }
+}
+
+fn refused(file: &str, resource: &str, reason: &dyn std::fmt::Display) -> RefusedRecord {
+    let resource = resource.chars().take(60).collect();
+    RefusedRecord { file: file.to_owned(), resource, reason: reason.to_string() }
+}
+
+fn organisation(file: &str, record: &Record) -> Result<Organisation, RefusedRecord> {
+    let id = record.id.trim().parse().map_err(|error| refused(file, &record.id, &error))?;
+    let category = record.category.trim().parse().map_err(|error| refused(file, &record.id, &error))?;
+    let locations = record
+        .locations
+        .iter()
+        .map(|text| text.trim().parse())
+        .collect::<Result<Vec<LocationId>, _>>()
+        .map_err(|error| refused(file, &record.id, &error))?;
+    Organisation::new(id, &record.name, &record.country, category, locations)
+        .map_err(|error| refused(file, &record.id, &error))
+}
+
+/// Splits a file into records: JSON by its first character, CSV otherwise.
+fn read(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
+    let unreadable = |place: String, problem: String| UseCaseError::Unreadable { place, problem };
+    match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
+        None => Err(unreadable(file.to_owned(), "the file is empty".to_owned())),
+        Some('[') => {
+            let records: Vec<serde_json::Value> =
+                serde_json::from_str(text.trim_start_matches('\u{feff}'))
+                    .map_err(|error| unreadable(format!("{file}:{}", error.line()), error.to_string()))?;
+            Ok(records
+                .into_iter()
+                .enumerate()
+                .map(|(n, value)| from_json(file, &format!("record {}", n + 1), value))
+                .collect())
+        }
+        Some('{') => Ok(text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(n, line)| {
+                let place = format!("line {}", n + 1);
+                let value = serde_json::from_str(line).map_err(|error| refused(file, &place, &error))?;
+                from_json(file, &place, value)
+            })
+            .collect()),
+        Some(_) => from_csv(file, text),
+    }
+}
+
+fn from_json(file: &str, place: &str, value: serde_json::Value) -> ReadRecord {
+    let id = value.get("id").and_then(serde_json::Value::as_str).unwrap_or(place).to_owned();
+    serde_json::from_value(value).map_err(|error| refused(file, &id, &error))
+}
+
+/// The columns of a CSV file; `locations` may be missing, its ids are separated by semicolons or spaces.
+const COLUMNS: [&str; 5] = ["id", "name", "country", "category", "locations"];
+
+fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
+    let unreadable =
+        |line: usize, problem: String| UseCaseError::Unreadable { place: format!("{file}:{line}"), problem };
+    let mut records = table::records(text)
+        .map_err(|line| unreadable(line, "a quote opens here and never closes".to_owned()))?
+        .into_iter();
+    let (_, header) = records.next().ok_or_else(|| unreadable(1, "the file is empty".to_owned()))?;
+    let header: Vec<String> = header.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+    if let Some(unknown) = header.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
+        return Err(unreadable(
+            1,
+            format!("unknown column {unknown:?}: the columns are {}", COLUMNS.join(",")),
+        ));
+    }
+    let place = |column: &str| header.iter().position(|name| name == column);
+    let required = |column: &str| {
+        place(column)
+            .ok_or_else(|| unreadable(1, format!("the column {column:?} is missing: {}", COLUMNS.join(","))))
+    };
+    let (id, name, country, category) =
+        (required("id")?, required("name")?, required("country")?, required("category")?);
+    let locations = place("locations");
+    Ok(records
+        .map(|(line, fields)| {
+            let field = |place: usize| fields.get(place).map(String::as_str).unwrap_or_default();
+            if fields.len() > header.len() {
+                let reason = format!("{} fields where the first line has {}", fields.len(), header.len());
+                return Err(refused(file, &format!("line {line}"), &reason));
+            }
+            let listed = locations.map(field).unwrap_or_default();
+            Ok(Record {
+                id: if field(id).is_empty() { format!("line {line}") } else { field(id).to_owned() },
+                name: field(name).to_owned(),
+                country: field(country).to_owned(),
+                category: field(category).to_owned(),
+                locations: listed.split([';', ' ']).filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            })
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<Result<String, String>> {
+        read("file", text)
+            .unwrap()
+            .into_iter()
+            .map(|record| record.and_then(|record| organisation("file", &record)))
+            .map(|read| read.map(|organisation| organisation.name).map_err(|refused| refused.reason))
+            .collect()
+    }
+
+    #[test]
+    fn the_three_forms_say_the_same() {
+        let wanted = [Ok("Fable Pharma".to_owned())];
+        let csv = "ID,name,country,category,locations\nORG-100000001,Fable Pharma,nl,industry,LOC-100000001;LOC-100000002\n";
+        let json = r#"{"id":"ORG-100000001","name":"Fable Pharma","country":"NL","category":"industry","locations":["LOC-100000001"]}"#;
+        assert_eq!(names(csv), wanted);
+        assert_eq!(names(json), wanted);
+        assert_eq!(names(&format!("[{json}]")), wanted);
+    }
+
+    #[test]
+    fn a_bad_record_is_refused_and_the_others_are_read() {
+        let csv = "id,name,country,category\nORG-1,A,NL,industry\nORG-100000002,B,NL,shop\nORG-100000003,C,NL,agency\nx,y,z,q,w\n";
+        let read = names(csv);
+        assert!(read[0].as_ref().unwrap_err().contains("nine digits"));
+        assert!(read[1].as_ref().unwrap_err().contains("one of industry, authority, agency"));
+        assert_eq!(read[2], Ok("C".to_owned()));
+        assert!(read[3].as_ref().unwrap_err().contains("5 fields"));
+    }
+
+    #[test]
+    fn a_file_of_another_kind_says_what_is_wanted() {
+        for (text, word) in [
+            ("", "empty"),
+            ("a,b\n1,2", "id,name,country"),
+            ("id,name\n", "missing"),
+            ("[1", "EOF"),
+            ("id,\"x", "never closes"),
+        ] {
+            let problem = match read("file", text) {
+                Err(error) => error.to_string(),
+                Ok(_) => String::new(),
+            };
+            assert!(problem.contains(word), "{text:?}: {problem}");
+        }
+        assert!(names("{\"id\":1}\n{").iter().all(Result::is_err));
+    }
+}

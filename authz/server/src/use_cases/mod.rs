@@ -1,0 +1,176 @@
+//! What the server does on people's behalf: one act, one unit of work, whichever door it came through.
+//!
+//! Each act writes its change, its audit entry, the revocation where tokens must stop, and the note for other
+//! instances, together or not at all. The command line calls these in a process of its own; the running server
+//! follows within 200 ms.
+
+mod client_status;
+mod create_client;
+mod import_organisations;
+mod list_clients;
+mod rotate_secret;
+mod seed_demo;
+mod signing_keys;
+mod table;
+
+use std::sync::Arc;
+
+use authz_domain::{InvalidScope, InvalidTransition, MalformedParticulars, RoleRefused, SecretPepper};
+use authz_store::{changes, changes::Change};
+use database::{Database, DatabaseError};
+use http_service::Clock;
+use thiserror::Error;
+use time::OffsetDateTime;
+
+pub use create_client::{IssuedCredentials, NewClient};
+pub use import_organisations::{ImportReport, RefusedRecord};
+pub use list_clients::{ClientView, ExpiringSecret, SecretView};
+pub use seed_demo::DemoCredentials;
+pub use signing_keys::{KeyRotation, SigningKeyView};
+
+use crate::{AuthzKeys, AuthzSettings, SealError, state::State};
+
+/// Why an act was refused or failed. The text is for the person who asked.
+#[derive(Debug, Error)]
+pub enum UseCaseError {
+    /// No such client.
+    #[error("there is no client {0}")]
+    NoSuchClient(String),
+    /// No such organisation.
+    #[error("there is no organisation {0}: import it first")]
+    NoSuchOrganisation(String),
+    /// No such secret.
+    #[error("there is no secret {0}")]
+    NoSuchSecret(String),
+    /// No such role.
+    #[error("there is no role {role}: one of {known}")]
+    NoSuchRole {
+        /// The role asked for.
+        role: String,
+        /// The roles there are.
+        known: String,
+    },
+    /// The role cannot be held so.
+    #[error(transparent)]
+    Role(#[from] RoleRefused),
+    /// The scope cannot be allowed.
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+    /// Label or contact cannot be taken.
+    #[error(transparent)]
+    Particulars(#[from] MalformedParticulars),
+    /// A public client needs somebody to write to.
+    #[error("a client of the role {0} needs a contact: its owner's e-mail address")]
+    ContactMissing(String),
+    /// The organisation has as many clients as it may.
+    #[error("{organisation} has {count} clients already, the most it may have: revoke one first")]
+    TooManyClients {
+        /// The organisation.
+        organisation: String,
+        /// How many it has.
+        count: u32,
+    },
+    /// The present state does not admit it.
+    #[error(transparent)]
+    State(#[from] InvalidTransition),
+    /// There is no next signing key to rotate to.
+    #[error("there is no next signing key yet: try again in a moment")]
+    NoNextKey,
+    /// A file that is neither CSV nor JSON of organisations.
+    #[error("{place}: {problem}")]
+    Unreadable {
+        /// The file, and the line where it is known.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Private keys cannot be sealed or opened.
+    #[error("the signing keys cannot be used")]
+    Seal(#[from] SealError),
+    /// The crypto library failed.
+    #[error("a signing key cannot be made")]
+    Key(#[from] access_token::KeyError),
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes")]
+    NoEntropy,
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// The acts of the authorization server, for the command line, the portal and its own tasks.
+#[derive(Clone)]
+pub struct UseCases {
+    settings: Arc<AuthzSettings>,
+    keys: AuthzKeys,
+    database: Database,
+    clock: Clock,
+    /// The server in this process, if there is one: it takes changes in at once.
+    server: Option<Arc<State>>,
+}
+
+impl std::fmt::Debug for UseCases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UseCases").field("in_server", &self.server.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl UseCases {
+    /// The acts on a database whose schema is up to date (see [`crate::migrate`]), in a process without the server.
+    pub fn new(settings: AuthzSettings, keys: AuthzKeys, database: Database, clock: Clock) -> Self {
+        Self::shared(Arc::new(settings), keys, database, clock)
+    }
+
+    pub(crate) fn shared(
+        settings: Arc<AuthzSettings>,
+        keys: AuthzKeys,
+        database: Database,
+        clock: Clock,
+    ) -> Self {
+        Self { settings, keys, database, clock, server: None }
+    }
+
+    pub(crate) fn of(state: Arc<State>) -> Self {
+        Self {
+            settings: Arc::clone(&state.settings),
+            keys: state.keys.clone(),
+            database: state.database.clone(),
+            clock: state.clock.clone(),
+            server: Some(state),
+        }
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    fn pepper(&self) -> &SecretPepper {
+        &self.keys.pepper
+    }
+
+    /// Tells every instance to forget what it keeps, after something that all of it depends on was changed, such as
+    /// a sandbox's clock.
+    pub async fn clock_moved(&self) -> Result<(), UseCaseError> {
+        let now = self.now();
+        let mut work = authz_store::begin(&self.database).await?;
+        changes::append(&mut work.db(), &Change::Everything, now).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(())
+    }
+
+    /// Makes what was committed count in this process. If that fails the follower does it a moment later.
+    async fn committed(&self) {
+        if let Some(server) = &self.server
+            && let Err(error) = server.catch_up().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a change is taken in later");
+        }
+    }
+
+    /// When the last token that could be alive now is dead everywhere (seconds since the epoch): until then gateways
+    /// must remember a revocation.
+    fn last_token_dead_at(&self, now: OffsetDateTime) -> i64 {
+        (now + self.settings.token_lifetime + crate::settings::LEEWAY).unix_timestamp()
+    }
+}

@@ -1,0 +1,16 @@
+//! The authorization server over its edge: its own router in process, a manual clock, real databases.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot have must fail it")]
+
+mod clients;
+mod feed;
+mod followers;
+mod harness;
+mod hostile;
+mod introspection;
+mod keys;
+mod metadata;
+mod organisations;
+mod portal;
+mod throttling;
+mod token;
