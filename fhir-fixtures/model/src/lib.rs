@@ -14,6 +14,7 @@ mod resource_type;
 pub mod schema;
 pub mod search;
 pub mod terms;
+mod tree;
 
 pub use product::{Product, ResourceKey, UnreadableKey, resource_key, resource_type};
 pub use resource_type::{ResourceType, UnknownResourceType};

@@ -1,11 +1,113 @@
-//! To FHIR 4.4.0.
-use crate::Product;
-use serde_json::Value;
-/// r
-pub fn to_4_4_0(resource: &Value, _product: &Product) -> Value {
-    resource.clone()
+//! From FHIR 5.0.0 to 4.4.0: renames, moved elements, forward links built from inverse ones (`domain.md` §5.3).
+//!
+//! First each type's own rules, then `schema::fit` leaves out what 4.4.0 does not know and says "unknown" where it
+//! requires what a 5.0.0 product lacks. Nothing is invented.
+
+mod index;
+mod parts;
+mod people;
+mod product;
+
+use pms_terms::FhirVersion;
+use serde_json::{Map, Value};
+
+use crate::{Product, ResourceType, resource_type, schema};
+
+use index::Index;
+
+/// Renders one resource in 4.4.0. `product` is what the reader sees of the product it belongs to: forward links are
+/// made from its visible inverse links only. Resources of other types come back unchanged.
+pub fn to_4_4_0(resource: &Value, product: &Product) -> Value {
+    render(resource, &Index::new(product))
 }
-/// r
+
+/// Renders all resources of a filtered product in one pass.
 pub fn product_to_4_4_0(product: &Product) -> Product {
-    product.clone()
+    let index = Index::new(product);
+    Product::new(
+        render(&product.root, &index),
+        product.parts.iter().map(|part| render(part, &index)).collect(),
+    )
+}
+
+fn render(resource: &Value, index: &Index) -> Value {
+    let (Some(kind), Some(fields)) = (resource_type(resource), resource.as_object()) else {
+        return resource.clone();
+    };
+    let mut fields: Map<String, Value> = fields.clone();
+    match kind {
+        ResourceType::MedicinalProductDefinition => product::medicinal_product(&mut fields, index),
+        ResourceType::RegulatedAuthorization => product::authorisation(&mut fields),
+        ResourceType::PackagedProductDefinition => product::package(&mut fields, index),
+        ResourceType::AdministrableProductDefinition => parts::administrable(&mut fields, index),
+        ResourceType::ManufacturedItemDefinition => parts::item(&mut fields, index),
+        ResourceType::Ingredient => parts::ingredient(&mut fields),
+        ResourceType::SubstanceDefinition => parts::substance(&mut fields),
+        ResourceType::ClinicalUseDefinition => parts::clinical_use(&mut fields),
+        ResourceType::ActivityDefinition => people::activity(&mut fields),
+        ResourceType::Organization => people::organisation(&mut fields),
+        ResourceType::DocumentReference => people::document(&mut fields),
+        ResourceType::PractitionerRole => people::practitioner_role(&mut fields),
+        ResourceType::Practitioner => people::practitioner(&mut fields),
+    }
+    let type_name = kind.as_str_in(FhirVersion::V4_4_0);
+    fields.insert("resourceType".to_owned(), type_name.into());
+    let contained = |inner: &Value, _: schema::Dropped<'_>| Some(render(inner, index));
+    let fitted = schema::fit(FhirVersion::V4_4_0, type_name, fields, &contained, &mut |_, _| {});
+    let mut rendered = Value::Object(fitted.unwrap_or_default());
+    rename_references(&mut rendered);
+    rendered
+}
+
+/// References to ClinicalUseDefinition are to ClinicalUseIssue in 4.4.0.
+fn rename_references(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text)
+                        if (name == "reference" || name == "type")
+                            && text.contains("ClinicalUseDefinition") =>
+                    {
+                        *text = text.replace("ClinicalUseDefinition", "ClinicalUseIssue");
+                    }
+                    _ => rename_references(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(rename_references),
+        _ => {}
+    }
+}
+
+/// The concept of a CodeableReference where 4.4.0 has a plain one: a lone reference leaves its display.
+fn concept_of(value: Value) -> Option<Value> {
+    let Value::Object(mut fields) = value else { return None };
+    if let Some(concept) = fields.swap_remove("concept") {
+        return Some(concept);
+    }
+    let display = fields.get("reference")?.get("display")?.as_str()?;
+    Some(serde_json::json!({"text": display}))
+}
+
+/// A CodeableReference as the choice of 4.4.0: `name` plus `CodeableConcept` or `Reference`.
+fn put_choice(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    let Some(Value::Object(mut value)) = value else { return };
+    if let Some(concept) = value.swap_remove("concept") {
+        fields.insert(format!("{name}CodeableConcept"), concept);
+    } else if let Some(reference) = value.swap_remove("reference") {
+        fields.insert(format!("{name}Reference"), reference);
+    }
+}
+
+/// A characteristic as the concept of 4.4.0: the value when it is a concept, the type when the value says nothing more.
+fn characteristic(value: Value) -> Option<Value> {
+    let Value::Object(mut fields) = value else { return None };
+    if let Some(concept) = fields.swap_remove("valueCodeableConcept") {
+        return Some(concept);
+    }
+    if fields.get("valueBoolean") == Some(&Value::Bool(false)) {
+        return None;
+    }
+    fields.swap_remove("type")
 }

@@ -4,6 +4,7 @@
 //! they reach.
 
 mod check;
+mod fit;
 mod listing;
 mod names;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod primitive;
 
 use std::fmt;
 
+pub(crate) use fit::{DATA_ABSENT, Dropped, fit};
 pub(crate) use listing::{Content, Element, ElementType, Listing, Node};
 pub use {
     check::{check, check_in},

@@ -1,0 +1,121 @@
+//! Rendering what a product is made of and used for: items, ingredients, substances, clinical use.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ResourceType,
+    schema::DATA_ABSENT,
+    tree::{Fields, each, map_each, put, put_items, rename, take, take_items, wording},
+};
+
+use super::{concept_of, index::Index, put_choice};
+
+fn forward_ingredients(fields: &mut Fields, index: &Index, own: ResourceType) {
+    take(fields, "ingredient");
+    let id = fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    put_items(fields, "ingredient", index.forward(own, &id, ResourceType::Ingredient));
+}
+
+pub(super) fn administrable(fields: &mut Fields, index: &Index) {
+    rename(fields, "formOf", "subject");
+    forward_ingredients(fields, index, ResourceType::AdministrableProductDefinition);
+}
+
+pub(super) fn item(fields: &mut Fields, index: &Index) {
+    forward_ingredients(fields, index, ResourceType::ManufacturedItemDefinition);
+}
+
+pub(super) fn ingredient(fields: &mut Fields) {
+    rename(fields, "comment", "description");
+    map_each(fields, "manufacturer", &|manufacturer| manufacturer.get("manufacturer").cloned());
+    each(fields, "substance", &mut |substance| {
+        let code = take(substance, "code");
+        put_choice(substance, "code", code);
+        each(substance, "strength", &mut strength);
+    });
+}
+
+fn strength(strength: &mut Fields) {
+    rename(strength, "textPresentation", "presentationText");
+    rename(strength, "textConcentration", "concentrationText");
+    for name in ["presentation", "concentration"] {
+        ratio(strength, name, name, &format!("{name}HighLimit"), Some(&format!("{name}Text")));
+    }
+    each(strength, "referenceStrength", &mut |reference| {
+        let substance = take(reference, "substance");
+        put_choice(reference, "substance", substance);
+        ratio(reference, "strength", "strength", "strengthHighLimit", None);
+    });
+}
+
+/// A choice of ratio, ratio range, quantity and concept as the ratios and the text of 4.4.0.
+fn ratio(fields: &mut Fields, from: &str, to: &str, high: &str, text: Option<&str>) {
+    rename(fields, &format!("{from}Ratio"), to);
+    if let Some(Value::Object(mut range)) = take(fields, &format!("{from}RatioRange")) {
+        let denominator = take(&mut range, "denominator");
+        for (name, bound) in [(to, "lowNumerator"), (high, "highNumerator")] {
+            if let Some(numerator) = take(&mut range, bound) {
+                let mut ratio = Fields::new();
+                put(&mut ratio, "numerator", Some(numerator));
+                put(&mut ratio, "denominator", denominator.clone());
+                put(fields, name, Some(Value::Object(ratio)));
+            }
+        }
+    }
+    if let Some(quantity) = take(fields, &format!("{from}Quantity")) {
+        let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
+        put(fields, to, Some(json!({"numerator": quantity, "denominator": unknown})));
+    }
+    if let (Some(concept), Some(text)) = (take(fields, &format!("{from}CodeableConcept")), text)
+        && !fields.contains_key(text)
+    {
+        put(fields, text, wording(&concept).map(Value::from));
+    }
+}
+
+pub(super) fn substance(fields: &mut Fields) {
+    rename(fields, "classification", "category");
+    rename(fields, "informationSource", "source");
+    each(fields, "moiety", &mut |moiety| rename(moiety, "measurementType", "amountType"));
+    each(fields, "property", &mut |property| {
+        rename(property, "type", "code");
+        rename(property, "valueQuantity", "amountQuantity");
+        let concept = take(property, "valueCodeableConcept");
+        let words =
+            concept.as_ref().and_then(wording).map(Value::from).or_else(|| take(property, "valueDate"));
+        put(property, "amountString", words);
+    });
+    each(fields, "relationship", &mut |relationship| {
+        rename(relationship, "ratioHighLimitAmount", "amountRatioHighLimit");
+        rename(relationship, "comparator", "amountType");
+    });
+    take(fields, "sourceMaterial");
+}
+
+pub(super) fn clinical_use(fields: &mut Fields) {
+    for (part, names) in [
+        ("contraindication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity"][..]),
+        ("indication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity", "intendedEffect"][..]),
+        ("interaction", &["effect"][..]),
+        ("undesirableEffect", &["symptomConditionEffect"][..]),
+    ] {
+        each(fields, part, &mut |part| {
+            names.iter().for_each(|name| map_each(part, name, &concept_of));
+            each(part, "otherTherapy", &mut |therapy| {
+                rename(therapy, "relationshipType", "therapyRelationshipType");
+                let treatment = take(therapy, "treatment");
+                put_choice(therapy, "medication", treatment);
+            });
+        });
+    }
+    each(fields, "indication", &mut |indication| {
+        // A duration is one quantity in 4.4.0: only a range of equal ends says the same.
+        if let Some(range) = take(indication, "durationRange")
+            && range.get("low") == range.get("high")
+        {
+            put(indication, "duration", range.get("low").cloned());
+        }
+    });
+    // A group is no population description.
+    let _ = take_items(fields, "population");
+}

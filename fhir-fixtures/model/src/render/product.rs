@@ -1,0 +1,133 @@
+//! Rendering the product, its authorisations and its packs.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ResourceType, links,
+    schema::DATA_ABSENT,
+    tree::{Fields, each, get, map_each, put, put_items, rename, take, take_items, wording},
+};
+
+use super::{characteristic, index::Index};
+
+/// The extension in which EMA carried the pack size before 5.0.0 had an element for it.
+pub(crate) const PACK_SIZE: &str = "http://ema.europa.eu/fhir/extension/containedItemQuantity";
+
+fn id(fields: &Fields) -> String {
+    fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+pub(super) fn medicinal_product(fields: &mut Fields, index: &Index) {
+    let own = id(fields);
+    let forward = |child| index.forward(ResourceType::MedicinalProductDefinition, &own, child);
+    rename(fields, "pediatricUseIndicator", "paediatricUseIndicator");
+    rename(fields, "classification", "productClassification");
+    each(fields, "name", &mut |name| {
+        rename(name, "part", "namePart");
+        rename(name, "usage", "countryLanguage");
+    });
+    for name in ["packagedMedicinalProduct", "ingredient"] {
+        take(fields, name);
+    }
+    put_items(fields, "pharmaceuticalProduct", forward(ResourceType::AdministrableProductDefinition));
+    put_items(fields, "packagedMedicinalProduct", forward(ResourceType::PackagedProductDefinition));
+    put_items(fields, "ingredient", forward(ResourceType::Ingredient));
+    map_each(fields, "characteristic", &characteristic);
+    each(fields, "crossReference", &mut |cross| {
+        let product = take(cross, "product").unwrap_or_default();
+        match get(&product, &["reference"]) {
+            Some(reference)
+                if reference.get("reference").is_none() && reference.get("identifier").is_some() =>
+            {
+                put(cross, "productIdentifier", reference.get("identifier").cloned());
+            }
+            Some(reference) => put(cross, "productReference", Some(reference.clone())),
+            None => {
+                let display = get(&product, &["concept"]).and_then(wording);
+                put(cross, "productReference", display.map(|display| json!({"display": display})));
+            }
+        }
+    });
+    each(fields, "operation", &mut |operation| {
+        rename(operation, "organization", "manufacturer");
+        let activity =
+            operation.get("type").and_then(|kind| get(kind, &["reference", "reference"])?.as_str());
+        if let Some(key) = activity.and_then(links::parse_reference) {
+            let authorisations =
+                index.forward(key.resource_type, &key.id, ResourceType::RegulatedAuthorization);
+            put(operation, "authorization", authorisations.into_iter().next());
+        }
+    });
+    rename(fields, "operation", "manufacturingBusinessOperation");
+}
+
+/// 4.4.0 has one subject: the product when it is one of them, else a pack, else the first.
+pub(super) fn authorisation(fields: &mut Fields) {
+    let subjects = take_items(fields, "subject");
+    let rank = |subject: &Value| {
+        let key = subject.get("reference").and_then(Value::as_str).and_then(links::parse_reference);
+        match key.map(|key| key.resource_type) {
+            Some(ResourceType::MedicinalProductDefinition) => 0,
+            Some(ResourceType::PackagedProductDefinition) => 1,
+            _ => 2,
+        }
+    };
+    put(fields, "subject", subjects.into_iter().min_by_key(rank));
+    if let Some(Value::Object(mut indication)) = take_items(fields, "indication").into_iter().next() {
+        match (take(&mut indication, "reference"), take(&mut indication, "concept")) {
+            (Some(reference), _) => put(fields, "indicationReference", Some(reference)),
+            (None, concept) => put(fields, "indicationCodeableConcept", concept),
+        }
+    }
+}
+
+pub(super) fn package(fields: &mut Fields, index: &Index) {
+    let own = id(fields);
+    rename(fields, "packageFor", "subject");
+    let authorisations =
+        index.forward(ResourceType::PackagedProductDefinition, &own, ResourceType::RegulatedAuthorization);
+    put(fields, "marketingAuthorization", authorisations.into_iter().next());
+    let supply =
+        take_items(fields, "legalStatusOfSupply").into_iter().find_map(|supply| supply.get("code").cloned());
+    put(fields, "legalStatusOfSupply", supply);
+    map_each(fields, "characteristic", &characteristic);
+    let sizes = take_items(fields, "containedItemQuantity");
+    let mut extensions = take_items(fields, "extension");
+    extensions.extend(sizes.into_iter().map(|size| json!({"url": PACK_SIZE, "valueQuantity": size})));
+    put_items(fields, "extension", extensions);
+    if let Some(Value::Object(mut packaging)) = take(fields, "packaging") {
+        package_level(&mut packaging, 0);
+        put_items(fields, "package", vec![Value::Object(packaging)]);
+    }
+}
+
+fn package_level(packaging: &mut Fields, depth: usize) {
+    each(packaging, "containedItem", &mut |contained| {
+        let item = take(contained, "item").unwrap_or_default();
+        let display =
+            || get(&item, &["concept"]).and_then(wording).map(|display| json!({"display": display}));
+        put_items(
+            contained,
+            "item",
+            get(&item, &["reference"]).cloned().or_else(display).into_iter().collect(),
+        );
+        rename(contained, "amount", "amountQuantity");
+    });
+    each(packaging, "shelfLifeStorage", &mut |shelf_life| {
+        rename(shelf_life, "periodDuration", "period");
+        if let Some(text) = take(shelf_life, "periodString") {
+            // A period in words is a quantity whose value 4.4.0 cannot hold; the words stay as its unit.
+            put(
+                shelf_life,
+                "period",
+                Some(
+                    json!({"_value": {"extension": [{"url": DATA_ABSENT, "valueCode": "as-text"}]}, "unit": text}),
+                ),
+            );
+        }
+    });
+    if depth < 64 {
+        each(packaging, "packaging", &mut |inner| package_level(inner, depth + 1));
+    }
+    rename(packaging, "packaging", "package");
+}
