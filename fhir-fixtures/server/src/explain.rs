@@ -141,11 +141,11 @@ fn find_operation<'p>(
         let rest = path.strip_prefix(product.base_path.as_str())?;
         product.operations.iter().find_map(|operation| {
             let id = matched(&operation.path, rest)?;
-            operation
-                .method
-                .as_str()
-                .eq_ignore_ascii_case(method)
-                .then(|| (product.title.as_str(), operation, id))
+            operation.method.as_str().eq_ignore_ascii_case(method).then_some((
+                product.title.as_str(),
+                operation,
+                id,
+            ))
         })
     })
 }

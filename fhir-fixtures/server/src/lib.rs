@@ -13,6 +13,7 @@ mod bundle;
 mod call;
 mod capability;
 mod cursor;
+mod date;
 mod explain;
 mod heads;
 mod interaction;

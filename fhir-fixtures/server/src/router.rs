@@ -44,10 +44,10 @@ pub(crate) fn router(state: &Arc<State>, products: &[Arc<ApiProduct>]) -> Router
     let (unknown, unsupported) = (Arc::clone(state), Arc::clone(state));
     router
         .fallback(move |request: Request| {
-            std::future::ready(refuse(&unknown, &request, Refusal::NoOperation))
+            std::future::ready(refuse(&unknown, &request, &Refusal::NoOperation))
         })
         .method_not_allowed_fallback(move |request: Request| {
-            std::future::ready(refuse(&unsupported, &request, Refusal::MethodNotSupported))
+            std::future::ready(refuse(&unsupported, &request, &Refusal::MethodNotSupported))
         })
 }
 
@@ -102,7 +102,7 @@ async fn answer(state: &State, route: &Route, request: Request) -> Response {
     answered.unwrap_or_else(|refusal| refusal.respond(&request_id))
 }
 
-fn refuse(state: &State, request: &Request, refusal: Refusal) -> Response {
+fn refuse(state: &State, request: &Request, refusal: &Refusal) -> Response {
     match call::context(state, request.method(), request.uri(), request.headers()) {
         Ok(context) => refusal.respond(&context.request_id),
         Err(no_context) => no_context.respond(""),

@@ -89,12 +89,12 @@ impl Views {
             return Ok(view);
         }
         let wanted = key.clone();
-        let made = self.roots.try_get_with(key, async {
+        let made = Box::pin(self.roots.try_get_with(key, async {
             let Some(whole) = self.whole(wanted, head).await? else { return Ok(None) };
             let Some(resource) = whole.resources.first().cloned() else { return Ok(None) };
             let validators = Validators::new(head.version_id, head.last_updated);
             Ok(Some(Arc::new(RootView { resource, validators })))
-        });
+        }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(error.to_string()))
     }
 
@@ -105,17 +105,22 @@ impl Views {
         column: Column,
         version: FhirVersion,
     ) -> Result<Option<Arc<ProductView>>, Refusal> {
-        self.whole(key(head, column, version), head).await
+        let key = key(head, column, version);
+        if let Some(view) = self.products.get(&key).await {
+            return Ok(view);
+        }
+        self.whole(key, head).await
     }
 
     async fn whole(&self, key: Key, head: &ProductHead) -> Result<Option<Arc<ProductView>>, Refusal> {
         let (column, version) = (key.column, key.version);
-        let made = self.products.try_get_with(key, async {
+        // In a box: it is large, and seldom needed.
+        let made = Box::pin(self.products.try_get_with(key, async {
             let Some(stored) = fhir_store::find(&self.database, &head.product_id).await? else {
                 return Ok(None);
             };
             Ok(self.prepare(&stored, column, version).map(Arc::new))
-        });
+        }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(chain(&error)))
     }
 

@@ -25,16 +25,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
         None => 0,
         Some(cursor) => {
             let place = state.cursor_key.open(cursor, &binding)?;
-            // The entry may have gone since; then the page starts where it would stand.
-            let last = place.after.split_once('/').unwrap_or_default();
-            let key = |one: &Rendered| (one.resource_type.clone(), one.id.clone());
-            match wanted.iter().position(|one| (one.resource_type.as_str(), one.id.as_str()) == last) {
-                Some(at) => at + 1,
-                None => {
-                    let last = (last.0.to_owned(), last.1.to_owned());
-                    wanted.iter().skip(1).position(|one| key(one) > last).map_or(wanted.len(), |at| at + 1)
-                }
-            }
+            after(&wanted, place.after.split_once('/').unwrap_or_default())
         }
     };
     let page = wanted.iter().skip(start).take(limit);
@@ -52,4 +43,16 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     // The tag stands for the whole product; a part of it asked for by time or page has none.
     let whole = since.is_none() && limit == usize::MAX;
     Ok(answer::ok(bundle.finish(), whole.then_some(&view.validators), &call.headers, call.parameters.pretty))
+}
+
+/// Where the page after the entry `last` starts. The entry may have gone since; then where it would stand.
+fn after(wanted: &[&Rendered], last: (&str, &str)) -> usize {
+    fn key(one: &Rendered) -> (&str, &str) {
+        (&one.resource_type, &one.id)
+    }
+    if let Some(at) = wanted.iter().position(|one| key(one) == last) {
+        return at + 1;
+    }
+    // The root stands first whatever its key.
+    wanted.iter().skip(1).position(|one| key(one) > last).map_or(wanted.len(), |at| at + 1)
 }

@@ -1,5 +1,11 @@
 //! The backend over HTTP, in process: what each class of callers is answered.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and says what it did not check"
+)]
+
 mod catalogue;
 mod context;
 mod harness;

@@ -106,7 +106,7 @@ async fn a_hidden_identifier_finds_nothing_and_counts_nothing() {
 async fn wrong_parameters_are_refused_by_name() {
     let house = House::empty().await;
     let long = format!("name={}", "x".repeat(2100));
-    let many = vec!["name=a"; 11].join("&");
+    let many = ["name=a"; 11].join("&");
     for (query, words) in [
         ("nonsense=1", "nonsense"),
         ("contact=1", "contact"),

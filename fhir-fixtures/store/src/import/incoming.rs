@@ -249,6 +249,7 @@ fn told(problems: &[schema::Problem]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -316,5 +317,56 @@ mod tests {
         let bundle = |second: &Value| json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one}, {"resource": second}]});
         assert_eq!(reasons(bundle(&one)), Vec::<String>::new());
         assert!(reasons(bundle(&other))[0].starts_with("Organization/o1: occurs twice"));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let word = prop_oneof![
+            Just("resourceType"),
+            Just("id"),
+            Just("entry"),
+            Just("resource"),
+            Just("fullUrl"),
+            Just("type"),
+            Just("reference"),
+            Just("request"),
+            Just("method"),
+            Just("meta"),
+            Just("link"),
+            Just("Bundle"),
+            Just("collection"),
+            Just("Ingredient"),
+            Just("urn:uuid:1"),
+            Just("\u{0}"),
+            Just(""),
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 48, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((word.clone(), inner), 0..6).prop_map(|pairs| Value::from_iter(
+                    pairs.into_iter().map(|(name, value)| (name.to_owned(), value))
+                )),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn whatever_comes_is_sorted_and_nothing_without_a_valid_id_gets_through(document in any_json()) {
+            let wrapped = json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": document}]});
+            for sorted in [sort("f", "", document.clone()), sort("f", "line 1", wrapped)] {
+                for one in &sorted.accepted {
+                    prop_assert!(schema::is_valid_id(&one.key.id));
+                    prop_assert_eq!(fhir_model::resource_key(&one.body), Some(one.key.clone()));
+                }
+                prop_assert!(!sorted.accepted.is_empty() || !sorted.refused.is_empty() || document.get("resourceType").is_some());
+            }
+        }
     }
 }

@@ -47,7 +47,7 @@ impl Loose {
 
     /// The layers in order, each as sets of entries that belong together.
     pub(super) fn into_sets(self) -> Vec<Vec<Entry>> {
-        self.layers.into_iter().flat_map(sets).collect()
+        self.layers.iter().flat_map(|layer| sets(layer)).collect()
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn has_root(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.key.resource_type == ResourceType::MedicinalProductDefinition)
 }
 
-fn sets(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+fn sets(entries: &[Entry]) -> Vec<Vec<Entry>> {
     let at: HashMap<&ResourceKey, usize> =
         entries.iter().enumerate().map(|(n, entry)| (&entry.key, n)).collect();
     let mut above: Vec<usize> = (0..entries.len()).collect();

@@ -236,7 +236,7 @@ impl<'a> Import<'a> {
             match again {
                 // Its refusals and notes are in the report since the first reading.
                 Ok(body) => {
-                    resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted)
+                    resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted);
                 }
                 Err(reason) => self.refuse(&source.name, &entry.key.to_string(), reason),
             }
@@ -283,13 +283,12 @@ impl<'a> Import<'a> {
             self.commit().await?;
         }
         self.in_work += incoming.len();
-        let mut work = match self.work.take() {
-            Some(work) => work,
-            None => {
-                let mut work = self.database.begin().await?;
-                index::lock(&mut work.db()).await?;
-                work
-            }
+        let mut work = if let Some(work) = self.work.take() {
+            work
+        } else {
+            let mut work = self.database.begin().await?;
+            index::lock(&mut work.db()).await?;
+            work
         };
         let stored = product::store(&mut work.db(), self.matrix, product_id, incoming, (self.now)()).await?;
         self.work = Some(work);

@@ -33,7 +33,7 @@ async fn a_killed_import_leaves_each_product_whole_or_absent() {
     let bundles: Vec<Value> = (0..PRODUCTS)
         .map(|n| Sample::new(&format!("6000{n:08}"), &format!("Examplol {n}")).bundle())
         .collect();
-    let lines: String = bundles.iter().map(|bundle| format!("{bundle}\n")).collect();
+    let lines = bundles.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let file = write(folder.path(), "many.ndjson", &lines);
     let td = TestDatabase::sqlite().await;
     fhir_store::migrate(td.database(), NOW).await.unwrap();

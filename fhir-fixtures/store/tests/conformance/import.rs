@@ -93,7 +93,7 @@ async fn lines_far_apart_and_in_several_files_become_products() {
     lines.reverse();
     let (roots, parts): (Vec<Value>, Vec<Value>) =
         lines.into_iter().partition(|line| line["resourceType"] == "MedicinalProductDefinition");
-    let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n\n")).collect::<String>();
+    let text = |lines: &[Value]| lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n\n");
     let paths = [
         write(folder.path(), "parts.ndjson", &text(&parts)),
         write(folder.path(), "roots.txt", &text(&roots)),

@@ -1,5 +1,11 @@
 //! Every function of the store, on SQLite and on PostgreSQL where a server is given.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and says what it did not check"
+)]
+
 mod crash;
 mod feed;
 mod import;

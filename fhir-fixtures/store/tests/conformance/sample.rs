@@ -58,7 +58,7 @@ impl Sample {
     }
 
     pub(crate) fn held_by(mut self, holder: &str) -> Self {
-        self.holder = holder.to_owned();
+        holder.clone_into(&mut self.holder);
         self
     }
 

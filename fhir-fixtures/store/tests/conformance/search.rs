@@ -3,6 +3,7 @@
 use fhir_model::search::normalise;
 use fhir_store::search::{Clause, Query, SystemMatch, TextMatch, TimeMatch, TokenMatch};
 use pms_terms::Domains;
+use proptest::prelude::*;
 
 use crate::sample::{
     LATER, NOW, Sample, agency, authority, databases, found, import, import_at, industry, public,
@@ -191,5 +192,42 @@ async fn a_changed_product_is_found_by_its_new_values_only() {
         assert_eq!(found(db, &agency(), &starts("before")).await, Vec::<String>::new());
         assert_eq!(found(db, &agency(), &starts("after")).await, ["600000000001"]);
         assert_eq!(found(db, &public(), &starts("after")).await, Vec::<String>::new());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    /// What the SQL finds is what a look at each name finds.
+    #[test]
+    fn sql_finds_what_comparing_each_name_finds(
+        names in proptest::collection::vec("[abÉé%_!\\\\' 5]{1,6}x", 1..6),
+        needle in "[abÉé%_!\\\\' 5]{0,2}[ab%_!é]",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for td in databases().await {
+                let db = td.database();
+                let ids: Vec<String> = (0..names.len()).map(|n| format!("60000000000{n}")).collect();
+                let bundles = ids.iter().zip(&names).map(|(id, name)| Sample::new(id, name).bundle()).collect();
+                import(db, bundles).await;
+                let wanted = normalise(&needle);
+                let by = |matches: &dyn Fn(&str) -> bool| -> Vec<String> {
+                    ids.iter().zip(&names).filter(|(_, name)| matches(name)).map(|(id, _)| id.clone()).collect()
+                };
+                let all = agency();
+                assert_eq!(
+                    found(db, &all, &name(TextMatch::StartsWith(wanted.clone()))).await,
+                    by(&|name| normalise(name).starts_with(&wanted))
+                );
+                assert_eq!(
+                    found(db, &all, &name(TextMatch::Contains(wanted.clone()))).await,
+                    by(&|name| normalise(name).contains(&wanted))
+                );
+                assert_eq!(
+                    found(db, &all, &name(TextMatch::Exact(names[0].clone()))).await,
+                    by(&|name| *name == names[0])
+                );
+            }
+        });
     }
 }
