@@ -123,7 +123,7 @@ fn measure(
 ) -> Result<Report> {
     let started = Instant::now();
     let footprint = house::footprint(program, &folder.join("all"))?;
-    let plan = plan::prepare(workspace, program, folder)?;
+    let plan = plan::prepare(workspace, program, folder, options.quick)?;
     let rows: Vec<&Row> = plan.rows().iter().filter(|row| options.wants(row)).collect();
     let duration = Duration::from_secs(options.seconds());
     println!(

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::house::{Authz, House, decode_part};
+use super::house::{Authz, Client, House, decode_part};
 use super::load::{self, Load};
 use super::peers::{PRODUCT_ID, PRODUCTS, Peers};
 use super::procfs;
@@ -48,6 +49,8 @@ pub(super) struct Row {
     behind: Option<usize>,
     /// Whether every answer must be a refusal; otherwise none may be.
     refused: bool,
+    /// Before this it would be answered otherwise.
+    not_before: Option<Instant>,
 }
 
 /// Header lines of the variants that come in turn.
@@ -70,23 +73,18 @@ pub(super) struct Plan {
     remarks: Vec<String>,
 }
 
-/// Starts all servers and asks each row's question once.
-pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path) -> Result<Plan> {
+/// Starts all servers and asks each row's question once. `quick` leaves out what takes a minute to prepare.
+pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path, quick: bool) -> Result<Plan> {
     let es256_address = free_address()?;
     let es256_house = House::new(program, folder.join("es256"), "ES256", es256_address)?;
     let es256 = es256_house.authz("authz-ES256", es256_address, &[])?;
     let rs256_address = free_address()?;
     let rs256_house = House::new(program, folder.join("rs256"), "RS256", rs256_address)?;
     let rs256 = rs256_house.authz("authz-RS256", rs256_address, &[])?;
-    let short_lived = [("PMSGATE__TOKENS__LIFETIME", "1s".to_owned())];
-    let expiring = es256_house.authz("authz-short-lived", free_address()?, &short_lived)?;
-
     let clients = es256_house.clients(CLIENTS)?;
-    let tokens = es256.tokens(&clients, TOKENS)?;
     let first = clients.first().context("no client")?;
-    let expired = expiring.token(first)?;
-    let expired_at = Instant::now() + Duration::from_secs(2);
-    drop(expiring);
+    let expiring = if quick { None } else { Some(expiring_token(&es256_house, first)?) };
+    let tokens = es256.tokens(&clients, TOKENS)?;
     let rs256_clients = rs256_house.clients(CLIENTS)?;
     let rs256_tokens = rs256.tokens(&rs256_clients, TOKENS)?;
 
@@ -116,7 +114,7 @@ pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path) -> R
             None,
         );
         plan.add_proxies(&peers, upstream, behind, (&es256, &tokens), (&rs256, &rs256_tokens))?;
-        plan.add_gateway(&es256_house, upstream, behind, &tokens, &expired)?;
+        plan.add_gateway(&es256_house, upstream, behind, &tokens, expiring)?;
     }
     plan.add_house(&es256_house, &tokens)?;
     let charged = plan.add_server(es256.server);
@@ -124,8 +122,7 @@ pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path) -> R
     let charged = plan.add_server(rs256.server);
     plan.add_token_row(TOKEN_RS256, rs256.address, rs256_form, charged);
 
-    std::thread::sleep(expired_at.saturating_duration_since(Instant::now()));
-    for row in &plan.rows {
+    for row in plan.rows.iter().filter(|row| row.not_before.is_none()) {
         plan.probe(row)?;
     }
     Ok(plan)
@@ -165,6 +162,7 @@ impl Plan {
             charged,
             behind,
             refused: false,
+            not_before: None,
         });
     }
 
@@ -210,7 +208,7 @@ impl Plan {
         upstream: SocketAddr,
         behind: usize,
         tokens: &[String],
-        expired: &str,
+        expiring: Option<(String, Instant)>,
     ) -> Result<()> {
         let (server, address) = house.gateway("gateway-static", upstream, &[])?;
         let charged = self.add_server(server);
@@ -220,11 +218,15 @@ impl Plan {
         self.add_row(READ_ROTATING, address, &read_target(), bearing(tokens), charged, Some(behind));
         let search = "gateway search, 100 tokens";
         self.add_row(search, address, &search_target(), bearing(tokens), charged, Some(behind));
-        let headers = [anonymous(), bearing(&[forged(first)?]), bearing(&[expired.to_owned()])];
-        for (name, headers) in REFUSALS.into_iter().zip(headers) {
+        let [no_token, forged_token, expired_token] = REFUSALS;
+        let mut refusals =
+            vec![(no_token, anonymous(), None), (forged_token, bearing(&[forged(first)?]), None)];
+        refusals.extend(expiring.map(|(token, at)| (expired_token, bearing(&[token]), Some(at))));
+        for (name, headers, not_before) in refusals {
             self.add_row(name, address, &read_target(), headers, charged, None);
             if let Some(row) = self.rows.last_mut() {
                 row.refused = true;
+                row.not_before = not_before;
             }
         }
         // Remembers no verdict, so that each request checks its token anew.
@@ -292,6 +294,10 @@ impl Plan {
 
     /// One round of one row.
     pub(super) fn measure(&self, row: &Row, wrk: &Path, root: &Path, duration: Duration) -> Result<Sample> {
+        if let Some(instant) = row.not_before {
+            thread::sleep(instant.saturating_duration_since(Instant::now()));
+            self.probe(row)?;
+        }
         let variants = self.variants(row)?;
         let load = Load {
             method: row.method,
@@ -353,6 +359,13 @@ struct Clocks {
     all: u64,
     charged: u64,
     behind: u64,
+}
+
+/// A token with the shortest lifetime there is, and when it will have expired.
+fn expiring_token(house: &House, client: &Client) -> Result<(String, Instant)> {
+    let short_lived = [("PMSGATE__TOKENS__LIFETIME", "1m".to_owned())];
+    let authz = house.authz("authz-short-lived", free_address()?, &short_lived)?;
+    Ok((authz.token(client)?, Instant::now() + Duration::from_secs(62)))
 }
 
 fn anonymous() -> Headers {

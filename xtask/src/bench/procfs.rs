@@ -14,6 +14,8 @@ use crate::command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: u32,
+    /// It ended, but nobody has asked for its exit status yet.
+    ended: bool,
     own: u64,
     /// Of children that ended and were waited for.
     children: u64,
@@ -37,7 +39,7 @@ pub(super) fn tick() -> Duration {
     Duration::from_secs(1) / per_second
 }
 
-/// A process and all that it started, directly or not.
+/// A process and all that it started, directly or not, as far as they still run.
 pub(super) fn family(root: u32) -> Result<BTreeSet<u32>> {
     let mut parents = BTreeMap::new();
     for entry in fs::read_dir("/proc").context("no /proc: the benchmark runs on Linux only")? {
@@ -45,7 +47,7 @@ pub(super) fn family(root: u32) -> Result<BTreeSet<u32>> {
             continue;
         };
         // A process may end while we look.
-        if let Some(stat) = stat_of(&pid.to_string()) {
+        if let Some(stat) = stat_of(&pid.to_string()).filter(|stat| !stat.ended) {
             parents.insert(pid, stat.parent);
         }
     }
@@ -98,6 +100,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line[line.rfind(')')? + 1..].split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(Stat {
+        ended: fields.first() == Some(&"Z"),
         parent: u32::try_from(number(1)?).ok()?,
         own: number(11)? + number(12)?,
         children: number(13)? + number(14)?,
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn a_process_name_may_hold_anything() {
         let line = "77 (a) b (c) S 12 1 1 0 -1 4194560 100 0 0 0 31 11 5 2 20 0 3 0 1 2 3";
-        assert_eq!(parse_stat(line), Some(Stat { parent: 12, own: 42, children: 7 }));
+        assert_eq!(parse_stat(line), Some(Stat { parent: 12, ended: false, own: 42, children: 7 }));
+        assert!(parse_stat(&line.replace(" S ", " Z ")).unwrap().ended);
         assert_eq!(parse_stat("77 (cut"), None);
     }
 
