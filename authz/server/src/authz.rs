@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use authz_store::{COMPONENT, MIGRATIONS, changes, revocations};
 use axum::Router;
 use database::{Database, DatabaseError};
-use http_service::Clock;
+use http_service::{Clock, PartHealth};
 use thiserror::Error;
 use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -110,6 +110,11 @@ impl Authz {
         tasks.spawn(forget(Arc::clone(&self.state)));
     }
 
+    /// Tells the program's health whether the database is followed. The first handle given is kept.
+    pub fn report_to(&self, health: PartHealth) {
+        self.state.health.get_or_init(|| health);
+    }
+
     /// Takes in what other processes changed, now rather than within 150 ms.
     pub async fn catch_up(&self) -> Result<(), StartError> {
         Ok(self.state.catch_up().await?)
@@ -131,11 +136,17 @@ async fn follow(state: Arc<State>) {
             Ok(()) if was_lost => {
                 tracing::info!("the database is followed again");
                 was_lost = false;
+                if let Some(health) = state.health.get() {
+                    health.ready();
+                }
             }
             // Said once, not seven times a second.
             Err(error) if !was_lost => {
                 tracing::error!(error = &error as &dyn std::error::Error, "changes are not followed");
                 was_lost = true;
+                if let Some(health) = state.health.get() {
+                    health.not_ready("the database does not answer");
+                }
             }
             Ok(()) | Err(_) => {}
         }

@@ -1,6 +1,9 @@
 //! What all handlers share, and how it follows changes made by other instances and by the command line.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use authz_store::{
@@ -8,9 +11,10 @@ use authz_store::{
     revocations, signing_keys,
 };
 use database::{Database, DatabaseError};
-use http_service::Clock;
+use http_service::{Clock, PartHealth};
 use metrics::Counter;
 use thiserror::Error;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -32,18 +36,46 @@ pub(crate) struct State {
     pub(crate) revocations: RevocationBoard,
     pub(crate) documents: Documents,
     pub(crate) meters: Meters,
+    /// Where the program wants to hear whether the database is followed.
+    pub(crate) health: OnceLock<PartHealth>,
     /// Ends the feed's streams, which would never end by themselves.
     pub(crate) stop: CancellationToken,
     /// Wakes the planner of signing keys.
     pub(crate) plan_keys: Notify,
-    /// The last number of the sequence that was taken in.
-    seen: Mutex<i64>,
+    /// Whether the database was followed at the last attempt. While it is not, the feed gives no sign of life, so that
+    /// gateways know that they may be missing something.
+    pub(crate) following: AtomicBool,
+    seen: Mutex<Seen>,
 }
 
-/// Counters of the hot path, looked up once.
+/// How far the changes were taken in.
+struct Seen {
+    /// The last number of the sequence.
+    seq: i64,
+    /// When that was found out.
+    at: OffsetDateTime,
+}
+
+/// Changes are forgotten after an hour (see `authz.rs`); whoever did not look for so long reads everything anew.
+const LOOKED_LATELY: Duration = Duration::minutes(30);
+
+/// Counters of the hot path, looked up once: at their first use, when the program has installed its recorder.
+#[derive(Default)]
 pub(crate) struct Meters {
-    pub(crate) issued: Counter,
-    pub(crate) failed: Counter,
+    issued: OnceLock<Counter>,
+    refused: OnceLock<Counter>,
+}
+
+impl Meters {
+    /// A token was issued.
+    pub(crate) fn issued(&self) {
+        self.issued.get_or_init(|| metrics::counter!("pmsgate_tokens_issued_total")).increment(1);
+    }
+
+    /// A token request was refused.
+    pub(crate) fn refused(&self) {
+        self.refused.get_or_init(|| metrics::counter!("pmsgate_token_requests_refused_total")).increment(1);
+    }
 }
 
 /// Why the state cannot follow.
@@ -76,13 +108,12 @@ impl State {
             throttle: Throttle::new(),
             last_use: LastUse::default(),
             revocations: RevocationBoard::new(),
-            meters: Meters {
-                issued: metrics::counter!("pmsgate_tokens_issued_total"),
-                failed: metrics::counter!("pmsgate_token_requests_refused_total"),
-            },
+            meters: Meters::default(),
+            health: OnceLock::new(),
             stop,
             plan_keys: Notify::new(),
-            seen: Mutex::new(-1),
+            following: AtomicBool::new(true),
+            seen: Mutex::new(Seen { seq: -1, at: OffsetDateTime::UNIX_EPOCH }),
         }
     }
 
@@ -91,18 +122,25 @@ impl State {
     /// The position is read first and moves on only when everything up to it was taken in, so that nothing is ever
     /// missed; taking something in twice does no harm.
     pub(crate) async fn catch_up(&self) -> Result<(), FollowError> {
+        let caught_up = self.take_in().await;
+        self.following.store(caught_up.is_ok(), Ordering::Relaxed);
+        caught_up
+    }
+
+    async fn take_in(&self) -> Result<(), FollowError> {
         let mut seen = self.seen.lock().await;
         let mut reader = self.database.read().await?;
         let latest = changes::latest(&mut reader.db()).await?;
-        if latest == *seen {
+        let now = self.clock.now();
+        let lately = seen.at <= now && now - seen.at < LOOKED_LATELY;
+        if latest == seen.seq {
+            seen.at = now;
             return Ok(());
         }
-        // After a restore from a backup the sequence may have gone back: then everything is read anew.
-        let from = if latest < *seen { -1 } else { *seen };
-        let first = from < 0;
+        // A restored backup has lower numbers; a machine that slept may have missed some: then everything is read anew.
+        let from = if latest < seen.seq || !lately { -1 } else { seen.seq };
         let changed =
-            if first { vec![Change::Everything] } else { changes::after(&mut reader.db(), from).await? };
-        let now = self.clock.now();
+            if from < 0 { vec![Change::Everything] } else { changes::after(&mut reader.db(), from).await? };
         let revoked = revocations::after(&mut reader.db(), from.max(0), now).await?;
         self.revocations.add(revoked, now);
         for change in &changed {
@@ -122,7 +160,7 @@ impl State {
             metrics::gauge!("pmsgate_signing_keys").set(u32::try_from(ring.len()).unwrap_or(u32::MAX));
             self.ring.store(Arc::new(ring));
         }
-        *seen = latest;
+        *seen = Seen { seq: latest, at: now };
         Ok(())
     }
 }

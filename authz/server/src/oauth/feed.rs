@@ -1,6 +1,10 @@
 //! The revocation feed for gateways: what is in force, then every change as it happens, and a sign of life.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use access_token::FeedLine;
 use axum::{
@@ -73,12 +77,17 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next lines; none when the server stops.
+    /// The next lines; none when the server stops. Silence while the database is not followed: a sign of life would
+    /// say that nothing was revoked.
     async fn next(&mut self) -> Option<Bytes> {
-        if self.begun {
+        while self.begun {
             tokio::select! {
-                changed = self.board.changed() => changed.ok()?,
-                () = tokio::time::sleep(HEARTBEAT) => {}
+                changed = self.board.changed() => { changed.ok()?; break }
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    if self.state.following.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
                 () = self.state.stop.cancelled() => return None,
             }
         }

@@ -42,11 +42,11 @@ async fn answer(state: &State, tenant: Option<&str>, request: Request<Body>) -> 
     let (parts, body) = request.into_parts();
     match issue(state, tenant, &parts, body, now).await {
         Ok(response) => {
-            state.meters.issued.increment(1);
+            state.meters.issued();
             response
         }
         Err(error) => {
-            state.meters.failed.increment(1);
+            state.meters.refused();
             error.into_response(&ErrorContext::new(state, &parts, now))
         }
     }

@@ -3,6 +3,7 @@
 use authz_domain::{Actor, ClientId, ClientSecret, ClientStatus, OrganisationCategory, SecretId};
 use authz_store::{clients, secrets};
 use aws_lc_rs::hmac;
+use database::DatabaseError;
 use pms_terms::Domains;
 
 use super::{NewClient, UseCaseError, UseCases};
@@ -43,8 +44,12 @@ impl UseCases {
             scope: None,
         };
         let demo = self.demo_identity();
-        self.register(Actor::System, new, demo.client_id, demo.secret_id, demo.secret).await?;
-        Ok(true)
+        match self.register(Actor::System, new, demo.client_id, demo.secret_id, demo.secret).await {
+            Ok(_) => Ok(true),
+            // Another instance that started at the same moment was first.
+            Err(UseCaseError::Database(DatabaseError::Conflict { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The demo client's credentials, while they work.

@@ -4,6 +4,7 @@ use authz_domain::Actor;
 use authz_server::Authz;
 use axum::body::Body;
 use http_body_util::BodyExt as _;
+use time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -93,4 +94,43 @@ async fn another_master_key_is_refused_with_a_hint() {
     .await
     .unwrap_err();
     assert!(refused.to_string().contains("master key"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_instance_that_slept_through_changes_reads_everything_anew() {
+    for first in TestAuthz::each().await {
+        let second = second(&first).await;
+        let credentials = first.industry_client().await;
+        let body = token_body(&credentials, DEFAULT_SCOPE);
+        assert_eq!(status(&second, &body).await, 200);
+        first.acts().suspend_client(Actor::Operator, credentials.client_id.as_str()).await.unwrap();
+        let mut work = authz_store::begin(first.database.database()).await.unwrap();
+        authz_store::changes::forget_before(&mut work.db(), first.clock.now() + Duration::SECOND)
+            .await
+            .unwrap();
+        work.commit().await.unwrap();
+        first.clock.advance(Duration::hours(2));
+        second.catch_up().await.unwrap();
+        assert_eq!(status(&second, &body).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_database_is_reported_and_silences_the_feed() {
+    let authz = TestAuthz::start().await;
+    let health = http_service::Health::default();
+    let part = health.register("authz");
+    part.ready();
+    authz.authz.report_to(part);
+    let tasks = tokio_util::task::TaskTracker::new();
+    authz.authz.spawn_tasks(&tasks);
+    authz.database.database().close().await;
+    while health.troubles().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(health.troubles()[0].1, "the database does not answer");
+    assert!(authz.authz.catch_up().await.is_err());
+    authz.stop.cancel();
+    tasks.close();
+    tasks.wait().await;
 }
