@@ -1,7 +1,7 @@
 //! Pure: strict reading of how a request is framed, where lenience lets one request hide in another.
 //!
-//! hyper parses the bytes and refuses malformed lines, differing lengths and unknown transfer codings; what is
-//! judged here is what it leaves open.
+//! The listener ends connections with heads that can be cut out of the stream in two ways, and hyper refuses
+//! malformed lines, differing lengths and unknown transfer codings; what is judged here is what they leave open.
 
 use http::{Method, Version, header, request::Parts};
 
@@ -31,7 +31,7 @@ pub enum FramingFault {
     BodyOnGet,
 }
 
-/// Judges the framing of a request. `has_body`: the parser expects a body.
+/// Judges the framing of a request. `has_body`: as [`has_body`] says.
 pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(header::HOST).iter();
@@ -70,12 +70,9 @@ pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     Ok(())
 }
 
-/// Whether the connection must not carry another request after this one. hyper reads a request with both
-/// Transfer-Encoding and Content-Length by the former and drops the latter, so that whether there were two cannot be
-/// seen here; a server that goes on must close then (RFC 9112 §6.1), or a proxy in front of us that went by the length
-/// would take what follows for another caller's request.
-pub fn ends_connection(parts: &Parts) -> bool {
-    parts.version < Version::HTTP_2 && parts.headers.contains_key(header::TRANSFER_ENCODING)
+/// Whether a request has a body. An HTTP/2 stream may be left open and end with nothing in it, which hides nothing.
+pub fn has_body<B: http_body::Body>(version: Version, body: &B) -> bool {
+    if version < Version::HTTP_2 { !body.is_end_stream() } else { body.size_hint().lower() > 0 }
 }
 
 #[cfg(test)]

@@ -83,9 +83,6 @@ impl GatewayWorker {
             Ok(response) => (response, None),
             Err(error) => self.refuse(&error, &parts, &seen),
         };
-        if framing::ends_connection(&parts) {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         self.gateway.metrics.answered(seen.operation, response.status(), began.elapsed());
         response.extensions_mut().insert(AccessNote {
             client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
@@ -108,7 +105,7 @@ impl GatewayWorker {
     {
         let gateway = &*self.gateway;
         let now = gateway.clock.now();
-        framing::check(parts, !body.is_end_stream())?;
+        framing::check(parts, framing::has_body(parts.version, &body))?;
         let target = fhir_request::read(&gateway.routes, &parts.method, parts.uri.path(), parts.uri.query())?;
         let request = match target {
             Target::Document { product, document } => {
@@ -154,8 +151,9 @@ impl GatewayWorker {
         };
         let spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
         let limit = self.gateway.settings.limits.max_body;
-        let body = RequestBody::capped(body, limit).map_err(|_| GatewayError::BodyTooLarge { limit })?;
         let idempotent = parts.method == Method::GET || parts.method == Method::HEAD;
+        let body = if idempotent { Ok(RequestBody::Empty) } else { RequestBody::capped(body, limit) }
+            .map_err(|_| GatewayError::BodyTooLarge { limit })?;
         let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
         let began = Instant::now();
         let answer = self.pools[request.product.upstream]

@@ -14,6 +14,7 @@ mod metrics;
 mod periodic;
 mod request_id;
 mod signals;
+mod strict_heads;
 mod tls;
 
 pub use access_log::AccessNote;

@@ -35,6 +35,7 @@ use crate::{
     AccessNote, Body, Handler, Peer, RequestId,
     access_log::Line,
     request_id::{HEADER, IdMaker},
+    strict_heads::StrictHeads,
 };
 
 /// Connections that the system keeps for us while we are busy.
@@ -269,7 +270,7 @@ impl<H: Handler> Worker<H> {
         let worker = self.clone();
         // hyper wants futures that borrow nothing, so each request counts a reference.
         let service = service_fn(move |request| worker.clone().answer(request, peer));
-        let connection = self.connections.serve_connection(TokioIo::new(stream), service);
+        let connection = self.connections.serve_connection(TokioIo::new(StrictHeads::new(stream)), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended");
         }
