@@ -289,8 +289,9 @@ mod tests {
             format!("POST /b HTTP/1.1\r\ncontent-length: {}\r\nCookie: c\r\n\r\n{body}", body.len())
         });
         let chunked = prop::collection::vec("[a-z\r\n0]{1,20}", 0..4).prop_map(|chunks| {
-            let chunks: String =
+            let chunks: Vec<String> =
                 chunks.iter().map(|chunk| format!("{:X}\r\n{chunk}\r\n", chunk.len())).collect();
+            let chunks = chunks.concat();
             format!("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
         });
         prop_oneof![get, sized, chunked]
