@@ -26,7 +26,7 @@ kill -KILL $child 2>/dev/null
 "#;
 
 /// How long a server may take to answer at first.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server.
 pub(super) struct Server {
