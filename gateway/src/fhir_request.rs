@@ -81,6 +81,12 @@ impl Parameter<'_> {
         if self.name.contains('.') { &self.name } else { self.name.split(':').next().unwrap_or(&self.name) }
     }
 
+    /// Whether it belongs to the agency's former access scheme: clients may still send it; it is neither read nor
+    /// sent on (domain facts §3.2).
+    pub fn is_relic(&self) -> bool {
+        self.name.eq_ignore_ascii_case("subscription-key")
+    }
+
     /// Whether it says how to answer and not what to search.
     pub fn is_presentation(&self) -> bool {
         PRESENTATION.contains(&self.name.as_ref())
@@ -277,7 +283,7 @@ fn parameters(query: &str) -> Result<Vec<Parameter<'_>>, RequestRefusal> {
             if parameters.iter().any(|earlier| earlier.name == parameter.name) {
                 return Err(RequestRefusal::Repeated(parameter.name.into_owned()));
             }
-        } else {
+        } else if !parameter.is_relic() {
             searched += 1;
         }
         parameters.push(parameter);

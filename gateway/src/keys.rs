@@ -26,6 +26,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
 /// The longest wait after a failed read.
 const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+/// How often an issuer that stays away is complained about.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// The keys that tokens are checked with.
 #[derive(Debug)]
@@ -116,6 +118,7 @@ impl Keys {
     /// Reads the keys now, again every so often, and when asked to, until stopped.
     pub async fn follow(self: Arc<Self>, client: reqwest::Client, stop: CancellationToken) {
         let mut back_off = FIRST_BACK_OFF;
+        let mut warned: Option<Instant> = None;
         loop {
             self.progress.lock().unwrap_or_else(PoisonError::into_inner).running = true;
             let read = tokio::select! {
@@ -125,16 +128,20 @@ impl Keys {
             let pause = match read {
                 Ok(keys) => {
                     back_off = FIRST_BACK_OFF;
+                    warned = None;
                     tracing::debug!(keys = keys.len(), "issuer keys read");
                     self.current.store(Some(Arc::new(keys)));
                     self.refresh
                 }
                 Err(error) => {
                     metrics::counter!("pmsgate_gateway_jwks_failures_total").increment(1);
-                    if self.is_read() || back_off >= MAX_BACK_OFF {
+                    // Said when it begins to matter, and then no more often than once in a while.
+                    let due = warned.is_none_or(|at| at.elapsed() >= WARN_EVERY);
+                    if due && (self.is_read() || back_off >= MAX_BACK_OFF) {
+                        warned = Some(Instant::now());
                         tracing::warn!(%error, "issuer keys not read; known keys stay in use");
                     } else {
-                        tracing::debug!(%error, "issuer keys not read yet");
+                        tracing::debug!(%error, "issuer keys not read");
                     }
                     let pause = back_off;
                     back_off = (back_off * 2).min(MAX_BACK_OFF);

@@ -31,6 +31,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
 /// The longest wait before the feed is opened again: well below the second that a revocation may take.
 const MAX_BACK_OFF: Duration = Duration::from_millis(500);
+/// How often a feed that stays away is complained about.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How often what is over is forgotten.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -139,6 +141,7 @@ impl Revocations {
     /// Follows the feed until stopped.
     pub async fn follow(self: Arc<Self>, client: reqwest::Client, clock: Clock, stop: CancellationToken) {
         let mut back_off = FIRST_BACK_OFF;
+        let mut warned: Option<Instant> = None;
         loop {
             let began = Instant::now();
             let ended = tokio::select! {
@@ -147,7 +150,10 @@ impl Revocations {
             };
             let was_fresh = self.set_fresh(false);
             metrics::counter!("pmsgate_gateway_revocation_feed_breaks_total").increment(1);
-            if was_fresh || back_off == MAX_BACK_OFF {
+            // Said when it breaks or does not open, and then no more often than once in a while.
+            let due = warned.is_none_or(|at| at.elapsed() >= WARN_EVERY);
+            if was_fresh || (due && back_off == MAX_BACK_OFF) {
+                warned = Some(Instant::now());
                 tracing::warn!(
                     error = %ended,
                     position = self.position.load(Ordering::Relaxed),
@@ -155,7 +161,7 @@ impl Revocations {
                     "revocation feed broken; opening it again"
                 );
             } else {
-                tracing::debug!(error = %ended, "revocation feed not open yet");
+                tracing::debug!(error = %ended, "revocation feed not open");
             }
             back_off = if was_fresh { FIRST_BACK_OFF } else { (back_off * 2).min(MAX_BACK_OFF) };
             self.lag.set(began.elapsed().as_secs_f64());

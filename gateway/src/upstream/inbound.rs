@@ -105,9 +105,12 @@ fn media_type(headers: &HeaderMap) -> Media {
         return Media::Other;
     };
     let essence = value.split(';').next().unwrap_or_default().trim();
-    match essence {
-        "application/fhir+json" | "application/json" => Media::Json,
-        "application/fhir+xml" | "application/xml" => Media::Xml,
-        _ => Media::Other,
+    let is = |media_type: &str| essence.eq_ignore_ascii_case(media_type);
+    if is("application/fhir+json") || is("application/json") {
+        Media::Json
+    } else if is("application/fhir+xml") || is("application/xml") {
+        Media::Xml
+    } else {
+        Media::Other
     }
 }
