@@ -86,6 +86,11 @@ fn push_base62(text: &mut String, number: &[u8], length: usize) {
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
+    /// Of given bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// From what the database kept.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];

@@ -5,12 +5,14 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use authz_domain::{ApiRole, Client, Secret, SecretHash};
+use access_token::Scope;
+use authz_domain::{ApiRole, Client, ClientId, ClientStatus, Secret, SecretHash};
 use authz_store::{clients, clients::RegisteredClient, secrets};
 use database::{Database, DatabaseError};
 use moka::sync::Cache;
-use pms_terms::Stakeholder;
+use pms_terms::{Domains, Stakeholder};
 use subtle::{Choice, ConditionallySelectable};
+use time::OffsetDateTime;
 
 use crate::AuthzSettings;
 
@@ -54,13 +56,12 @@ impl CachedClient {
 /// Always the same number of comparisons, each in constant time, over padding where there are fewer secrets: an
 /// unknown client takes as long as a known one.
 pub(crate) fn position(presented: &SecretHash, secrets: &[CachedSecret]) -> Option<usize> {
-    // Stands in for the secrets that are not there; nothing hashes to it except with probability 2^-256, and a hit
-    // on it counts for nothing.
-    let padding = SecretHash::from_hex(&"0".repeat(64)).unwrap_or(*presented);
+    // Stands in for the secrets that are not there; a hit on it counts for nothing.
+    const PADDING: SecretHash = SecretHash::from_bytes([0; 32]);
     let mut found = 0_u64;
     for place in 0..SECRETS_COMPARED {
         let (candidate, real) =
-            secrets.get(place).map_or((&padding, Choice::from(0)), |own| (&own.secret.hash, Choice::from(1)));
+            secrets.get(place).map_or((&PADDING, Choice::from(0)), |own| (&own.secret.hash, Choice::from(1)));
         let hit = presented.ct_eq(candidate) & real;
         found = u64::conditional_select(&found, &(place as u64 + 1), hit);
     }
@@ -97,7 +98,11 @@ impl ClientCache {
         let limit = i64::try_from(SECRETS_COMPARED).unwrap_or(i64::MAX);
         let secrets = secrets::presentable(&mut reader.db(), id, limit).await?;
         drop(reader);
-        let Some(registered) = registered else { return Ok(None) };
+        let Some(registered) = registered else {
+            // The same work as for a client that exists, for nothing: time must not tell which ids do.
+            std::hint::black_box(Arc::new(CachedClient::new(decoy(), secrets, settings)));
+            return Ok(None);
+        };
         let client = Arc::new(CachedClient::new(registered, secrets, settings));
         self.clients.insert(id.to_owned(), Arc::clone(&client));
         if self.generation.load(Ordering::Acquire) != generation {
@@ -118,12 +123,27 @@ impl ClientCache {
     }
 }
 
+/// A client that nobody is.
+fn decoy() -> RegisteredClient {
+    let client = Client {
+        id: ClientId::from_entropy([0; 16]),
+        label: String::from("nobody"),
+        contact: None,
+        role: String::from("nobody"),
+        organisation: None,
+        qualified: false,
+        domains: Domains::NONE,
+        allowed: Scope::parse("system/*.rs").unwrap_or_default(),
+        status: ClientStatus::Revoked,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    RegisteredClient { client, category: None }
+}
+
 #[cfg(test)]
 mod tests {
-    use authz_domain::{ClientId, ClientSecret, SecretId, SecretLifetime, SecretPepper};
-    use time::OffsetDateTime;
-
     use super::*;
+    use authz_domain::{ClientSecret, SecretId, SecretLifetime, SecretPepper};
 
     fn secrets(count: u8, pepper: &SecretPepper) -> Vec<CachedSecret> {
         (0..count)
@@ -151,7 +171,7 @@ mod tests {
                 assert_eq!(position(&presented, &all), Some(usize::from(n)));
             }
             assert_eq!(position(&pepper.hash("wrong"), &all), None);
-            assert_eq!(position(&SecretHash::from_hex(&"0".repeat(64)).unwrap(), &all), None);
+            assert_eq!(position(&SecretHash::from_bytes([0; 32]), &all), None);
         }
     }
 }

@@ -132,14 +132,14 @@ fn sign(
     let jti = entropy().map_err(|error| OAuthError::Failed(Box::new(error)))?;
     let claims = AccessTokenClaims {
         iss: tenant.map_or_else(|| settings.issuer.clone(), |tenant| settings.tenant_issuer(tenant)),
-        sub: registered.client.id.to_string(),
+        sub: registered.client.id.as_str().to_owned(),
         aud: role.resource.clone(),
         exp,
         nbf: iat,
         iat,
         jti: uuid::Builder::from_random_bytes(jti).into_uuid().hyphenated().to_string(),
-        client_id: registered.client.id.to_string(),
-        azp: registered.client.id.to_string(),
+        client_id: registered.client.id.as_str().to_owned(),
+        azp: registered.client.id.as_str().to_owned(),
         scope,
         roles: vec![role.token_role.clone()],
         org_id: registered.client.organisation.clone(),
@@ -148,7 +148,7 @@ fn sign(
         domains: registered.client.domains,
         tid: tenant.unwrap_or_else(|| settings.default_tenant()).to_owned(),
         ver: "2.0".to_owned(),
-        secret_id: client.secret().id.to_string(),
+        secret_id: client.secret().id.as_str().to_owned(),
         cnf: None,
     };
     let ring = state.ring.load();
