@@ -165,7 +165,7 @@ async fn a_hidden_identifier_finds_nothing() {
     assert!(!hidden.is_empty());
     for (system, value) in hidden {
         let path = format!("{SEARCH}?identifier={system}%7C{value}");
-        assert_eq!(api.get(&path, &owner).await.json()["total"], 1, "{path}");
+        assert!(api.get(&path, &owner).await.json()["total"].as_u64().is_some_and(|n| n > 0), "{path}");
         assert_eq!(api.get(&path, &stranger).await.json()["total"], 0, "{path}");
         let path = format!("{SEARCH}?identifier={value}");
         assert_eq!(api.get(&path, &stranger).await.json()["total"], 0, "{path}");

@@ -99,7 +99,7 @@ async fn it_says_how_it_is_and_stops_cleanly() {
     api.get("/pms/api/v3/MedicinalProductDefinition?_count=1", &token).await;
     let metrics = admin.send(admin.request("GET", "/metrics")).await.text();
     for name in
-        ["pmsgate_gateway_requests_total", "pmsgate_token_requests_total", "pmsgate_backend_requests_total"]
+        ["pmsgate_gateway_requests_total", "pmsgate_tokens_issued_total", "pmsgate_backend_requests_total"]
     {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
     }
@@ -173,7 +173,7 @@ async fn what_is_made_on_first_start_is_for_its_owner_only_and_kept() {
     let mut program = Program::serve().await;
     let mode = |name: &str| fs::metadata(program.data_dir().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
-    for name in ["master.key", "tls/ca.key", "tls/server.key", "authz.db", "products.db", "demo-client.json"]
+    for name in ["master.key", "tls/ca.key", "tls/server.key", "authz.db", "products.db", "first-call.sh"]
     {
         assert_eq!(mode(name) & 0o077, 0, "{name}");
     }
