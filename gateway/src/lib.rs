@@ -22,12 +22,14 @@ pub mod pipeline;
 pub mod revocation;
 pub mod routes;
 pub mod settings;
+pub mod state;
 pub mod upstream;
 
 #[doc(hidden)]
 pub mod testing;
 
 pub use explain::{Asker, Explained, explain};
-pub use pipeline::{Gateway, GatewayWorker};
+pub use pipeline::GatewayWorker;
 pub use routes::RouteTableError;
 pub use settings::{Addresses, GatewaySettings, Limits, ProductSettings, RevocationSettings};
+pub use state::Gateway;

@@ -4,55 +4,33 @@ use std::{sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use caller_context::{CallerContext, ContextKey};
+use caller_context::CallerContext;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Limited};
-use http_service::{AccessNote, Clock, Handler, PartHealth, Peer, RequestId};
+use http_service::{AccessNote, Handler, Peer, RequestId};
 use pms_terms::{Domains, Stakeholder};
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::{Authenticator, Caller},
+    authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
-    capability::{Documents, MAX_STATEMENT, Statements},
+    capability::MAX_STATEMENT,
     error::GatewayError,
     fhir_request::{self, FhirRequest, Target},
     framing,
-    keys::Keys,
-    observe::Metrics,
     outcome::{self, Circumstances},
-    revocation::Revocations,
-    routes::{Document, Operation, Product, RouteTableError, Routes},
-    settings::GatewaySettings,
+    routes::{Document, Operation, Product},
+    state::Gateway,
     upstream::{
         Pool, RequestBody, UpstreamBody, UpstreamError,
         body::BoxError,
         inbound,
-        outbound::{self, PublicFace, Spoken},
+        outbound::{self, Spoken},
     },
 };
 
 /// The client id in the contexts of what the gateway asks on its own behalf.
 const OURSELVES: &str = "pmsgate-gateway";
-/// How long the start waits for the revocation feed where it may serve without.
-const FEED_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// What all workers share.
-#[derive(Debug)]
-pub struct Gateway {
-    routes: Routes,
-    authenticator: Authenticator,
-    keys: Arc<Keys>,
-    revocations: Option<Arc<Revocations>>,
-    statements: Statements,
-    documents: Arc<Documents>,
-    metrics: Metrics,
-    face: PublicFace,
-    context_key: ContextKey,
-    clock: Clock,
-    settings: GatewaySettings,
-}
 
 /// One worker's gateway: the shared parts and connections of its own. Lives on one thread.
 #[derive(Debug)]
@@ -70,6 +48,13 @@ struct Seen<'t> {
 }
 
 impl GatewayWorker {
+    /// A worker without connections yet.
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
+        let limits = &gateway.settings.limits;
+        let pools = gateway.routes.upstreams().iter().map(|upstream| Pool::new(upstream, limits)).collect();
+        Self { gateway, pools }
+    }
+
     /// Answers a request: with the upstream's answer, or with a refusal.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
@@ -92,7 +77,7 @@ impl GatewayWorker {
         response
     }
 
-    /// The order of work. Rate limits, quota and the response cache stand between `authorize` and `forward`.
+    /// The order of work. Limits and a response cache have their place between `authorize` and `forward`.
     async fn answer<'s, B>(
         &'s self,
         parts: &Parts,
@@ -315,93 +300,4 @@ fn upstream_failed(error: &UpstreamError, product: &Product) -> GatewayError {
         tracing::warn!(product = %product.id, %error, cause, "upstream failed");
     }
     failed
-}
-
-impl Gateway {
-    /// Puts the shared parts together. `context_key` seals what the backend is told about callers. The process's
-    /// metrics recorder must be installed before, for the handles are registered here.
-    ///
-    /// # Errors
-    /// A route table that makes no sense.
-    pub fn new(
-        settings: GatewaySettings,
-        context_key: ContextKey,
-        clock: Clock,
-    ) -> Result<Arc<Self>, RouteTableError> {
-        let routes = Routes::compile(&settings)?;
-        let keys =
-            Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
-        let revocations = settings.revocations.clone().map(|feed| Arc::new(Revocations::new(feed)));
-        Ok(Arc::new(Self {
-            authenticator: Authenticator::new(
-                Arc::clone(&keys),
-                revocations.clone(),
-                settings.issuers.clone(),
-                settings.clock_skew,
-                settings.token_cache_capacity,
-            ),
-            statements: Statements::new(&routes, settings.token_endpoint.clone()),
-            documents: Documents::new(&settings, &routes),
-            metrics: Metrics::new(&routes),
-            face: PublicFace::new(&settings.public_base_url),
-            routes,
-            keys,
-            revocations,
-            context_key,
-            clock,
-            settings,
-        }))
-    }
-
-    /// A worker with connections of its own. Made on the thread that uses it.
-    pub fn worker(self: &Arc<Self>) -> GatewayWorker {
-        let pools = self.routes.upstreams().iter().map(|upstream| Pool::new(upstream, &self.settings.limits));
-        GatewayWorker { gateway: Arc::clone(self), pools: pools.collect() }
-    }
-
-    /// Whether a raw path is the gateway's to answer, were it only with a refusal.
-    pub fn owns(&self, path: &str) -> bool {
-        self.routes.owns(path)
-    }
-
-    /// Everything that goes on beside requests: reading keys, following revocations, telling health. Ends when
-    /// stopped. `client` must trust the authorization server's certificate.
-    pub async fn run(self: Arc<Self>, client: reqwest::Client, health: PartHealth, stop: CancellationToken) {
-        let keys = Arc::clone(&self.keys).follow(client.clone(), stop.clone());
-        let revocations = async {
-            if let Some(revocations) = &self.revocations {
-                Arc::clone(revocations).follow(client.clone(), self.clock.clone(), stop.clone()).await;
-            }
-        };
-        tokio::join!(keys, revocations, self.tell_health(&health, &stop));
-    }
-
-    /// Ready when keys are known and the feed is caught up; where the feed may be lost, its absence delays the
-    /// start only.
-    async fn tell_health(&self, health: &PartHealth, stop: &CancellationToken) {
-        let began = tokio::time::Instant::now();
-        let mut was = None;
-        loop {
-            let trouble = if self.keys.is_read() {
-                self.revocations.as_ref().and_then(|feed| {
-                    let waiting = !feed.is_fresh() && (!feed.may_serve() || began.elapsed() < FEED_GRACE);
-                    waiting.then_some("the revocation feed is not connected")
-                })
-            } else {
-                Some("the issuer's keys are not read yet")
-            };
-            if was != Some(trouble) {
-                match trouble {
-                    None => health.ready(),
-                    Some(reason) => health.not_ready(reason),
-                }
-                was = Some(trouble);
-            }
-            let pause = if trouble.is_none() { 250 } else { 10 };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(std::time::Duration::from_millis(pause)) => {}
-            }
-        }
-    }
 }
