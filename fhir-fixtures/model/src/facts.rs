@@ -276,9 +276,9 @@ pub fn authorisation_kind(authorisation: &Value) -> AuthorisationKind {
 /// The status of an authorisation; missing when absent, unknown or contradictory.
 pub fn authorisation_status(authorisation: &Value) -> AuthorisationStatus {
     let Some(status) = authorisation.get("status") else { return AuthorisationStatus::Missing };
-    let mut read = codes_in_list(status, terms::ENTITLEMENT_STATUS).map(AuthorisationStatus::of_code);
-    match (read.next().flatten(), read.next()) {
-        (Some(status), None) => status,
+    let codes: BTreeSet<&str> = codes_in_list(status, terms::ENTITLEMENT_STATUS).collect();
+    match (codes.first(), codes.len()) {
+        (Some(code), 1) => AuthorisationStatus::of_code(code).unwrap_or(AuthorisationStatus::Missing),
         _ => AuthorisationStatus::Missing,
     }
 }
@@ -315,12 +315,12 @@ fn domains(root: &Value) -> Domains {
 
 fn record_status(root: &Value) -> RecordStatus {
     let Some(status) = root.get("status") else { return RecordStatus::Missing };
-    let mut codes = codes_in_list(status, terms::RECORD_STATUS);
-    match (codes.next(), codes.next()) {
-        (Some("200000005004"), None) => RecordStatus::Current,
-        (Some("200000005005"), None) => RecordStatus::Provisional,
-        (Some("200000005006"), None) => RecordStatus::NonCurrent,
-        (Some("200000005007"), None) => RecordStatus::Nullified,
+    let codes: BTreeSet<&str> = codes_in_list(status, terms::RECORD_STATUS).collect();
+    match (codes.first().copied(), codes.len()) {
+        (Some("200000005004"), 1) => RecordStatus::Current,
+        (Some("200000005005"), 1) => RecordStatus::Provisional,
+        (Some("200000005006"), 1) => RecordStatus::NonCurrent,
+        (Some("200000005007"), 1) => RecordStatus::Nullified,
         _ => RecordStatus::Missing,
     }
 }

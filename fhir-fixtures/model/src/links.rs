@@ -19,11 +19,11 @@ pub struct LinkedTo {
 
 /// Upward links: the resource belongs to the product when it points, by this element, to a member of it.
 const TO_PARENT: &[(ResourceType, &str)] = &[
-    (ResourceType::RegulatedAuthorization, "RegulatedAuthorization.subject"),
-    (ResourceType::PackagedProductDefinition, "PackagedProductDefinition.packageFor"),
-    (ResourceType::AdministrableProductDefinition, "AdministrableProductDefinition.formOf"),
-    (ResourceType::Ingredient, "Ingredient.for"),
-    (ResourceType::ClinicalUseDefinition, "ClinicalUseDefinition.subject"),
+    (ResourceType::RegulatedAuthorization, "subject"),
+    (ResourceType::PackagedProductDefinition, "packageFor"),
+    (ResourceType::AdministrableProductDefinition, "formOf"),
+    (ResourceType::Ingredient, "for"),
+    (ResourceType::ClinicalUseDefinition, "subject"),
 ];
 
 /// Types to which a member's link makes the target a member too.
@@ -64,13 +64,22 @@ pub fn references(resource: &Value) -> Vec<LinkedTo> {
     found
 }
 
-/// The targets of all literal references in an element.
-pub(crate) fn references_below(element: &Value) -> Vec<ResourceKey> {
+/// The targets of all literal references in an element, without their places.
+pub(crate) fn targets(element: &Value) -> Vec<ResourceKey> {
     let mut found = Vec::new();
-    if let Some(object) = element.as_object() {
-        collect(object, "", "", 0, &mut found);
+    collect_targets(element, 0, &mut found);
+    found
+}
+
+fn collect_targets(value: &Value, depth: usize, found: &mut Vec<ResourceKey>) {
+    match value {
+        Value::Object(object) if depth <= MAX_DEPTH => {
+            found.extend(object.get("reference").and_then(Value::as_str).and_then(parse_reference));
+            object.values().for_each(|value| collect_targets(value, depth + 1, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_targets(item, depth, found)),
+        _ => {}
     }
-    found.into_iter().map(|link| link.key).collect()
 }
 
 fn collect(object: &Map<String, Value>, path: &str, element: &str, depth: usize, found: &mut Vec<LinkedTo>) {
@@ -123,32 +132,37 @@ pub fn map_references(resource: &mut Value, map: &mut dyn FnMut(&str) -> Option<
     }
 }
 
-/// The resources that this one points up to: it is a member of the product that any of them belongs to.
+/// The element by which resources of this type point up to their product.
+fn upward(resource: &Value) -> Option<&'static str> {
+    let own = resource_type(resource)?;
+    TO_PARENT.iter().find(|(child, _)| *child == own).map(|(_, element)| *element)
+}
+
+/// The resources that this one points up to: it is a member of the product that any of them belongs to. A shared
+/// resource is no parent, it would make the child a member of every product that shares it.
 pub fn parents(resource: &Value) -> Vec<ResourceKey> {
-    let Some(own) = resource_type(resource) else { return Vec::new() };
-    let Some((_, element)) = TO_PARENT.iter().find(|(child, _)| *child == own) else { return Vec::new() };
-    // A shared parent would make the child a member of every product that shares it.
-    references(resource)
+    let links = upward(resource).and_then(|element| resource.get(element)?.as_array());
+    links
         .into_iter()
-        .filter(|link| link.element == *element && !is_shared(link.key.resource_type))
-        .map(|link| link.key)
+        .flatten()
+        .filter_map(|link| link.get("reference")?.as_str())
+        .filter_map(parse_reference)
+        .filter(|key| !is_shared(key.resource_type))
         .collect()
 }
 
 /// The resources that belong to a product because this one does and points to them: items in a pack, activities of
 /// the product's operations, substances, organisations, documents, contacts. Never another product.
 pub fn children(resource: &Value) -> Vec<ResourceKey> {
-    let Some(own) = resource_type(resource) else { return Vec::new() };
-    let upward = TO_PARENT.iter().find(|(child, _)| *child == own).map(|(_, element)| *element);
-    references(resource)
-        .into_iter()
-        .filter(|link| {
-            CHILD_TYPES.contains(&link.key.resource_type)
-                && Some(link.element.as_str()) != upward
-                && !link.element.split('.').any(|segment| segment == "contained")
-        })
-        .map(|link| link.key)
-        .collect()
+    let upward = upward(resource);
+    let mut found = Vec::new();
+    for (name, value) in resource.as_object().into_iter().flatten() {
+        if name != "contained" && Some(name.as_str()) != upward {
+            collect_targets(value, 0, &mut found);
+        }
+    }
+    found.retain(|key| CHILD_TYPES.contains(&key.resource_type));
+    found
 }
 
 /// Whether resources of this type stand in several products and outlive each of them.

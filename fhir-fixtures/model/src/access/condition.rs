@@ -152,7 +152,7 @@ fn is_marketed_or_not(status: &Value) -> bool {
 
 /// Note 3: every product that the element mentions passes the public gate, and it mentions one.
 fn targets_visible(context: &Context<'_>, element: &Value) -> bool {
-    let found = links::references_below(element);
+    let found = links::targets(element);
     !found.is_empty() && found.into_iter().all(|key| is_open_product(context, &key))
 }
 

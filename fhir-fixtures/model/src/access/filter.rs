@@ -44,6 +44,12 @@ impl<'a> View<'a> {
     ) -> Option<Self> {
         let mut context = Context::new(matrix, column, facts, product, targets);
         let root = context.root.clone()?;
+        if matrix.is_all_open(column) {
+            let whole = |resource: &Value| Walked { value: resource.clone(), removed: false };
+            let visible =
+                product.resources().filter_map(|each| Some((resource_key(each)?, whole(each)))).collect();
+            return Some(Self { context, product, visible });
+        }
         let closed: Vec<ResourceKey> = context
             .members
             .iter()
@@ -51,29 +57,46 @@ impl<'a> View<'a> {
             .map(|(key, _)| key.clone())
             .collect();
         context.hidden.extend(closed);
+        context.hidden_substances = hidden_substances(&context);
+        let mut seen: HashMap<ResourceKey, Seen> = HashMap::new();
+        let mut due: Vec<ResourceKey> =
+            context.members.keys().filter(|key| !context.hidden.contains(*key)).cloned().collect();
         // What is removed from one resource can hide another, and that can remove more: until nothing changes.
         loop {
-            context.hidden_substances = hidden_substances(&context);
-            let mut walked: HashMap<ResourceKey, Walked> = HashMap::new();
-            for (key, resource) in &context.members {
-                if !context.hidden.contains(key)
-                    && let Some(out) = walk(&context, resource, false, None)
-                {
-                    walked.insert(key.clone(), out);
-                }
+            for key in due.drain(..) {
+                let out =
+                    context.members.get(&key).and_then(|resource| walk(&context, resource, false, None));
+                match out {
+                    Some(walked) => seen.insert(key, Seen::new(walked)),
+                    None => seen.remove(&key),
+                };
             }
-            let reached = reach(&context, &root, &walked);
-            let hidden: HashSet<ResourceKey> =
-                context.members.keys().filter(|key| !reached.contains(*key)).cloned().collect();
-            if hidden == context.hidden {
-                let mut visible = Vec::with_capacity(walked.len());
-                for key in product.resources().filter_map(resource_key) {
-                    visible.extend(walked.remove_entry(&key));
-                }
-                return (visible.first()?.0 == root).then_some(Self { context, product, visible });
+            let reached = reach(&context, &root, &seen);
+            let lost: HashSet<ResourceKey> = context
+                .members
+                .keys()
+                .filter(|key| !reached.contains(*key) && !context.hidden.contains(*key))
+                .cloned()
+                .collect();
+            if lost.is_empty() {
+                break;
             }
-            context.hidden.extend(hidden);
+            context.hidden.extend(lost.iter().cloned());
+            seen.retain(|key, _| !lost.contains(key));
+            let substances = hidden_substances(&context);
+            let more_substances = substances != context.hidden_substances;
+            context.hidden_substances = substances;
+            let affected = |key: &ResourceKey, seen: &Seen| {
+                (more_substances && key.resource_type != ResourceType::Ingredient)
+                    || seen.refers_to.iter().any(|target| lost.contains(target))
+            };
+            due.extend(seen.iter().filter(|(key, seen)| affected(key, seen)).map(|(key, _)| key.clone()));
         }
+        let mut visible = Vec::with_capacity(seen.len());
+        for key in product.resources().filter_map(resource_key) {
+            visible.extend(seen.remove_entry(&key).map(|(key, seen)| (key, seen.walked)));
+        }
+        (visible.first()?.0 == root).then_some(Self { context, product, visible })
     }
 
     /// The filtered product.
@@ -97,6 +120,9 @@ impl<'a> View<'a> {
         let key = resource_key(resource)?;
         if self.context.hidden.contains(&key) {
             return None;
+        }
+        if self.context.matrix.is_all_open(self.context.column) {
+            return Some(resource.clone());
         }
         let current = self.context.members.get(&key);
         if current.is_none() && self.context.column.is_outsider() {
@@ -174,29 +200,42 @@ fn hidden_substances(context: &Context<'_>) -> HashSet<String> {
         .collect()
 }
 
+/// A resource as the column sees it, and what it refers to then.
+struct Seen {
+    walked: Walked,
+    refers_to: Vec<ResourceKey>,
+    children: Vec<ResourceKey>,
+}
+
+impl Seen {
+    fn new(walked: Walked) -> Self {
+        Self { refers_to: links::targets(&walked.value), children: links::children(&walked.value), walked }
+    }
+}
+
 /// The members that something visible leads to: upward links to a visible parent, or a visible reference.
 fn reach(
     context: &Context<'_>,
     root: &ResourceKey,
-    walked: &HashMap<ResourceKey, Walked>,
+    seen: &HashMap<ResourceKey, Seen>,
 ) -> HashSet<ResourceKey> {
     let mut children: HashMap<ResourceKey, Vec<&ResourceKey>> = HashMap::new();
-    for key in walked.keys() {
+    for key in seen.keys() {
         for parent in context.members.get(key).map(|resource| links::parents(resource)).unwrap_or_default() {
             children.entry(parent).or_default().push(key);
         }
     }
     let mut reached = HashSet::new();
     let mut open = Vec::new();
-    if walked.contains_key(root) {
+    if seen.contains_key(root) {
         reached.insert(root.clone());
         open.push(root.clone());
     }
     while let Some(key) = open.pop() {
-        let referred = walked.get(&key).map(|out| links::children(&out.value)).unwrap_or_default();
+        let referred = seen.get(&key).map(|seen| seen.children.clone()).unwrap_or_default();
         let upward = children.get(&key).into_iter().flatten().map(|key| (*key).clone());
         for next in referred.into_iter().chain(upward) {
-            if walked.contains_key(&next) && reached.insert(next.clone()) {
+            if seen.contains_key(&next) && reached.insert(next.clone()) {
                 open.push(next);
             }
         }

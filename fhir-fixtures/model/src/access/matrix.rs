@@ -13,6 +13,8 @@ pub struct AccessMatrix {
     pub(super) banner: String,
     pub(super) switches: Switches,
     pub(super) history: [bool; 6],
+    /// By column: no row, of an element or an extension, says anything but yes.
+    pub(super) all_open: [bool; 6],
     pub(super) classes: Vec<Class>,
     /// Rules by resource type name; those of `Resource` are merged into each.
     pub(super) types: HashMap<String, Rules>,
@@ -34,6 +36,11 @@ impl AccessMatrix {
     /// Whether industry sees the public subset of other people's products, or nothing of them.
     pub const fn industry_non_owner_sees_public_subset(&self) -> bool {
         self.switches.industry_sees_public_subset
+    }
+
+    /// Whether every row is open to a column without conditions, and it sees what has no row: it sees everything.
+    pub(super) fn is_all_open(&self, column: Column) -> bool {
+        column >= Column::IndustryOwnerQualified && self.all_open[column as usize]
     }
 
     /// The rules of a resource type; empty ones hide everything but from cleared columns.

@@ -23,7 +23,10 @@ pub fn merge_hidden(
     sent: &Value,
 ) -> Value {
     let Some(view) = View::new(matrix, column, facts, product, targets) else { return stored.clone() };
-    let (Some(visible), Some(sent)) = (view.marked(stored), view.sent(sent)) else { return stored.clone() };
+    let (Some(visible), Some(mut sent)) = (view.marked(stored), view.sent(sent)) else {
+        return stored.clone();
+    };
+    untag_subsetted(&mut sent, stored);
     let Some(mut merged) = object(stored, &visible, Some(&sent)) else { return stored.clone() };
     if let Some(fields) = merged.as_object_mut() {
         let differs =
@@ -36,6 +39,27 @@ pub fn merge_hidden(
         }
     }
     merged
+}
+
+/// The tag of a filtered view says nothing about the resource itself: it is not taken over.
+fn untag_subsetted(sent: &mut Value, stored: &Value) {
+    let is_subsetted = |tag: &Value| tag.get("code").and_then(Value::as_str) == Some("SUBSETTED");
+    let tags_of = |value: &Value| value.get("meta").and_then(|meta| meta.get("tag")?.as_array()).cloned();
+    if tags_of(stored).is_some_and(|tags| tags.iter().any(is_subsetted)) {
+        return;
+    }
+    let Some(meta) = sent.get_mut("meta").and_then(Value::as_object_mut) else { return };
+    if let Some(tags) = meta.get_mut("tag").and_then(Value::as_array_mut) {
+        tags.retain(|tag| !is_subsetted(tag));
+        if tags.is_empty() {
+            meta.shift_remove("tag");
+        }
+    }
+    if meta.is_empty()
+        && let Some(sent) = sent.as_object_mut()
+    {
+        sent.shift_remove("meta");
+    }
 }
 
 /// The name under which a marked view keeps the index of an array item; no FHIR element can have it.

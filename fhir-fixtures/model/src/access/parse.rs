@@ -191,11 +191,15 @@ impl Reader<'_> {
             classes.push(Class::Listed(self.class(&name, &span, class.into_inner())?));
         }
         let switches = self.switches(file.switches, names.get("batch-release-activity").copied())?;
+        let mut all_open = [true; 6];
         let mut types: HashMap<String, Rules> =
             ResourceType::ALL.iter().map(|each| (each.as_str().to_owned(), Rules::new())).collect();
         for row in file.rows.element {
             let span = row.span();
-            self.place(&mut types, (&names, &classes), &span, row.into_inner())?;
+            let row = self.place(&mut types, (&names, &classes), &span, row.into_inner())?;
+            for (open, permission) in all_open.iter_mut().zip(&row.permissions) {
+                *open &= *permission == Permission::Yes;
+            }
         }
         let mut extensions: HashMap<String, Vec<ExtensionRow>> = HashMap::new();
         for row in file.extension {
@@ -203,12 +207,12 @@ impl Reader<'_> {
             if let Some(path) = &row.path {
                 self.node_at(path, &span)?;
             }
-            extensions.entry(row.url.clone()).or_default().push(ExtensionRow {
-                path: row.path,
-                line,
-                url: row.url,
-                permissions: [row.public, row.industry, row.owner, row.qualified, row.nca, row.ema],
-            });
+            let permissions = [row.public, row.industry, row.owner, row.qualified, row.nca, row.ema];
+            for (open, permission) in all_open.iter_mut().zip(permissions) {
+                *open &= permission;
+            }
+            let rows = extensions.entry(row.url.clone()).or_default();
+            rows.push(ExtensionRow { path: row.path, line, url: row.url, permissions });
         }
         let history = file.history;
         Ok(AccessMatrix {
@@ -223,6 +227,7 @@ impl Reader<'_> {
                 history.nca,
                 history.ema,
             ],
+            all_open,
             classes,
             types,
             extensions,
@@ -373,7 +378,7 @@ impl Reader<'_> {
         (names, classes): (&HashMap<String, usize>, &[Class]),
         span: &Range<usize>,
         text: RowText,
-    ) -> Result<(), MatrixError> {
+    ) -> Result<Row, MatrixError> {
         let path = text.path;
         let (element, rest) = match path.strip_suffix(".*") {
             Some(element) => (element, true),
@@ -418,7 +423,7 @@ impl Reader<'_> {
             }
             rows.push(row.clone());
         }
-        Ok(())
+        Ok(row)
     }
 }
 

@@ -1,31 +1,157 @@
-//! Back from FHIR 4.4.0: what an import of 4.4.0 resources becomes in 5.0.0, and what has no home there.
+//! Back from FHIR 4.4.0 to 5.0.0, for importing 4.4.0 resources: forward links become inverse links, what has no home
+//! in 5.0.0 is left out and told, what cannot be kept at all is refused with the reason (`domain.md` §5.5).
+
+mod forward;
+mod parts;
+mod people;
+mod product;
+
 use pms_terms::FhirVersion;
-use serde_json::Value;
-/// v
-pub fn version_of(_resource: &Value) -> FhirVersion {
-    FhirVersion::V5_0_0
-}
-/// Something that did not come over.
+use serde_json::{Map, Value};
+
+use crate::{ResourceType, links, resource_type, schema};
+
+use forward::Forward;
+
+/// Something about the conversion of a resource that whoever imports it should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The resource: `Type/id`.
+    /// The resource: `Type/id`, by its 5.0.0 type.
     pub resource: String,
-    /// The element.
+    /// The element, in 5.0.0 where it has a place there, else in 4.4.0.
     pub path: String,
     /// What happened to it.
     pub message: String,
 }
+
 /// The outcome of a conversion.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Converted {
-    /// The resources in 5.0.0.
+    /// The resources in 5.0.0, in the order given.
     pub resources: Vec<Value>,
-    /// Elements that had no home and were left out.
+    /// Elements that had no home in 5.0.0 and were left out.
     pub notes: Vec<Note>,
-    /// Resources that could not be converted, with the reason.
+    /// Resources that have no sensible form in 5.0.0, with the reason.
     pub refused: Vec<Note>,
 }
-/// f
+
+/// The version whose definitions a resource fits better; 5.0.0 when it fits both alike.
+pub fn version_of(resource: &Value) -> FhirVersion {
+    version_of_all(std::slice::from_ref(resource))
+}
+
+/// The version that all resources of one file together fit better.
+pub fn version_of_all(resources: &[Value]) -> FhirVersion {
+    let problems =
+        |version| resources.iter().map(|resource| schema::check_in(version, resource).len()).sum::<usize>();
+    let in_5_0_0 = problems(FhirVersion::V5_0_0);
+    if in_5_0_0 > 0 && problems(FhirVersion::V4_4_0) < in_5_0_0 {
+        FhirVersion::V4_4_0
+    } else {
+        FhirVersion::V5_0_0
+    }
+}
+
+/// Converts the resources of one file together, so that links among them can be turned round.
 pub fn from_4_4_0(resources: &[Value]) -> Converted {
-    Converted { resources: resources.to_vec(), ..Converted::default() }
+    let mut converted = Converted::default();
+    let mut forward = Forward::new(resources);
+    for resource in resources {
+        let name = name_of(resource);
+        let mut notes = Vec::new();
+        let mut told = |path: String, message: &'static str| {
+            notes.push(Note { resource: name.clone(), path, message: message.to_owned() });
+        };
+        let links = forward.parents_of(resource);
+        let outcome = convert(resource, &links, &mut told);
+        let refused =
+            |path: &str, message: String| Note { resource: name.clone(), path: path.to_owned(), message };
+        match outcome {
+            None => converted
+                .refused
+                .push(refused("resourceType", "not a resource type of this server".to_owned())),
+            Some(value) => match schema::check(&value).into_iter().next() {
+                None => {
+                    converted.notes.append(&mut notes);
+                    converted.resources.push(value);
+                }
+                Some(problem) => {
+                    let message = format!("has no form in FHIR 5.0.0: {}", problem.message);
+                    converted.refused.push(refused(&problem.path, message));
+                }
+            },
+        }
+    }
+    converted.notes.extend(forward.lost());
+    converted
+}
+
+fn name_of(resource: &Value) -> String {
+    let type_name = resource_type(resource).map_or("(unknown)", ResourceType::as_str);
+    format!("{type_name}/{}", resource.get("id").and_then(Value::as_str).unwrap_or("(no id)"))
+}
+
+fn convert(resource: &Value, parents: &[String], told: schema::Dropped<'_>) -> Option<Value> {
+    let kind = resource_type(resource)?;
+    let mut fields: Map<String, Value> = resource.as_object()?.clone();
+    match kind {
+        ResourceType::MedicinalProductDefinition => product::medicinal_product(&mut fields),
+        ResourceType::RegulatedAuthorization => product::authorisation(&mut fields, parents),
+        ResourceType::PackagedProductDefinition => product::package(&mut fields, parents, told),
+        ResourceType::AdministrableProductDefinition => parts::administrable(&mut fields, parents),
+        ResourceType::ManufacturedItemDefinition => parts::item(&mut fields),
+        ResourceType::Ingredient => parts::ingredient(&mut fields, parents, told),
+        ResourceType::SubstanceDefinition => parts::substance(&mut fields, told),
+        ResourceType::ClinicalUseDefinition => parts::clinical_use(&mut fields, told),
+        ResourceType::ActivityDefinition => people::activity(&mut fields),
+        ResourceType::Organization => people::organisation(&mut fields),
+        ResourceType::DocumentReference => people::document(&mut fields),
+        ResourceType::PractitionerRole => people::practitioner_role(&mut fields),
+        ResourceType::Practitioner => people::practitioner(&mut fields),
+    }
+    fields.insert("resourceType".to_owned(), kind.as_str().into());
+    let contained = |inner: &Value, told: schema::Dropped<'_>| match resource_type(inner) {
+        Some(_) => convert(inner, &[], told),
+        None => Some(inner.clone()),
+    };
+    let fitted = schema::fit(FhirVersion::V5_0_0, kind.as_str(), fields, &contained, told)?;
+    let mut converted = Value::Object(fitted);
+    links::map_references(&mut converted, &mut |text| {
+        text.contains("ClinicalUseIssue/")
+            .then(|| text.replace("ClinicalUseIssue/", "ClinicalUseDefinition/"))
+    });
+    Some(converted)
+}
+
+/// The choice `name` of CodeableConcept and Reference as a CodeableReference.
+fn take_choice(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let mut choice = Map::new();
+    if let Some(concept) = fields.swap_remove(&format!("{name}CodeableConcept")) {
+        choice.insert("concept".to_owned(), concept);
+    }
+    if let Some(reference) = fields.swap_remove(&format!("{name}Reference")) {
+        choice.insert("reference".to_owned(), reference);
+    }
+    (!choice.is_empty()).then_some(Value::Object(choice))
+}
+
+/// A concept as a CodeableReference.
+fn of_concept(concept: Value) -> Option<Value> {
+    concept.is_object().then(|| serde_json::json!({"concept": concept}))
+}
+
+/// Adds references that are not there yet.
+fn add_references(fields: &mut Map<String, Value>, name: &str, texts: &[String]) {
+    let mut items = crate::tree::take_items(fields, name);
+    for text in texts {
+        let known = links::parse_reference(text);
+        let there = items.iter().any(|item| {
+            let present = item.get("reference").and_then(Value::as_str);
+            present == Some(text) || (known.is_some() && present.and_then(links::parse_reference) == known)
+        });
+        if !there {
+            items.push(serde_json::json!({"reference": text}));
+        }
+    }
+    crate::tree::put_items(fields, name, items);
 }

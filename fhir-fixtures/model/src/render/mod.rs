@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::{Product, ResourceType, resource_type, schema};
 
 use index::Index;
+pub(crate) use product::PACK_SIZE;
 
 /// Renders one resource in 4.4.0. `product` is what the reader sees of the product it belongs to: forward links are
 /// made from its visible inverse links only. Resources of other types come back unchanged.

@@ -204,7 +204,7 @@ fn qualified_owners_and_authorities_see_everything() {
 fn central_products_open_their_procedure_and_legal_basis() {
     let mut product = sample::product();
     product.parts[0]["identifier"][0]["value"] = json!("EU/1/24/001");
-    let view = filter(&matrix(), Column::Public, &facts_of(&product), &product, &targets()).unwrap().product;
+    let view = filter(matrix(), Column::Public, &facts_of(&product), &product, &targets()).unwrap().product;
     let authorisation = part(&view, "RegulatedAuthorization/ra-valid");
     assert_eq!(authorisation["case"]["identifier"]["value"], "PROC/1");
     assert!(authorisation["case"].get("application").is_none());
@@ -236,7 +236,7 @@ fn an_unknown_indicator_counts_as_confidential() {
         let mut product = sample::product();
         product.root["operation"][0]["confidentialityIndicator"] = indicator;
         let view =
-            filter(&matrix(), Column::IndustryOwner, &facts_of(&product), &product, &targets()).unwrap();
+            filter(matrix(), Column::IndustryOwner, &facts_of(&product), &product, &targets()).unwrap();
         assert!(view.product.root.get("operation").is_none());
         assert!(view.hidden.contains(&"RegulatedAuthorization/ra-open".parse().unwrap()));
     }
@@ -284,7 +284,7 @@ fn old_versions_are_shown_by_todays_policy() {
     let product = sample::product();
     let facts = facts_of(&product);
     let old =
-        |column, resource: &Value| filter_resource(&matrix(), column, &facts, &product, &targets(), resource);
+        |column, resource: &Value| filter_resource(matrix(), column, &facts, &product, &targets(), resource);
     // The operation was not yet marked when this version was made.
     let mut version = product.root.clone();
     version["meta"]["versionId"] = json!("1");
@@ -312,7 +312,7 @@ fn explanations_name_row_and_line() {
         domains: Domains::NONE,
         organisation: None,
     };
-    let decisions = explain(&matrix(), &viewer, &facts_of(&product), &product, &targets());
+    let decisions = explain(matrix(), &viewer, &facts_of(&product), &product, &targets());
     assert_eq!(decisions[0].rule, "G1");
     let find = |path: &str| {
         decisions.iter().find(|decision| decision.path == path).unwrap_or_else(|| panic!("{path}"))
@@ -330,7 +330,7 @@ fn explanations_name_row_and_line() {
     assert_eq!(find("RegulatedAuthorization/ra-pending").outcome, Outcome::Removed);
     assert_eq!(find("Ingredient/excipient").outcome, Outcome::Partly);
     let hidden = Viewer { stakeholder: Stakeholder::Nca, ..viewer };
-    let decisions = explain(&matrix(), &hidden, &facts_of(&product), &product, &Targets::default());
+    let decisions = explain(matrix(), &hidden, &facts_of(&product), &product, &Targets::default());
     assert_eq!(
         (decisions.len(), decisions[0].rule.as_str(), decisions[0].outcome),
         (1, "G3", Outcome::Removed)
@@ -345,7 +345,7 @@ fn sending_a_filtered_view_back_changes_nothing() {
         let view = seen(column).product;
         for sent in view.resources() {
             let stored = product.find(&resource_key(sent).unwrap()).unwrap();
-            let merged = merge_hidden(&matrix(), column, &facts, &product, &targets(), stored, sent);
+            let merged = merge_hidden(matrix(), column, &facts, &product, &targets(), stored, sent);
             assert_eq!(&merged, stored, "{column}");
         }
     }
@@ -362,7 +362,7 @@ fn what_a_sender_cannot_see_survives_its_changes() {
     sent["impurity"] = json!([{"concept":{"text":"forged"}}]);
     sent["contact"] = json!([]);
     let merged =
-        merge_hidden(&matrix(), Column::IndustryOwner, &facts, &product, &targets(), &product.root, &sent);
+        merge_hidden(matrix(), Column::IndustryOwner, &facts, &product, &targets(), &product.root, &sent);
     assert_eq!(merged["description"], "new description");
     assert_eq!(merged["impurity"], product.root["impurity"]);
     let operations = merged["operation"].as_array().unwrap();

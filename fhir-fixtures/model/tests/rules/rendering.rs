@@ -27,7 +27,7 @@ fn views(version: FhirVersion) -> Vec<(String, Value)> {
     for (file, product) in &products {
         let facts = facts(product, &|_| None);
         for column in Column::ALL {
-            let Some(view) = filter(&matrix, column, &facts, product, &Targets::default()) else { continue };
+            let Some(view) = filter(matrix, column, &facts, product, &Targets::default()) else { continue };
             let shown = match version {
                 FhirVersion::V4_4_0 => render::product_to_4_4_0(&view.product),
                 FhirVersion::V5_0_0 => view.product,

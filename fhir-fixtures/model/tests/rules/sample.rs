@@ -1,5 +1,7 @@
 //! A fictional product that has every element of the access matrix, for tests.
 
+use std::sync::LazyLock;
+
 use fhir_model::{
     Product,
     access::{AccessMatrix, Column, DEFAULT_MATRIX, Filtered, Targets, filter},
@@ -167,8 +169,12 @@ pub(crate) fn product() -> Product {
     Product::new(root, parts)
 }
 
-pub(crate) fn matrix() -> AccessMatrix {
-    AccessMatrix::parse(DEFAULT_MATRIX, "config/access-levels.toml").unwrap()
+static MATRIX: LazyLock<AccessMatrix> =
+    LazyLock::new(|| AccessMatrix::parse(DEFAULT_MATRIX, "config/access-levels.toml").unwrap());
+
+/// The default matrix.
+pub(crate) fn matrix() -> &'static AccessMatrix {
+    &MATRIX
 }
 
 /// The facts, with the location of the holder resolved to [`OWNER`].
@@ -183,5 +189,5 @@ pub(crate) fn targets() -> Targets {
 
 pub(crate) fn seen(column: Column) -> Filtered {
     let product = product();
-    filter(&matrix(), column, &facts_of(&product), &product, &targets()).unwrap()
+    filter(matrix(), column, &facts_of(&product), &product, &targets()).unwrap()
 }
