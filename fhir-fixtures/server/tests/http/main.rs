@@ -8,8 +8,10 @@
 
 mod catalogue;
 mod context;
+mod explain;
 mod harness;
 mod history;
+mod memory;
 mod metadata;
 mod reads;
 mod routes;

@@ -348,9 +348,9 @@ mod tests {
         leaf.prop_recursive(4, 48, 6, move |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::vec((word.clone(), inner), 0..6).prop_map(|pairs| Value::from_iter(
-                    pairs.into_iter().map(|(name, value)| (name.to_owned(), value))
-                )),
+                proptest::collection::vec((word.clone(), inner), 0..6).prop_map(|pairs| {
+                    Value::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+                }),
             ]
         })
     }
