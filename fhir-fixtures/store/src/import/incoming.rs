@@ -188,22 +188,25 @@ fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
     }
 }
 
-/// Converts what is FHIR 4.4.0 by its elements, all resources of one document together.
+/// The resources of one document in FHIR 5.0.0. A document is of one version; what is 4.4.0 is converted as a whole, so
+/// that links forward can become links back.
 fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> Vec<Placed> {
-    let (old, mut current): (Vec<Placed>, Vec<Placed>) =
-        placed.into_iter().partition(|one| convert::version_of(&one.body) == FhirVersion::V4_4_0);
-    let mut sound = Vec::with_capacity(old.len());
-    for one in old {
+    let (places, bodies): (Vec<String>, Vec<Value>) =
+        placed.into_iter().map(|one| (one.place, one.body)).unzip();
+    let version = convert::version_of_all(&bodies);
+    let placed = places.into_iter().zip(bodies).map(|(place, body)| Placed { place, body });
+    if version == FhirVersion::V5_0_0 {
+        return placed.collect();
+    }
+    let mut sound = Vec::new();
+    for one in placed {
         let problems = schema::check_in(FhirVersion::V4_4_0, &one.body);
         if problems.is_empty() {
             sound.push(one.body);
         } else {
-            let label = label(&one);
-            refuse(sorted, file, &label, format!("is FHIR 4.4.0 by its elements, but {}", told(&problems)));
+            let reason = format!("is FHIR 4.4.0 like the rest of it, but {}", told(&problems));
+            refuse(sorted, file, &label(&one), reason);
         }
-    }
-    if sound.is_empty() {
-        return current;
     }
     let converted = convert::from_4_4_0(&sound);
     for note in converted.refused {
@@ -214,8 +217,7 @@ fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> Vec<Placed>
         let text = format!("converted from FHIR 4.4.0 without {}: {}", note.path, note.message);
         sorted.notes.push(Note { file: file.to_owned(), resource: note.resource, text });
     }
-    current.extend(converted.resources.into_iter().map(|body| Placed { place: String::new(), body }));
-    current
+    converted.resources.into_iter().map(|body| Placed { place: String::new(), body }).collect()
 }
 
 fn label(one: &Placed) -> String {

@@ -5,6 +5,7 @@
 //! import again goes on where it was broken off: what is stored already is compared and counted as unchanged.
 
 mod files;
+mod homeless;
 mod incoming;
 mod loose;
 mod product;
@@ -17,7 +18,7 @@ use std::{
 };
 
 use database::{Database, UnitOfWork};
-use fhir_model::{ResourceKey, ResourceType, access::AccessMatrix, links};
+use fhir_model::{ResourceKey, access::AccessMatrix, links};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -334,7 +335,7 @@ impl<'a> Import<'a> {
         }
         for Orphans { file, resources } in waiting {
             for resource in resources {
-                let reason = self.homeless(&resource);
+                let reason = homeless::reason(&resource, &self.report.refused);
                 self.refuse(&file, &resource.key.to_string(), reason);
             }
         }
@@ -360,33 +361,6 @@ impl<'a> Import<'a> {
             left = self.store(&product_id, left).await?;
         }
         Ok(left)
-    }
-
-    /// Why a resource has no place.
-    fn homeless(&self, resource: &Incoming) -> String {
-        let parents = links::parents(&resource.body);
-        if parents.is_empty() {
-            return "belongs to no product: it names none, and no resource of a product refers to it; import it \
-                    together with its product"
-                .to_owned();
-        }
-        let named: Vec<String> = parents
-            .iter()
-            .map(|parent| {
-                let refused =
-                    self.report.refused.iter().any(|refused| refused.resource == parent.to_string());
-                format!("{parent}{}", if refused { " (refused, see there)" } else { "" })
-            })
-            .collect();
-        let what = if parents
-            .iter()
-            .any(|parent| parent.resource_type == ResourceType::MedicinalProductDefinition)
-        {
-            "its product"
-        } else {
-            "what it belongs to"
-        };
-        format!("{what} is neither in this import nor in the store: {}; import that first", named.join(", "))
     }
 }
 

@@ -261,6 +261,42 @@ async fn a_new_matrix_has_every_product_looked_at_again() {
     }
 }
 
+#[tokio::test]
+async fn a_bundle_in_4_4_0_is_kept_in_5_0_0_with_its_links_turned_round() {
+    let term = |list: &str, code: &str| json!({"coding": [{"system": format!("http://spor.ema.europa.eu/v1/lists/{list}"), "code": code}]});
+    let old = [
+        json!({
+            "resourceType": "MedicinalProductDefinition", "id": "600000000001",
+            "domain": term("100000000004", "100000000012"),
+            "status": term("200000005003", "200000005004"),
+            "productClassification": [term("100000093533", "100000095065")],
+            "name": [{"productName": "Examplol", "namePart": [{"part": "Examplol", "type": term("220000000000", "220000000002")}]}],
+            "packagedMedicinalProduct": [{"reference": "PackagedProductDefinition/600000000001-ppd"}],
+        }),
+        json!({
+            "resourceType": "PackagedProductDefinition", "id": "600000000001-ppd",
+            "subject": [{"reference": "MedicinalProductDefinition/600000000001"}],
+            "package": [{"type": term("100000073346", "100000073498")}],
+        }),
+        json!({"resourceType": "ClinicalUseIssue", "id": "600000000001-cui", "type": "indication",
+            "subject": [{"reference": "MedicinalProductDefinition/600000000001"}]}),
+    ];
+    for td in databases().await {
+        let report = import(td.database(), vec![bundle(&old)]).await;
+        assert_eq!(reasons(&report), Vec::<String>::new());
+        let stored = fhir_store::find(td.database(), "600000000001").await.unwrap().unwrap().product;
+        assert!(stored.root.get("classification").is_some() && stored.root["name"][0].get("part").is_some());
+        let types: Vec<_> = stored.parts.iter().map(|part| part["resourceType"].as_str().unwrap()).collect();
+        assert_eq!(types, ["ClinicalUseDefinition", "PackagedProductDefinition"]);
+        assert_eq!(stored.parts[1]["packageFor"][0]["reference"], "MedicinalProductDefinition/600000000001");
+        // What lacks a status in a Bundle of 5.0.0 is no 4.4.0: no status is made up for it.
+        let mut new = Sample::new("600000000002", "Second").resources();
+        new[4].as_object_mut().unwrap().remove("status");
+        let report = import(td.database(), vec![bundle(&new)]).await;
+        assert!(reasons(&report)[0].contains("ManufacturedItemDefinition.status"), "{:?}", reasons(&report));
+    }
+}
+
 /// The files that lie beside a full checkout: every one imports, or says why not.
 #[tokio::test]
 async fn the_shared_sample_products_import_or_are_refused_with_a_reason() {
