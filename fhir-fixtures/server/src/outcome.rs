@@ -65,6 +65,23 @@ struct Wire {
 }
 
 impl Refusal {
+    /// The refusal in one word, for the access log. What is hidden and what is absent are one word there, too: a log
+    /// is read by more people than may know of a product.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::NoContext => "no-context",
+            Self::NotFound => "not-found",
+            Self::NoOperation => "no-operation",
+            Self::MethodNotSupported => "method",
+            Self::UnsupportedParameters(_) | Self::Parameter { .. } => "parameter",
+            Self::TooMuch(_) => "too-much",
+            Self::Cursor => "cursor",
+            Self::NotAcceptable(_) => "not-acceptable",
+            Self::NotSupported(_) => "not-supported",
+            Self::Store(_) | Self::Preparation(_) => "store",
+        }
+    }
+
     fn wire(&self) -> Wire {
         let wire = |status, code, text: String| Wire { status, code, text, expression: None };
         match self {

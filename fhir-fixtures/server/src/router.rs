@@ -10,6 +10,7 @@ use axum::{
 };
 use config::{ApiProduct, Interaction, Operation};
 use http::StatusCode;
+use http_service::AccessNote;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,6 +24,8 @@ use crate::{
 struct Route {
     product: Arc<ApiProduct>,
     operation: Operation,
+    /// Product and operation, for the access log.
+    label: String,
     /// By the first digit of the status.
     answers: [metrics::Counter; 6],
     seconds: metrics::Histogram,
@@ -59,7 +62,8 @@ impl Route {
         });
         let seconds = metrics::histogram!("pmsgate_backend_request_seconds",
             "product" => product.id.clone(), "operation" => operation.ep.clone());
-        Self { product: Arc::clone(product), operation: operation.clone(), answers, seconds }
+        let label = format!("{} {}", product.id, operation.ep);
+        Self { product: Arc::clone(product), operation: operation.clone(), label, answers, seconds }
     }
 
     fn record(&self, status: StatusCode, elapsed: Duration) {
@@ -94,12 +98,19 @@ async fn answer(state: &State, route: &Route, request: Request) -> Response {
         Ok(context) => context,
         Err(refusal) => return refusal.respond(""),
     };
-    let request_id = context.request_id.clone();
+    let (request_id, client_id) = (context.request_id.clone(), context.client_id.clone());
     let answered = match Call::read(state, &route.product, &route.operation, context, request) {
         Ok(call) => interaction::answer(&call).await,
         Err(refusal) => Err(refusal),
     };
-    answered.unwrap_or_else(|refusal| refusal.respond(&request_id))
+    let refused = answered.as_ref().err().map(Refusal::word);
+    let mut response = answered.unwrap_or_else(|refusal| refusal.respond(&request_id));
+    response.extensions_mut().insert(AccessNote {
+        client_id: Some(client_id),
+        operation: Some(route.label.clone()),
+        refusal: refused,
+    });
+    response
 }
 
 fn refuse(state: &State, request: &Request, refusal: &Refusal) -> Response {

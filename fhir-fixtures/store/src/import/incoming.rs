@@ -232,10 +232,16 @@ fn problems(resource: &Value) -> Option<String> {
         return Some(told(&problems));
     }
     // PostgreSQL keeps no NUL in a text, and FHIR allows none in a string.
-    resource
-        .to_string()
-        .contains("\\u0000")
-        .then(|| "holds the character U+0000, which FHIR does not allow".to_owned())
+    has_nul(resource).then(|| "holds the character U+0000, which FHIR does not allow".to_owned())
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn told(problems: &[schema::Problem]) -> String {
