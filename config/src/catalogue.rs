@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use pms_terms::Stakeholder;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiProducts, ConfigError, data::DataFile};
+use crate::{
+    AccessRole, ApiProducts, Application, ConfigError, Exclusion, Terms, access_catalogue::AccessCatalogue,
+    data::DataFile,
+};
 
 /// All roles that an API client can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalogue {
     roles: Vec<Role>,
+    access: AccessCatalogue,
 }
 
 /// One role (seed: Chapter 1 §3.2, Annex B §2).
@@ -46,6 +50,10 @@ pub enum OrganisationCategory {
     Authority,
     /// The agency itself, or the European Commission.
     Agency,
+    /// A network of centres, such as a European Reference Network.
+    Network,
+    /// A healthcare centre of a network.
+    Centre,
 }
 
 impl OrganisationCategory {
@@ -55,6 +63,8 @@ impl OrganisationCategory {
             Self::Industry => "industry",
             Self::Authority => "authority",
             Self::Agency => "agency",
+            Self::Network => "network",
+            Self::Centre => "centre",
         }
     }
 }
@@ -67,8 +77,18 @@ impl Catalogue {
         struct Whole {
             #[serde(rename = "role")]
             roles: Vec<Role>,
+            #[serde(rename = "application", default)]
+            applications: Vec<Application>,
+            #[serde(rename = "access_role", default)]
+            access_roles: Vec<AccessRole>,
+            #[serde(rename = "exclusion", default)]
+            exclusions: Vec<Exclusion>,
+            #[serde(default)]
+            terms: Vec<Terms>,
         }
-        let Whole { roles } = file.parse()?;
+        let Whole { roles, applications, access_roles, exclusions, terms } = file.parse()?;
+        let access = AccessCatalogue { applications, roles: access_roles, exclusions, terms };
+        access.check(file)?;
         let wrong =
             |key: String, problem: String| ConfigError::Value { place: file.place.clone(), key, problem };
         let mut ids = BTreeSet::new();
@@ -102,12 +122,32 @@ impl Catalogue {
                 }
             }
         }
-        Ok(Self { roles })
+        Ok(Self { roles, access })
     }
 
     /// The roles, in the order of the file.
     pub fn roles(&self) -> &[Role] {
         &self.roles
+    }
+
+    /// What people can ask for access to.
+    pub fn applications(&self) -> &[Application] {
+        &self.access.applications
+    }
+
+    /// The roles that people can hold.
+    pub fn access_roles(&self) -> &[AccessRole] {
+        &self.access.roles
+    }
+
+    /// Which of them exclude each other.
+    pub fn exclusions(&self) -> &[Exclusion] {
+        &self.access.exclusions
+    }
+
+    /// Terms of use that requests refer to.
+    pub fn terms(&self) -> &[Terms] {
+        &self.access.terms
     }
 
     /// The role with this id.

@@ -12,6 +12,7 @@
 //! To add a key: a field with a doc comment and a default in its section; the schema, `config show` and the check for
 //! unknown keys follow by themselves.
 
+mod access_catalogue;
 mod catalogue;
 mod data;
 mod error;
@@ -21,6 +22,9 @@ mod sections;
 mod settings;
 mod span;
 
+pub use access_catalogue::{
+    AccessRole, Application, Approval, ApproverScope, Exclusion, ExclusionScope, Otherwise, Preference, Terms,
+};
 pub use catalogue::{Catalogue, OrganisationCategory, Role};
 pub use data::{DataFile, DataFiles};
 pub use error::ConfigError;
@@ -34,6 +38,8 @@ pub use sections::{
     database::DatabaseSection,
     gateway::{FeedLoss, Gateway},
     listen::{Listen, TlsMode},
+    mail::{Mail, MailTls},
+    portal::Portal,
     telemetry::{LogFormat, Telemetry},
     tokens::{TokenAlgorithm, Tokens},
 };

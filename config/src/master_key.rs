@@ -24,6 +24,8 @@ pub enum Purpose {
     RevocationFeed,
     /// HMAC over paging cursors.
     PageCursor,
+    /// HMAC over the portal's sessions, forms and one-time tokens, and AEAD over what its rows hide.
+    Portal,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::CallerContext => b"pmsgate caller context v1",
             Self::RevocationFeed => b"pmsgate revocation feed v1",
             Self::PageCursor => b"pmsgate page cursor v1",
+            Self::Portal => b"pmsgate portal v1",
         }
     }
 }

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Backend, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen,
-    Telemetry, TlsMode, Tokens,
+    Backend, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen, Mail,
+    Portal, Telemetry, TlsMode, Tokens,
 };
 
 /// The whole configuration of the program.
@@ -33,6 +33,10 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The life of a client secret.
     pub credentials: Credentials,
+    /// How people register, sign in and ask for access.
+    pub portal: Portal,
+    /// How e-mails leave the house.
+    pub mail: Mail,
     /// Whom the gateway trusts, where it forwards, and its limits.
     pub gateway: Gateway,
     /// The product backend.
@@ -65,6 +69,8 @@ impl Default for Settings {
             database: DatabaseSection::default(),
             tokens: Tokens::default(),
             credentials: Credentials::default(),
+            portal: Portal::default(),
+            mail: Mail::default(),
             gateway: Gateway::default(),
             backend: Backend::default(),
             telemetry: Telemetry::default(),
@@ -170,6 +176,16 @@ impl Settings {
         }
         if !self.backend.address.ip().is_loopback() {
             return Err(wrong("backend.address", "the backend listens on loopback only"));
+        }
+        if self.portal.languages.is_empty() {
+            return Err(wrong("portal.languages", "needs at least one language"));
+        }
+        if self.portal.session_idle.0.is_zero() || self.portal.session_lifetime.0 < self.portal.session_idle.0
+        {
+            return Err(wrong("portal.session_lifetime", "must not be shorter than portal.session_idle"));
+        }
+        if !(1..=100 * 1024 * 1024).contains(&self.portal.document_limit) {
+            return Err(wrong("portal.document_limit", "must be between 1 byte and 100 MiB"));
         }
         if self.database.connections == 0 {
             return Err(wrong("database.connections", "must be at least 1"));

@@ -52,6 +52,30 @@ pub enum Act {
     SigningKeyRemoved,
     /// Organisations were taken in from a file.
     OrganisationsImported,
+    /// An account was opened.
+    AccountCreated,
+    /// An account was ended by its owner, taken up again, or stopped by a reviewer.
+    AccountStatusChanged,
+    /// A password was changed or set anew.
+    PasswordChanged,
+    /// Name, phone, language or questions of an account were changed.
+    AccountChanged,
+    /// A second factor was added or removed.
+    SecondFactorChanged,
+    /// Somebody signed in.
+    SignedIn,
+    /// A request for access was handed in.
+    RequestSubmitted,
+    /// A request for access was decided, taken back, or expired.
+    RequestClosed,
+    /// A reviewer asked for a document.
+    RequestSentBack,
+    /// A document was looked at.
+    DocumentRead,
+    /// A role was given to a person.
+    RoleGranted,
+    /// A role was taken from a person.
+    RoleRevoked,
 }
 
 impl Act {
@@ -69,6 +93,18 @@ impl Act {
             Self::SigningKeyRotated => "signing_key.rotated",
             Self::SigningKeyRemoved => "signing_key.removed",
             Self::OrganisationsImported => "organisations.imported",
+            Self::AccountCreated => "account.created",
+            Self::AccountStatusChanged => "account.status_changed",
+            Self::PasswordChanged => "account.password_changed",
+            Self::AccountChanged => "account.changed",
+            Self::SecondFactorChanged => "account.second_factor_changed",
+            Self::SignedIn => "account.signed_in",
+            Self::RequestSubmitted => "access_request.submitted",
+            Self::RequestClosed => "access_request.closed",
+            Self::RequestSentBack => "access_request.sent_back",
+            Self::DocumentRead => "document.read",
+            Self::RoleGranted => "role.granted",
+            Self::RoleRevoked => "role.revoked",
         }
     }
 }

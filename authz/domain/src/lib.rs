@@ -1,6 +1,9 @@
 //! The rules of the authorization server: organisations and roles, clients and their secrets, grants, signing keys,
 //! the audit trail's entries. No IO, no clock, no generator: `now` and entropy are parameters.
 
+mod access_catalogue;
+mod access_request;
+mod account;
 mod audit;
 mod client;
 mod client_secret;
@@ -8,11 +11,22 @@ mod error;
 mod grant;
 mod ids;
 mod organisation;
+mod password_policy;
 mod role;
 mod rotation;
 mod secret;
 mod signing_key;
+mod totp;
 
+pub use access_catalogue::{
+    AccessCatalogue, AccessRole, Application, Approval, Exclusion, HeldRole, NotOffered, Preference, Route,
+    Terms, Violation,
+};
+pub use access_request::{AccessRequest, RequestAct, RequestState, request_name};
+pub use account::{
+    Account, AccountStatus, AddressRefused, EmailAddress, NameRefused, PhoneNumber, PhoneRefused,
+    RegistrationRules,
+};
 pub use audit::{Act, Actor, AuditEvent};
 pub use client::{Client, ClientStatus, MalformedParticulars, UnknownStatus, check_particulars};
 pub use client_secret::{
@@ -22,7 +36,11 @@ pub use error::InvalidTransition;
 pub use grant::{Grant, InvalidScope, MAX_SCOPE_LENGTH, grant};
 pub use ids::{ClientId, MAX_ID_LENGTH, MalformedIdentifier, SecretId, is_identifier};
 pub use organisation::{MalformedOrganisation, Organisation, OrganisationCategory, UnknownCategory};
+pub use password_policy::{MAX_PASSWORD_LENGTH, PASSWORD_RULES, PasswordRefused, check_password};
 pub use role::{ApiRole, RoleRefused};
 pub use rotation::{MAX_LIVE_SECRETS, Rotation, RotationMode, rotate};
 pub use secret::{Secret, SecretLifetime, SecretState};
 pub use signing_key::{SigningKeyLife, SigningKeyPolicy, SigningKeyState, SigningKeyStep, plan, rotate_keys};
+pub use totp::{
+    TOTP_SECRET_LENGTH, base32, normal_recovery_code, otpauth_uri, recovery_code, totp_code, verify_totp,
+};

@@ -14,15 +14,24 @@ pub enum OrganisationCategory {
     Authority,
     /// The agency itself and the European Commission.
     Agency,
+    /// A network of centres.
+    Network,
+    /// A healthcare centre of a network.
+    Centre,
 }
 
 impl OrganisationCategory {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Industry, Self::Authority, Self::Agency, Self::Network, Self::Centre];
+
     /// The word used in files, on the command line and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Industry => "industry",
             Self::Authority => "authority",
             Self::Agency => "agency",
+            Self::Network => "network",
+            Self::Centre => "centre",
         }
     }
 }
@@ -37,7 +46,7 @@ impl FromStr for OrganisationCategory {
     type Err = UnknownCategory;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Industry, Self::Authority, Self::Agency]
+        Self::ALL
             .into_iter()
             .find(|category| category.as_str() == word)
             .ok_or_else(|| UnknownCategory(word.to_owned()))
@@ -46,7 +55,7 @@ impl FromStr for OrganisationCategory {
 
 /// A word that names no category.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown category {0:?}: one of industry, authority, agency")]
+#[error("unknown category {0:?}: one of industry, authority, agency, network, centre")]
 pub struct UnknownCategory(pub String);
 
 /// An organisation as the register knows it.
@@ -62,6 +71,10 @@ pub struct Organisation {
     pub category: OrganisationCategory,
     /// Its locations, sorted, each once. Holders on products are often given as one of these.
     pub locations: Vec<LocationId>,
+    /// Where it sits, in one line; may be empty.
+    pub address: String,
+    /// The organisation it is part of, such as a centre's network.
+    pub parent: Option<OrganisationId>,
 }
 
 /// The longest name of an organisation, in bytes.
@@ -78,6 +91,12 @@ pub enum MalformedOrganisation {
     /// Not two letters.
     #[error("the country must be two letters (ISO 3166-1 alpha-2), not {0:?}")]
     Country(String),
+    /// An address that is too long or holds control characters.
+    #[error("the address must have at most 500 bytes and no control characters")]
+    Address,
+    /// Its own parent.
+    #[error("an organisation cannot be part of itself")]
+    Parent,
     /// Too many locations.
     #[error("an organisation has at most 10000 locations")]
     Locations,
@@ -105,7 +124,33 @@ impl Organisation {
         }
         locations.sort();
         locations.dedup();
-        Ok(Self { id, name: name.to_owned(), country: country.to_ascii_uppercase(), category, locations })
+        Ok(Self {
+            id,
+            name: name.to_owned(),
+            country: country.to_ascii_uppercase(),
+            category,
+            locations,
+            address: String::new(),
+            parent: None,
+        })
+    }
+
+    /// The same with an address and the organisation it is part of.
+    pub fn placed(
+        mut self,
+        address: &str,
+        parent: Option<OrganisationId>,
+    ) -> Result<Self, MalformedOrganisation> {
+        let address = address.trim();
+        if address.len() > MAX_NAME_LENGTH || address.chars().any(char::is_control) {
+            return Err(MalformedOrganisation::Address);
+        }
+        if parent.as_ref() == Some(&self.id) {
+            return Err(MalformedOrganisation::Parent);
+        }
+        address.clone_into(&mut self.address);
+        self.parent = parent;
+        Ok(self)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use access_token::{Algorithm, MalformedScope, Scope};
-use authz_domain::{ApiRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy};
+use authz_domain::{
+    ApiRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy, UnknownCategory,
+};
 use config::{DataFiles, Lifetime, MasterKey, Purpose, Settings, Span, TokenAlgorithm};
 use thiserror::Error;
 use time::Duration;
@@ -67,6 +69,15 @@ pub enum SettingsError {
         /// What is wrong with it.
         #[source]
         source: MalformedScope,
+    },
+    /// A role's organisation category has no meaning here.
+    #[error("the role {role} of the catalogue is for a kind of organisation that is not known")]
+    RoleCategory {
+        /// The role.
+        role: String,
+        /// Which kind.
+        #[source]
+        source: UnknownCategory,
     },
 }
 
@@ -169,17 +180,18 @@ fn span(span: Span) -> Duration {
 fn role(role: &config::Role) -> Result<Arc<ApiRole>, SettingsError> {
     let scope = Scope::parse(&role.scopes)
         .map_err(|source| SettingsError::RoleScope { role: role.id.clone(), source })?;
-    let categories = role.organisation_categories.iter().map(|category| match category {
-        config::OrganisationCategory::Industry => OrganisationCategory::Industry,
-        config::OrganisationCategory::Authority => OrganisationCategory::Authority,
-        config::OrganisationCategory::Agency => OrganisationCategory::Agency,
-    });
+    let categories = role
+        .organisation_categories
+        .iter()
+        .map(|category| category.as_str().parse::<OrganisationCategory>())
+        .collect::<Result<_, _>>()
+        .map_err(|source| SettingsError::RoleCategory { role: role.id.clone(), source })?;
     Ok(Arc::new(ApiRole {
         id: role.id.clone(),
         title: role.title.clone(),
         token_role: role.token_role.clone(),
         stakeholder: role.stakeholder,
-        categories: categories.collect(),
+        categories,
         resource: role.resource.clone(),
         scope,
     }))

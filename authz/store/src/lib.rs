@@ -7,13 +7,21 @@
 //! Whatever changes something runs in a unit of work opened by [`begin`], together with its row in [`changes`] and
 //! [`audit_events`]. Every function is called in `tests/conformance` on both databases.
 
+pub mod access_requests;
+pub mod accounts;
 pub mod audit_events;
 pub mod changes;
 pub mod clients;
 mod convert;
+pub mod documents;
+pub mod granted_roles;
+pub mod one_time_tokens;
 pub mod organisations;
+pub mod outbox;
+pub mod registrations;
 pub mod revocations;
 pub mod secrets;
+pub mod sessions;
 pub mod signing_keys;
 
 use database::{Database, DatabaseError, Migration, UnitOfWork, on_db};
@@ -22,11 +30,14 @@ use database::{Database, DatabaseError, Migration, UnitOfWork, on_db};
 pub const COMPONENT: &str = "authz";
 
 /// Every step of the schema, in order. A released step is never edited.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "clients and keys",
-    sql: include_str!("../migrations/0001_clients_and_keys.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "clients and keys",
+        sql: include_str!("../migrations/0001_clients_and_keys.sql"),
+    },
+    Migration { version: 2, name: "portal", sql: include_str!("../migrations/0002_portal.sql") },
+];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on
 /// both databases: what is read in it holds until it commits, and sequence numbers appear in the order of commits.

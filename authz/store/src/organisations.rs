@@ -18,23 +18,24 @@ pub enum Upserted {
     Unchanged,
 }
 
-type Row = (String, String, String, String);
+type Row = (String, String, String, String, String, Option<String>);
 
 fn read(row: Row, locations: &[String]) -> Result<Organisation, DatabaseError> {
-    let (id, name, country, category) = row;
+    let (id, name, country, category, address, parent) = row;
     let cell = |column| Cell { table: "organisations", column, row: &id };
     let locations = locations
         .iter()
         .map(|text| Cell { table: "organisation_locations", column: "location_id", row: text }.parse(text))
         .collect::<Result<Vec<LocationId>, _>>()?;
     let (parsed, category) = (cell("id").parse(&id)?, cell("category").parse(&category)?);
-    Ok(Organisation { id: parsed, name, country, category, locations })
+    let parent = parent.map(|parent| cell("parent_id").parse(&parent)).transpose()?;
+    Ok(Organisation { id: parsed, name, country, category, locations, address, parent })
 }
 
 /// The organisation, or none.
 pub async fn find(db: &mut Db<'_>, id: &OrganisationId) -> Result<Option<Organisation>, DatabaseError> {
     let row = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, name, country, category FROM organisations WHERE id = $1"
+        "SELECT id, name, country, category, address, parent_id FROM organisations WHERE id = $1"
     ).bind(id.as_str()).fetch_optional(conn).await)?;
     let Some(row) = row else { return Ok(None) };
     let locations = on_db!(db, conn => sqlx::query_scalar::<_, String>(
@@ -46,7 +47,7 @@ pub async fn find(db: &mut Db<'_>, id: &OrganisationId) -> Result<Option<Organis
 /// All organisations by id, with their locations.
 pub async fn list(db: &mut Db<'_>) -> Result<Vec<Organisation>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, name, country, category FROM organisations ORDER BY id"
+        "SELECT id, name, country, category, address, parent_id FROM organisations ORDER BY id"
     ).fetch_all(conn).await)?;
     let mut locations = locations(db).await?.into_iter().peekable();
     rows.into_iter()
@@ -104,12 +105,15 @@ pub async fn upsert(
         return Ok(Upserted::Unchanged);
     }
     on_db!(db, conn => sqlx::query(
-        "INSERT INTO organisations (id, name, country, category, updated_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, country = excluded.country,
-             category = excluded.category, updated_at = excluded.updated_at"
+        "INSERT INTO organisations (id, name, name_key, country, category, address, parent_id, updated_at)
+         VALUES ($1, $2, $6, $3, $4, $7, $8, $5)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, name_key = excluded.name_key,
+             country = excluded.country, category = excluded.category, address = excluded.address,
+             parent_id = excluded.parent_id, updated_at = excluded.updated_at"
     )
     .bind(organisation.id.as_str()).bind(organisation.name.as_str()).bind(organisation.country.as_str())
-    .bind(organisation.category.as_str()).bind(micros(now))
+    .bind(organisation.category.as_str()).bind(micros(now)).bind(organisation.name.to_lowercase())
+    .bind(organisation.address.as_str()).bind(organisation.parent.as_ref().map(OrganisationId::as_str))
     .execute(conn).await.map(|_| ()))?;
     let before = stored.as_ref().map_or(&[][..], |stored| &stored.locations[..]);
     for gone in before.iter().filter(|location| !organisation.locations.contains(location)) {
@@ -134,4 +138,64 @@ pub async fn category(
     ).bind(id.as_str()).fetch_optional(conn).await)?;
     word.map(|word| Cell { table: "organisations", column: "category", row: id.as_str() }.parse(&word))
         .transpose()
+}
+
+/// What to look for; every part that is given must fit.
+#[derive(Clone, Debug, Default)]
+pub struct OrganisationQuery<'q> {
+    /// A part of the name, or the beginning of an ORG-ID or LOC-ID.
+    pub text: &'q str,
+    /// ISO 3166-1 alpha-2; empty for all.
+    pub country: &'q str,
+    /// The words of the categories; empty for all.
+    pub categories: &'q [OrganisationCategory],
+    /// The organisation they are part of.
+    pub parent: Option<&'q OrganisationId>,
+}
+
+/// Up to `limit` organisations that fit, by name, with their locations.
+pub async fn search(
+    db: &mut Db<'_>,
+    query: &OrganisationQuery<'_>,
+    limit: i64,
+) -> Result<Vec<Organisation>, DatabaseError> {
+    // `%` and `_` mean themselves.
+    let escaped = query.text.trim().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let (name, id) = (format!("%{}%", escaped.to_lowercase()), format!("{}%", escaped.to_uppercase()));
+    let country = query.country.trim().to_uppercase();
+    let categories: Vec<&str> = query.categories.iter().map(|one| one.as_str()).collect();
+    let any = categories.is_empty();
+    let at = |n: usize| categories.get(n).copied().unwrap_or("");
+    let parent = query.parent.map_or("", OrganisationId::as_str);
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
+        "SELECT o.id, o.name, o.country, o.category, o.address, o.parent_id FROM organisations o
+         WHERE (o.name_key LIKE $1 ESCAPE '!' OR o.id LIKE $2 ESCAPE '!'
+                OR EXISTS (SELECT 1 FROM organisation_locations l
+                           WHERE l.organisation_id = o.id AND l.location_id LIKE $2 ESCAPE '!'))
+           AND ($3 = '' OR o.country = $3) AND ($4 = '' OR o.parent_id = $4)
+           AND ($5 OR o.category IN ($6, $7, $8, $9, $10))
+         ORDER BY o.name_key, o.id LIMIT $11"
+    )
+    .bind(name.as_str()).bind(id.as_str()).bind(country.as_str()).bind(parent).bind(any)
+    .bind(at(0)).bind(at(1)).bind(at(2)).bind(at(3)).bind(at(4)).bind(limit)
+    .fetch_all(conn).await)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let locations = on_db!(db, conn => sqlx::query_scalar::<_, String>(
+            "SELECT location_id FROM organisation_locations WHERE organisation_id = $1 ORDER BY location_id"
+        ).bind(row.0.as_str()).fetch_all(conn).await)?;
+        found.push(read(row, &locations)?);
+    }
+    Ok(found)
+}
+
+/// The countries in which an organisation has parts, or in which there are organisations at all, sorted.
+pub async fn countries(
+    db: &mut Db<'_>,
+    parent: Option<&OrganisationId>,
+) -> Result<Vec<String>, DatabaseError> {
+    let parent = parent.map_or("", OrganisationId::as_str);
+    Ok(on_db!(db, conn => sqlx::query_scalar::<_, String>(
+        "SELECT DISTINCT country FROM organisations WHERE $1 = '' OR parent_id = $1 ORDER BY country"
+    ).bind(parent).fetch_all(conn).await)?)
 }

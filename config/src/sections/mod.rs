@@ -7,5 +7,7 @@ pub(crate) mod data_files;
 pub(crate) mod database;
 pub(crate) mod gateway;
 pub(crate) mod listen;
+pub(crate) mod mail;
+pub(crate) mod portal;
 pub(crate) mod telemetry;
 pub(crate) mod tokens;

@@ -5,6 +5,7 @@
 mod clients;
 mod feeds;
 mod organisations;
+mod portal;
 mod signing_keys;
 
 use std::future::Future;
