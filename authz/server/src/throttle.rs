@@ -16,6 +16,7 @@ use std::{
     time::Duration as StdDuration,
 };
 
+use authz_domain::{SECRET_PREFIX, is_identifier};
 use moka::sync::Cache;
 use time::{Duration, OffsetDateTime};
 
@@ -47,6 +48,25 @@ struct Failures {
     count: u32,
     last_at: OffsetDateTime,
     blocked_until: OffsetDateTime,
+}
+
+/// How far somebody is over a threshold.
+struct Excess {
+    over: u32,
+    wait: Duration,
+}
+
+impl Excess {
+    /// The first time, then ever more rarely: a guesser must not fill the log.
+    fn is_worth_a_line(&self) -> bool {
+        self.over == 0 || self.over.is_power_of_two()
+    }
+}
+
+/// What may stand in the log of a presented client id: nothing that is not of the form of one, or of a secret in the
+/// wrong place.
+fn shown(client_id: &str) -> &str {
+    if is_identifier(client_id) && !client_id.starts_with(SECRET_PREFIX) { client_id } else { "(malformed)" }
 }
 
 /// Who asks: what is presented as client id, and from where.
@@ -85,17 +105,29 @@ impl Throttle {
     /// Notes a failure. How long the address must wait, if it failed too often.
     pub(crate) fn failed(&self, asker: Asker<'_>, now: OffsetDateTime) -> Option<Duration> {
         self.any.store(true, Ordering::Relaxed);
-        if self.count(self.pair(asker), PAIR_FAILURES, now).is_some() {
+        let address = asker.address;
+        if let Some(excess) = self.count(self.pair(asker), PAIR_FAILURES, now) {
             metrics::counter!("pmsgate_authz_throttled_total", "by" => "client").increment(1);
-            tracing::warn!(address = %asker.address, "a client id fails repeatedly at one address and is slowed down");
+            if excess.is_worth_a_line() {
+                let client_id = shown(asker.client_id);
+                tracing::warn!(%address, client_id, "a client id fails repeatedly at one address and is slowed down");
+            }
         }
-        if self.count(self.client(asker), CLIENT_FAILURES, now).is_some() {
-            tracing::warn!("a client id fails repeatedly from several addresses and is slowed down");
+        if let Some(excess) = self.count(self.client(asker), CLIENT_FAILURES, now)
+            && excess.is_worth_a_line()
+        {
+            let client_id = shown(asker.client_id);
+            tracing::warn!(
+                client_id,
+                "a client id fails repeatedly from several addresses and is slowed down"
+            );
         }
-        let wait = self.count(self.address(asker.address), ADDRESS_FAILURES, now)?;
+        let excess = self.count(self.address(address), ADDRESS_FAILURES, now)?;
         metrics::counter!("pmsgate_authz_throttled_total", "by" => "address").increment(1);
-        tracing::warn!(address = %asker.address, "an address fails repeatedly and is slowed down");
-        Some(wait)
+        if excess.is_worth_a_line() {
+            tracing::warn!(%address, "an address fails repeatedly and is slowed down");
+        }
+        Some(excess.wait)
     }
 
     /// Notes a success: the pair is forgiven and known.
@@ -115,7 +147,7 @@ impl Throttle {
         (failures.blocked_until > now).then(|| failures.blocked_until - now)
     }
 
-    fn count(&self, key: u64, threshold: u32, now: OffsetDateTime) -> Option<Duration> {
+    fn count(&self, key: u64, threshold: u32, now: OffsetDateTime) -> Option<Excess> {
         let failures = self
             .failures
             .get_with(key, || Arc::new(Mutex::new(Failures { count: 0, last_at: now, blocked_until: now })));
@@ -128,7 +160,7 @@ impl Throttle {
         let excess = failures.count.checked_sub(threshold)?;
         let wait = Duration::seconds(1_i64 << excess.min(6)).min(LONGEST_WAIT);
         failures.blocked_until = now + wait;
-        Some(wait)
+        Some(Excess { over: excess, wait })
     }
 
     fn pair(&self, asker: Asker<'_>) -> u64 {
@@ -203,6 +235,13 @@ mod tests {
         }
         assert!(throttle.must_wait(asker("c-1", "198.51.100.77"), NOW).is_some());
         assert_eq!(throttle.must_wait(asker("c-1", "192.0.2.1"), NOW), None);
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_the_id_is_not_logged() {
+        assert_eq!(shown("3b5591bd-3a23"), "3b5591bd-3a23");
+        assert_eq!(shown("pms_0123"), "(malformed)");
+        assert_eq!(shown("a\nb"), "(malformed)");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use authz_domain::InvalidScope;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
-use http_service::RequestId;
+use http_service::{AccessNote, RequestId};
 use serde::Serialize;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -229,6 +229,7 @@ impl OAuthError {
             }
             _ => {}
         }
+        response.extensions_mut().insert(AccessNote { refusal: Some(error), ..AccessNote::default() });
         response
     }
 }

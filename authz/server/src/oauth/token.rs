@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Request, request::Parts};
+use http_service::AccessNote;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -99,7 +100,10 @@ async fn issue(
         scope,
     };
     let body = serde_json::to_vec(&answer).map_err(|error| OAuthError::Failed(Box::new(error)))?;
-    Ok((NO_STORE, body).into_response())
+    let mut response = (NO_STORE, body).into_response();
+    let client_id = Some(registered.client.id.as_str().to_owned());
+    response.extensions_mut().insert(AccessNote { client_id, ..AccessNote::default() });
+    Ok(response)
 }
 
 /// RFC 8707: the resource a client names must be one that its token is good for: the audience itself, or an API of
