@@ -118,10 +118,9 @@ fn of_product(product: &Product) -> BTreeSet<(&'static str, SearchValue)> {
         }
     }
     for name in items(root, "name") {
-        let parts = items(name, "part").filter_map(|part| part.get("part")?.as_str());
-        for text in name.get("productName").and_then(Value::as_str).into_iter().chain(parts) {
-            let text_value = SearchValue::Text { normalised: normalise(text), exact: text.to_owned() };
-            values.insert(("name", text_value));
+        if let Some(text) = name.get("productName").and_then(Value::as_str) {
+            let value = SearchValue::Text { normalised: normalise(text), exact: text.to_owned() };
+            values.insert(("name", value));
         }
         for usage in items(name, "usage") {
             add_concept(&mut values, "name-language", usage.get("language"));

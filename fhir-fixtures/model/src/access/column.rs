@@ -49,7 +49,7 @@ impl Column {
         1 << (self as u8)
     }
 
-    /// Whether the columns to the left of the owner's: the record gates G1 and G2 apply to them.
+    /// Whether the reader owns nothing of the product and is no authority: the gates G1 and G2 are for those.
     pub const fn is_outsider(self) -> bool {
         matches!(self, Self::Public | Self::IndustryOther)
     }

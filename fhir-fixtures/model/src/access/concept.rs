@@ -32,7 +32,8 @@ impl Listed {
         {
             return true;
         }
-        if concept.get("value").is_some() && concept.get("coding").is_none() {
+        let is_identifier = ["coding", "code", "text"].into_iter().all(|name| concept.get(name).is_none());
+        if is_identifier {
             return self.codes.is_empty() && self.has_system(concept);
         }
         let mut some = false;

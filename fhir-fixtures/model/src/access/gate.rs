@@ -27,13 +27,12 @@ impl Gate {
 /// Whether the viewer may see the product at all.
 pub fn gate(matrix: &AccessMatrix, viewer: &Viewer, facts: &ProductFacts) -> Gate {
     match (column(viewer, facts), viewer.stakeholder) {
-        (Column::Public, _) => public_gate(facts),
         (Column::IndustryOther, _) if !matrix.industry_non_owner_sees_public_subset() => Gate::new(
             false,
             "industry_non_owner",
             "industry sees its own products only, and this is another's",
         ),
-        (Column::IndustryOther, _) => public_gate(facts),
+        (Column::Public | Column::IndustryOther, _) => public_gate(facts),
         (Column::IndustryOwner | Column::IndustryOwnerQualified, _) => {
             Gate::new(true, "owner", "the client's organisation holds the marketing authorisation")
         }

@@ -168,7 +168,7 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
         let end = span.start.min(self.text.len());
-        self.text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count() + 1
+        self.text.get(..end).map_or(1, |before| before.matches('\n').count() + 1)
     }
 
     fn error(&self, span: &Range<usize>, message: impl Into<String>) -> MatrixError {

@@ -152,7 +152,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         let out = out.as_mut()?;
         if let Some(contained) = contained {
             out.insert("contained".to_owned(), contained);
-            self.drop_unmentioned(object, out);
+            drop_unmentioned(object, out);
         }
         if self.removed > 0 {
             out.shift_remove("text");
@@ -185,24 +185,6 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             }
         }
         (!kept.is_empty()).then_some(Value::Array(kept))
-    }
-
-    /// Removes contained resources whose last mention was removed.
-    fn drop_unmentioned(&mut self, before: &Map<String, Value>, out: &mut Map<String, Value>) {
-        let (mut mentioned_before, mut mentioned) = (HashSet::new(), HashSet::new());
-        before.values().for_each(|value| collect_fragments(value, &mut mentioned_before));
-        out.values().for_each(|value| collect_fragments(value, &mut mentioned));
-        let lost: HashSet<String> =
-            mentioned_before.difference(&mentioned).map(|id| (*id).to_owned()).collect();
-        if lost.is_empty() {
-            return;
-        }
-        if let Some(items) = out.get_mut("contained").and_then(Value::as_array_mut) {
-            items.retain(|item| !item.get("id").and_then(Value::as_str).is_some_and(|id| lost.contains(id)));
-            if items.is_empty() {
-                out.shift_remove("contained");
-            }
-        }
     }
 
     fn object(
@@ -441,7 +423,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                     && let Some(reason) = self.hidden_target(&kept)
                 {
                     self.hide("", reason);
-                    return None;
+                    return self.without_target(kept).map(|kept| (Some(kept), None));
                 }
                 Some((Some(Value::Object(kept)), None))
             }
@@ -474,6 +456,20 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         let bound =
             !matches!(key.resource_type, ResourceType::Organization | ResourceType::SubstanceDefinition);
         (outsider && bound).then_some("it points to a resource outside the product")
+    }
+
+    /// What is left of a reference whose target is hidden: extensions that have a row for this very element, such as
+    /// the country of a master file.
+    fn without_target(&self, mut reference: Map<String, Value>) -> Option<Value> {
+        let here = self.element_path();
+        let mut extensions = reference.swap_remove("extension")?;
+        extensions.as_array_mut()?.retain(|extension| {
+            let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
+            let rows = self.context.matrix.extensions.get(url);
+            rows.into_iter().flatten().any(|row| row.path.as_ref() == Some(&here))
+        });
+        let some = extensions.as_array().is_some_and(|extensions| !extensions.is_empty());
+        some.then(|| Value::Object(Map::from_iter([("extension".to_owned(), extensions)])))
     }
 
     /// Extensions: those with an open row, and all of them for cleared columns. Also whether one was lost.
@@ -610,6 +606,23 @@ struct Property<'c> {
     rules: &'c Rules,
     inherited: Inherited,
     of_every: bool,
+}
+
+/// Removes contained resources whose last mention was removed.
+fn drop_unmentioned(before: &Map<String, Value>, out: &mut Map<String, Value>) {
+    let (mut mentioned_before, mut mentioned) = (HashSet::new(), HashSet::new());
+    before.values().for_each(|value| collect_fragments(value, &mut mentioned_before));
+    out.values().for_each(|value| collect_fragments(value, &mut mentioned));
+    let lost: HashSet<String> = mentioned_before.difference(&mentioned).map(|id| (*id).to_owned()).collect();
+    if lost.is_empty() {
+        return;
+    }
+    if let Some(items) = out.get_mut("contained").and_then(Value::as_array_mut) {
+        items.retain(|item| !item.get("id").and_then(Value::as_str).is_some_and(|id| lost.contains(id)));
+        if items.is_empty() {
+            out.shift_remove("contained");
+        }
+    }
 }
 
 fn collect_fragments<'v>(value: &'v Value, found: &mut HashSet<&'v str>) {

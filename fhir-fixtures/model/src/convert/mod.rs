@@ -137,7 +137,8 @@ fn take_choice(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
 
 /// A concept as a CodeableReference.
 fn of_concept(concept: Value) -> Option<Value> {
-    concept.is_object().then(|| serde_json::json!({"concept": concept}))
+    let fields = Map::from_iter([("concept".to_owned(), concept)]);
+    fields["concept"].is_object().then_some(Value::Object(fields))
 }
 
 /// Adds references that are not there yet.

@@ -135,7 +135,9 @@ pub(super) fn clinical_use(fields: &mut Fields, told: Dropped<'_>) {
         ("undesirableEffect", &["symptomConditionEffect"][..]),
     ] {
         each(fields, part, &mut |part| {
-            names.iter().for_each(|name| map_each(part, name, &of_concept));
+            for name in names {
+                map_each(part, name, &of_concept);
+            }
             each(part, "otherTherapy", &mut |therapy| {
                 rename(therapy, "therapyRelationshipType", "relationshipType");
                 let treatment = take_choice(therapy, "medication");

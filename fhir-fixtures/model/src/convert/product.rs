@@ -37,7 +37,8 @@ pub(super) fn medicinal_product(fields: &mut Fields) {
 
 /// A concept of 4.4.0 says what there is: the type of a characteristic.
 fn characteristic(concept: Value) -> Option<Value> {
-    concept.is_object().then(|| json!({"type": concept}))
+    let fields = Fields::from_iter([("type".to_owned(), concept)]);
+    fields["type"].is_object().then_some(Value::Object(fields))
 }
 
 pub(super) fn authorisation(fields: &mut Fields, parents: &[String]) {

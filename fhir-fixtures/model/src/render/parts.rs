@@ -100,7 +100,9 @@ pub(super) fn clinical_use(fields: &mut Fields) {
         ("undesirableEffect", &["symptomConditionEffect"][..]),
     ] {
         each(fields, part, &mut |part| {
-            names.iter().for_each(|name| map_each(part, name, &concept_of));
+            for name in names {
+                map_each(part, name, &concept_of);
+            }
             each(part, "otherTherapy", &mut |therapy| {
                 rename(therapy, "relationshipType", "therapyRelationshipType");
                 let treatment = take(therapy, "treatment");

@@ -217,13 +217,13 @@ impl Checker {
     fn value(&mut self, value: &Value, kind: &'static ElementType, path: &str, depth: usize) {
         match &kind.content {
             Content::Resource => self.resource(value, path, depth + 1),
-            Content::Node(_) => match (value.as_object(), self.listing.node_of(&kind.content)) {
-                (Some(object), Some(node)) => self.object(object, node, path, depth + 1),
-                _ => {
-                    let message = format!("{} is an object, not {}", kind.name, kind_of(value));
-                    self.report(path, ProblemKind::Structure, message);
+            Content::Node(_) => {
+                if let (Some(object), Some(node)) = (value.as_object(), self.listing.node_of(&kind.content)) {
+                    return self.object(object, node, path, depth + 1);
                 }
-            },
+                let message = format!("{} is an object, not {}", kind.name, kind_of(value));
+                self.report(path, ProblemKind::Structure, message);
+            }
             Content::Primitive(primitive, members) => {
                 let zone_due = self.version == FhirVersion::V4_4_0;
                 match primitive.check(value, zone_due) {

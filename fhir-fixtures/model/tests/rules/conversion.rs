@@ -38,9 +38,9 @@ fn without_5_0_0_only(resource: &mut Value) {
         _ => &[],
     };
     let fields = resource.as_object_mut().unwrap();
-    only.iter().for_each(|name| {
+    for name in only {
         fields.remove(*name);
-    });
+    }
     strip(resource);
 }
 

@@ -1,5 +1,7 @@
 //! The model over its public edge, on real, on made-up and on random products.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
+
 mod access;
 mod conversion;
 mod properties;

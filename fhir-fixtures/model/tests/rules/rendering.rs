@@ -3,6 +3,7 @@
 use fhir_model::{
     Product,
     access::{Column, Targets, filter},
+    demo,
     facts::facts,
     render, resource_key, schema,
 };
@@ -23,6 +24,11 @@ fn views(version: FhirVersion) -> Vec<(String, Value)> {
             all.extend(resources.iter().map(|resource| (file.clone(), rendered(version, resource))));
         }
         products.extend(grouped.into_iter().map(|product| (file.clone(), product)));
+    }
+    for bundle in demo::bundles() {
+        let resources: Vec<Value> =
+            bundle["entry"].as_array().unwrap().iter().map(|entry| entry["resource"].clone()).collect();
+        products.extend(shared::products(&resources).into_iter().map(|product| ("demo".to_owned(), product)));
     }
     for (file, product) in &products {
         let facts = facts(product, &|_| None);

@@ -40,7 +40,6 @@ fn a_product_is_found_by_what_the_searcher_sees() {
         ("identifier=http://ema.europa.eu/fhir/mpId|DE-100099001-1", &Column::ALL[..]),
         ("identifier=|internal number", &inside),
         ("name=examplol 5 mg tablets", &Column::ALL),
-        ("name=examplol", &Column::ALL),
         ("name-language=http://spor.ema.europa.eu/v1/lists/100000072057|100000072178", &Column::ALL),
         ("status=http://spor.ema.europa.eu/v1/lists/200000005003|200000005004", &Column::ALL),
         ("domain=http://spor.ema.europa.eu/v1/lists/100000000004|100000000012", &Column::ALL),
