@@ -1,13 +1,14 @@
 //! Reading `access-levels.toml`: every row is checked against the schema, every mistake named with its line.
 
+mod text;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     ops::Range,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use pms_terms::FhirVersion;
-use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
@@ -23,6 +24,7 @@ use super::{
     concept::Listed,
     matrix::{Class, Condition, ExtensionRow, Permission, Row, Rules, Switches},
 };
+use text::{ClassText, FileText, NonOwner, PermissionText, RowText, SwitchesText};
 
 /// A mistake in the matrix file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,117 +36,6 @@ pub struct MatrixError {
     pub line: usize,
     /// What is wrong with it.
     pub message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileText {
-    banner: String,
-    switches: SwitchesText,
-    history: HistoryText,
-    #[serde(default)]
-    class: BTreeMap<String, Spanned<ClassText>>,
-    #[serde(default)]
-    extension: Vec<Spanned<ExtensionText>>,
-    rows: RowsText,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SwitchesText {
-    industry_non_owner: NonOwner,
-    marketing_status: Spanned<Vec<String>>,
-    batch_release_manufacturer: Spanned<Vec<String>>,
-    public_authorisations: Spanned<Vec<String>>,
-    industry_authorisations: Spanned<Vec<String>>,
-    not_confidential: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum NonOwner {
-    PublicSubset,
-    None,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HistoryText {
-    public: bool,
-    industry: bool,
-    owner: bool,
-    #[serde(default = "yes")]
-    qualified: bool,
-    #[serde(default = "yes")]
-    nca: bool,
-    #[serde(default = "yes")]
-    ema: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClassText {
-    at: Option<String>,
-    target: Option<String>,
-    #[serde(default)]
-    systems: Vec<String>,
-    #[serde(default)]
-    codes: Vec<String>,
-    #[serde(default)]
-    texts: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExtensionText {
-    url: String,
-    path: Option<String>,
-    public: bool,
-    industry: bool,
-    owner: bool,
-    #[serde(default = "yes")]
-    qualified: bool,
-    #[serde(default = "yes")]
-    nca: bool,
-    #[serde(default = "yes")]
-    ema: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RowsText {
-    element: Vec<Spanned<RowText>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum PermissionText {
-    Plain(bool),
-    Named(String),
-}
-
-const fn allowed() -> PermissionText {
-    PermissionText::Plain(true)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RowText {
-    path: String,
-    class: Option<String>,
-    public: PermissionText,
-    industry: PermissionText,
-    owner: PermissionText,
-    #[serde(default = "allowed")]
-    qualified: PermissionText,
-    #[serde(default = "allowed")]
-    nca: PermissionText,
-    #[serde(default = "allowed")]
-    ema: PermissionText,
 }
 
 impl AccessMatrix {

@@ -3,7 +3,11 @@
 //! The walk fails closed: an element without a row, an unknown element, an extension without a row, a contained
 //! resource and a narrative are for cleared columns only. When a required child goes, its parent goes.
 
-use std::{collections::HashSet, fmt::Write as _};
+mod contained;
+mod extension;
+mod journal;
+
+use std::collections::HashSet;
 
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value, json};
@@ -18,6 +22,7 @@ use super::{
     condition::{Place, in_class, permits},
     context::Context,
     matrix::{Row, Rules},
+    merge::MARK,
 };
 
 /// Deeper trees are cut off; the schema refuses them at import.
@@ -152,39 +157,12 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         let out = out.as_mut()?;
         if let Some(contained) = contained {
             out.insert("contained".to_owned(), contained);
-            drop_unmentioned(object, out);
+            contained::drop_unmentioned(object, out);
         }
         if self.removed > 0 {
             out.shift_remove("text");
         }
         Some(Value::Object(std::mem::take(out)))
-    }
-
-    /// Contained resources, each by the rules of its type. Fills `kept_contained`, which decides about `#` references.
-    fn contained(&mut self, items: &'v Value, rules: &'c Rules) -> Option<Value> {
-        let open = rules
-            .child("contained")
-            .and_then(|rules| self.row(&rules.rows))
-            .map_or(self.context.is_cleared(), |row| self.permits(row));
-        let mut kept = Vec::new();
-        for item in items.as_array()? {
-            let walked = if open && resource_gate(self.context, item, self.old).0 {
-                let mut inner = Walk::new(self.context, self.old, None);
-                let value = inner.resource(item);
-                self.removed += inner.removed;
-                value
-            } else {
-                None
-            };
-            match walked {
-                Some(value) => {
-                    self.kept_contained.extend(item.get("id").and_then(Value::as_str));
-                    kept.push(value);
-                }
-                None => self.hide("contained", "contained resources have no row or one that hides them"),
-            }
-        }
-        (!kept.is_empty()).then_some(Value::Array(kept))
     }
 
     fn object(
@@ -302,7 +280,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             self.path.push((name, Some(index)));
             if let Some((mut plain, companion)) = self.item(at, of(plains), of(companions)) {
                 if let (true, Some(Value::Object(object))) = (self.marks, &mut plain) {
-                    object.insert(super::merge::MARK.to_owned(), index.into());
+                    object.insert(MARK.to_owned(), index.into());
                 }
                 kept_plains.push(plain.unwrap_or_default());
                 kept_companions.push(companion.unwrap_or_default());
@@ -457,145 +435,6 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             !matches!(key.resource_type, ResourceType::Organization | ResourceType::SubstanceDefinition);
         (outsider && bound).then_some("it points to a resource outside the product")
     }
-
-    /// What is left of a reference whose target is hidden: extensions that have a row for this very element, such as
-    /// the country of a master file.
-    fn without_target(&self, mut reference: Map<String, Value>) -> Option<Value> {
-        let here = self.element_path();
-        let mut extensions = reference.swap_remove("extension")?;
-        extensions.as_array_mut()?.retain(|extension| {
-            let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
-            let rows = self.context.matrix.extensions.get(url);
-            rows.into_iter().flatten().any(|row| row.path.as_ref() == Some(&here))
-        });
-        let some = extensions.as_array().is_some_and(|extensions| !extensions.is_empty());
-        some.then(|| Value::Object(Map::from_iter([("extension".to_owned(), extensions)])))
-    }
-
-    /// Extensions: those with an open row, and all of them for cleared columns. Also whether one was lost.
-    fn extensions(&mut self, value: &'v Value, name: &'static str) -> (Option<Value>, bool) {
-        let Some(items) = value.as_array() else { return (None, true) };
-        let Some(node) = self.listing.type_node("Extension") else { return (None, true) };
-        let (mut kept, mut lost) = (Vec::new(), false);
-        for (index, item) in items.iter().enumerate() {
-            self.path.push((name, Some(index)));
-            let (open, rule) = self.extension_gate(item);
-            let out = match item.as_object() {
-                Some(object) if open => {
-                    if self.extension_depth == 0 {
-                        self.note(&rule, Outcome::Kept, "the extension's row or the clearance of the column");
-                    }
-                    self.extension_depth += 1;
-                    let out = self.object(object, node, &NO_RULES, Inherited::Open);
-                    self.extension_depth -= 1;
-                    out
-                }
-                _ => {
-                    self.removed += 1;
-                    self.note(&rule, Outcome::Removed, "no row opens the extension to this column");
-                    None
-                }
-            };
-            self.path.pop();
-            match out {
-                // An extension that lost its value says nothing.
-                Some(mut out) if out.len() > 1 => {
-                    if self.marks {
-                        out.insert(super::merge::MARK.to_owned(), index.into());
-                    }
-                    kept.push(Value::Object(out));
-                }
-                _ => lost = true,
-            }
-        }
-        ((!kept.is_empty()).then_some(Value::Array(kept)), lost)
-    }
-
-    /// Whether an extension stays, and which row says so. What stands inside a kept extension belongs to it.
-    fn extension_gate(&self, extension: &Value) -> (bool, String) {
-        if self.extension_depth > 0 {
-            return (true, String::new());
-        }
-        let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
-        let here = self.element_path();
-        let holds = |path: &String| {
-            here.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let rows = self.context.matrix.extensions.get(url);
-        match rows.into_iter().flatten().find(|row| row.path.as_ref().is_none_or(holds)) {
-            Some(row) => {
-                let rule = format!("extension {}, line {}", row.url, row.line);
-                (row.permissions[self.context.column as usize], rule)
-            }
-            None => (self.context.is_cleared(), format!("extension {url}: no row")),
-        }
-    }
-
-    fn type_name(&self) -> &'v str {
-        self.values.first().and_then(|root| root.get("resourceType")?.as_str()).unwrap_or_default()
-    }
-
-    /// The path of the open element without indices.
-    fn element_path(&self) -> String {
-        let mut path = self.type_name().to_owned();
-        for (name, _) in &self.path {
-            path.push('.');
-            path.push_str(name);
-        }
-        path
-    }
-
-    /// The path of the open element for the journal: `MedicinalProductDefinition/1.contact[0]`.
-    fn place_name(&self, last: &str) -> String {
-        let id = self.values.first().and_then(|root| root.get("id")?.as_str()).unwrap_or_default();
-        let mut path = format!("{}/{id}", self.type_name());
-        for (name, index) in &self.path {
-            let _ = write!(path, ".{name}");
-            if let Some(index) = index {
-                let _ = write!(path, "[{index}]");
-            }
-        }
-        if !last.is_empty() {
-            let _ = write!(path, ".{last}");
-        }
-        path
-    }
-
-    /// Counts a removal and notes it.
-    fn hide(&mut self, last: &str, reason: &str) {
-        self.removed += 1;
-        if self.journal.is_some() {
-            let path = self.place_name(last);
-            self.push(path, "(closed)", Outcome::Removed, reason);
-        }
-    }
-
-    fn note(&mut self, rule: &str, outcome: Outcome, reason: &str) -> Option<usize> {
-        self.journal.as_ref()?;
-        let path = self.place_name("");
-        self.push(path, rule, outcome, reason);
-        self.journal.as_ref().map(|journal| journal.len() - 1)
-    }
-
-    fn push(&mut self, path: String, rule: &str, outcome: Outcome, reason: &str) {
-        if let Some(journal) = &mut self.journal {
-            journal.push(Decision { path, rule: rule.to_owned(), outcome, reason: reason.to_owned() });
-        }
-    }
-
-    /// Corrects an entry once it is known what became of the children.
-    fn amend(&mut self, entry: Option<usize>, before: usize, kept: bool) {
-        let partly = self.removed > before;
-        if let (Some(entry), Some(journal)) = (entry, &mut self.journal)
-            && let Some(decision) = journal.get_mut(entry)
-        {
-            decision.outcome = match (kept, partly) {
-                (true, false) => Outcome::Kept,
-                (true, true) => Outcome::Partly,
-                (false, _) => Outcome::Removed,
-            };
-        }
-    }
 }
 
 /// A property being decided.
@@ -606,36 +445,4 @@ struct Property<'c> {
     rules: &'c Rules,
     inherited: Inherited,
     of_every: bool,
-}
-
-/// Removes contained resources whose last mention was removed.
-fn drop_unmentioned(before: &Map<String, Value>, out: &mut Map<String, Value>) {
-    let (mut mentioned_before, mut mentioned) = (HashSet::new(), HashSet::new());
-    before.values().for_each(|value| collect_fragments(value, &mut mentioned_before));
-    out.values().for_each(|value| collect_fragments(value, &mut mentioned));
-    let lost: HashSet<String> = mentioned_before.difference(&mentioned).map(|id| (*id).to_owned()).collect();
-    if lost.is_empty() {
-        return;
-    }
-    if let Some(items) = out.get_mut("contained").and_then(Value::as_array_mut) {
-        items.retain(|item| !item.get("id").and_then(Value::as_str).is_some_and(|id| lost.contains(id)));
-        if items.is_empty() {
-            out.shift_remove("contained");
-        }
-    }
-}
-
-fn collect_fragments<'v>(value: &'v Value, found: &mut HashSet<&'v str>) {
-    match value {
-        Value::Object(object) => {
-            if let Some(id) =
-                object.get("reference").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'))
-            {
-                found.insert(id);
-            }
-            object.values().for_each(|value| collect_fragments(value, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_fragments(item, found)),
-        _ => {}
-    }
 }
