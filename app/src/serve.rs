@@ -248,6 +248,7 @@ impl<'h> Builder<'h> {
         if house.settings.is_sandbox() {
             self.demo = demo::seed_authz(&authz.use_cases()).await.context("the demo client")?;
         }
+        authz.report_to(health.clone());
         authz.spawn_tasks(&self.tasks);
         if self.part == Part::All {
             let listening = bind_on(SocketAddr::from(([127, 0, 0, 1], 0)), 1)?;
