@@ -173,8 +173,7 @@ async fn what_is_made_on_first_start_is_for_its_owner_only_and_kept() {
     let mut program = Program::serve().await;
     let mode = |name: &str| fs::metadata(program.data_dir().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
-    for name in ["master.key", "tls/ca.key", "tls/server.key", "authz.db", "products.db", "first-call.sh"]
-    {
+    for name in ["master.key", "tls/ca.key", "tls/server.key", "authz.db", "products.db", "first-call.sh"] {
         assert_eq!(mode(name) & 0o077, 0, "{name}");
     }
     let before = fs::read(program.data_dir().join("master.key")).unwrap();
