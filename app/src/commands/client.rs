@@ -3,7 +3,7 @@
 use anyhow::Result;
 use authz_domain::{Actor, SecretState};
 use authz_server::{ClientView, IssuedCredentials, NewClient, SecretView};
-use pms_terms::Domains;
+use pms_terms::{Domains, OrganisationId};
 use serde_json::{Value, json};
 
 use super::{iso, print};
@@ -98,7 +98,7 @@ fn client(view: &ClientView) -> Value {
     json!({
         "client_id": client.id.as_str(),
         "label": client.label,
-        "organisation": client.organisation.as_ref().map(|id| id.as_str()),
+        "organisation": client.organisation.as_ref().map(OrganisationId::as_str),
         "role": client.role,
         "stakeholder": view.stakeholder.as_str(),
         "qualified": client.qualified,

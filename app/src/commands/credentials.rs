@@ -1,6 +1,7 @@
 //! `pmsgate credentials …`: secrets over all clients.
 
 use anyhow::{Result, anyhow};
+use pms_terms::OrganisationId;
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -34,7 +35,7 @@ pub(super) async fn run(common: &Common, command: CredentialsCommand) -> Result<
             json!({
                 "client_id": row.client.id.as_str(),
                 "secret_id": row.secret.id.as_str(),
-                "organisation": row.client.organisation.as_ref().map(|id| id.as_str()),
+                "organisation": row.client.organisation.as_ref().map(OrganisationId::as_str),
                 "role": row.client.role,
                 "contact": row.client.contact,
                 "expires_at": iso(row.secret.expires_at),

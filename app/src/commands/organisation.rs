@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use authz_domain::Actor;
+use pms_terms::LocationId;
 use serde_json::{Value, json};
 
 use super::print;
@@ -25,7 +26,7 @@ pub(super) async fn run(common: &Common, command: OrganisationCommand) -> Result
                         "name": organisation.name,
                         "category": organisation.category.as_str(),
                         "country": organisation.country,
-                        "locations": organisation.locations.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+                        "locations": organisation.locations.iter().map(LocationId::as_str).collect::<Vec<_>>(),
                     })
                 })
                 .collect();

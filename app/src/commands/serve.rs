@@ -29,24 +29,25 @@ pub(super) async fn run(common: &Common, options: &Serve) -> Result<()> {
 
 fn welcome(running: &Running, part: Part) -> String {
     let ready = &running.ready;
-    let mut text = String::new();
-    for path in &running.made {
-        text += &format!("made {}\n", path.display());
-    }
     let name = match part {
         Part::All => "pmsgate",
         Part::Authz => "the authorization server",
         Part::Gateway => "the gateway",
         Part::Backend => "the product backend",
     };
-    text += &format!("{name} is ready on {}  (metrics and health on {})\n", ready.base_url, ready.admin_url);
-    if let Some(url) = &ready.portal_url {
-        text += &format!("portal: {url}\n");
+    let mut lines: Vec<String> = running.made.iter().map(|path| format!("made {}", path.display())).collect();
+    lines.push(format!("{name} is ready on {}  (metrics and health on {})", ready.base_url, ready.admin_url));
+    lines.extend(ready.portal_url.iter().map(|url| format!("portal: {url}")));
+    if let Some(first_call) = &running.first_call {
+        lines.push(String::new());
+        lines.push(
+            "Your first call: paste these into another terminal (a token, a search, a read).".to_owned(),
+        );
+        for line in first_call {
+            lines.push(String::new());
+            lines.push(line.clone());
+        }
+        lines.push(String::new());
     }
-    if let Some(lines) = &running.first_call {
-        text += "\nYour first call: paste these into another terminal (a token, a search, a read).\n\n";
-        text += &lines.join("\n\n");
-        text += "\n\n";
-    }
-    text
+    lines.join("\n") + "\n"
 }
