@@ -181,9 +181,11 @@ pub async fn changes_after(
 ) -> Result<Vec<ProductChange>, StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let rows = on_db!(&mut db, conn => sqlx::query_as::<_, (String, i64)>(
-        "SELECT product_id, change_seq FROM products WHERE change_seq > $1 ORDER BY change_seq LIMIT $2"
-    ).bind(after).bind(limit).fetch_all(conn).await)?;
+    let mut statement = Statement::new("SELECT product_id, change_seq FROM products WHERE change_seq > ");
+    statement.integer(after).push(" ORDER BY change_seq").limit(limit);
+    let rows = on_db!(&mut db, conn => bound!(
+        sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(|(product_id, change_seq)| ProductChange { product_id, change_seq }).collect())
 }
 

@@ -128,12 +128,17 @@ pub async fn versions(
     let since = since.map_or(i64::MIN, database::micros);
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let rows = on_db!(&mut db, conn => sqlx::query_as::<_, VersionRow>(
+    let mut statement = Statement::new(
         "SELECT resource_type, resource_id, version_id, last_updated, body FROM resource_versions
-         WHERE resource_type = $1 AND resource_id = $2 AND last_updated >= $3 AND version_id < $4
-         ORDER BY version_id DESC LIMIT $5"
-    ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(since).bind(before.unwrap_or(i64::MAX))
-     .bind(limit).fetch_all(conn).await)?;
+         WHERE resource_type = ",
+    );
+    statement.text(key.resource_type.as_str()).push(" AND resource_id = ").text(&key.id);
+    statement.push(" AND last_updated >= ").integer(since);
+    statement.push(" AND version_id < ").integer(before.unwrap_or(i64::MAX));
+    statement.push(" ORDER BY version_id DESC").limit(limit);
+    let rows = on_db!(&mut db, conn => bound!(
+        sqlx::query_as::<_, VersionRow>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?;
     let total = on_db!(&mut db, conn => sqlx::query_scalar::<_, i64>(
         "SELECT COUNT(*) FROM resource_versions
          WHERE resource_type = $1 AND resource_id = $2 AND last_updated >= $3"

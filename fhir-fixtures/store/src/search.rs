@@ -95,9 +95,45 @@ pub struct Page {
     pub more: bool,
 }
 
-/// A page of the products that match `query` and that `audience` may know of: those after `after`, at most `limit`.
-pub async fn page(
+/// The first page of the products that match `query` and that `audience` may know of, at most `limit`; and how many
+/// there are in all.
+pub async fn first_page(
     database: &Database,
+    audience: &Audience,
+    query: &Query,
+    limit: usize,
+) -> Result<(Page, i64), StoreError> {
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    let page = page_of(&mut db, audience, query, None, limit).await?;
+    let total = if page.more {
+        count_of(&mut db, audience, query).await?
+    } else {
+        i64::try_from(page.products.len()).unwrap_or(i64::MAX)
+    };
+    Ok((page, total))
+}
+
+/// A further page: the products after the one with id `after`.
+pub async fn page_after(
+    database: &Database,
+    audience: &Audience,
+    query: &Query,
+    after: &str,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    let mut reader = database.read().await?;
+    page_of(&mut reader.db(), audience, query, Some(after), limit).await
+}
+
+/// How many products match `query` that `audience` may know of.
+pub async fn count(database: &Database, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
+    let mut reader = database.read().await?;
+    count_of(&mut reader.db(), audience, query).await
+}
+
+async fn page_of(
+    db: &mut Db<'_>,
     audience: &Audience,
     query: &Query,
     after: Option<&str>,
@@ -111,22 +147,18 @@ pub async fn page(
         statement.push(" AND p.product_id > ").text(after);
     }
     statement
-        .push(" ORDER BY p.product_id LIMIT ")
-        .integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
-    let mut reader = database.read().await?;
-    let mut products = heads(&mut reader.db(), &statement).await?;
+        .push(" ORDER BY p.product_id")
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    let mut products = heads(db, &statement).await?;
     let more = products.len() > limit;
     products.truncate(limit);
     Ok(Page { products, more })
 }
 
-/// How many products match `query` that `audience` may know of.
-pub async fn count(database: &Database, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
+async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
     let mut statement = Statement::new("SELECT COUNT(*) FROM products p WHERE ");
     conditions(&mut statement, audience, query);
-    let mut reader = database.read().await?;
-    let mut db = reader.db();
-    Ok(on_db!(&mut db, conn => bound!(
+    Ok(on_db!(db, conn => bound!(
         sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.sql.clone())), statement
     ).fetch_one(conn).await)?)
 }

@@ -60,6 +60,13 @@ impl Statement {
         self.placeholder()
     }
 
+    /// Appends ` LIMIT` and the number itself: SQLite looks at a bound limit while it plans, and would plan anew for
+    /// every execution, which costs more than the query.
+    pub(crate) fn limit(&mut self, rows: i64) -> &mut Self {
+        let _ = write!(self.sql, " LIMIT {}", rows.max(0));
+        self
+    }
+
     /// Appends `(…, …)` with a placeholder for each text.
     pub(crate) fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) -> &mut Self {
         self.push("(");

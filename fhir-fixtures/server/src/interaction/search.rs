@@ -27,12 +27,12 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
         let bundle = BundleWriter::new("searchset", total, &call.links(None), 0).finish();
         return Ok(answer::ok(bundle, None, &call.headers, call.parameters.pretty));
     }
-    let after = place.as_ref().map(|place| place.after.as_str());
-    let page = fhir_store::search::page(&state.database, &call.audience, &query, after, limit).await?;
-    let total = match place {
-        Some(place) => place.total,
-        None if !page.more => i64::try_from(page.products.len()).unwrap_or(i64::MAX),
-        None => fhir_store::search::count(&state.database, &call.audience, &query).await?,
+    let (page, total) = match place {
+        None => fhir_store::search::first_page(&state.database, &call.audience, &query, limit).await?,
+        Some(Place { total, after }) => {
+            let database = &state.database;
+            (fhir_store::search::page_after(database, &call.audience, &query, &after, limit).await?, total)
+        }
     };
     let mut views = Vec::with_capacity(page.products.len());
     for head in &page.products {

@@ -167,15 +167,17 @@ pub(crate) fn agency() -> Audience {
 
 /// All ids that a query finds, page by page, and checked against the count.
 pub(crate) async fn found(database: &Database, audience: &Audience, query: &search::Query) -> Vec<String> {
+    let (mut page, total) = search::first_page(database, audience, query, 3).await.unwrap();
     let mut ids: Vec<String> = Vec::new();
     loop {
-        let after = ids.last().cloned();
-        let page = search::page(database, audience, query, after.as_deref(), 3).await.unwrap();
         ids.extend(page.products.into_iter().map(|head| head.product_id));
         if !page.more {
             break;
         }
+        let last = ids.last().unwrap().clone();
+        page = search::page_after(database, audience, query, &last, 3).await.unwrap();
     }
+    assert_eq!(usize::try_from(total).unwrap(), ids.len());
     let count = search::count(database, audience, query).await.unwrap();
     assert_eq!(usize::try_from(count).unwrap(), ids.len());
     ids
