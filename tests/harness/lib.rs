@@ -1,6 +1,7 @@
 //! The shipped program, started for a test: on free ports, in a folder of its own, stopped and swept up afterwards.
 //!
 //! Scenarios speak to it as its users do: the command line, HTTP, and the ready file of the contract.
+#![expect(clippy::print_stdout, reason = "what could not be checked is said aloud")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
