@@ -278,12 +278,7 @@ impl<'h> Builder<'h> {
                 .unwrap_or_else(|| self.base_url.clone()),
             backend_url: self.backend_url.clone().unwrap_or_else(|| section.backend_url.clone()),
         };
-        let feed_key: String = house
-            .master_key
-            .derive(Purpose::RevocationFeed)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let feed_key = hex::encode(house.master_key.derive(Purpose::RevocationFeed).as_slice());
         let settings = GatewaySettings::new(
             &house.settings,
             house.products(),
