@@ -30,8 +30,10 @@ pub(super) const TOKEN_RS256: &str = "token RS256";
 pub(super) const READ_KNOWN: &str = "gateway read, 1 token";
 pub(super) const READ_ROTATING: &str = "gateway read, 100 tokens";
 pub(super) const READ_NEW: &str = "gateway read, every token new";
-pub(super) const REFUSALS: [&str; 3] =
-    ["gateway refuses: no token", "gateway refuses: forged token", "gateway refuses: expired token"];
+pub(super) const REFUSED_NO_TOKEN: &str = "gateway refuses: no token";
+pub(super) const REFUSED_GARBAGE: &str = "gateway refuses: garbage";
+pub(super) const REFUSED_FORGED: &str = "gateway refuses: forged signature";
+pub(super) const REFUSED_EXPIRED: &str = "gateway refuses: expired token";
 pub(super) const BACKEND_READ: &str = "backend read, direct";
 pub(super) const BACKEND_SEARCH: &str = "backend search page of 10, direct";
 
@@ -218,10 +220,12 @@ impl Plan {
         self.add_row(READ_ROTATING, address, &read_target(), bearing(tokens), charged, Some(behind));
         let search = "gateway search, 100 tokens";
         self.add_row(search, address, &search_target(), bearing(tokens), charged, Some(behind));
-        let [no_token, forged_token, expired_token] = REFUSALS;
-        let mut refusals =
-            vec![(no_token, anonymous(), None), (forged_token, bearing(&[forged(first)?]), None)];
-        refusals.extend(expiring.map(|(token, at)| (expired_token, bearing(&[token]), Some(at))));
+        let mut refusals = vec![
+            (REFUSED_NO_TOKEN, anonymous(), None),
+            (REFUSED_GARBAGE, bearing(&["garbage".to_owned()]), None),
+            (REFUSED_FORGED, bearing(&[forged(first)?]), None),
+        ];
+        refusals.extend(expiring.map(|(token, at)| (REFUSED_EXPIRED, bearing(&[token]), Some(at))));
         for (name, headers, not_before) in refusals {
             self.add_row(name, address, &read_target(), headers, charged, None);
             if let Some(row) = self.rows.last_mut() {
@@ -377,10 +381,13 @@ fn bearing(tokens: &[String]) -> Headers {
     Headers::Fixed(tokens.iter().map(line).collect())
 }
 
-/// The same claims under a signature that does not fit.
+/// The same claims under a signature that is well-formed and does not fit: refusing it takes a whole verification.
 fn forged(token: &str) -> Result<String> {
     let (signed, signature) = token.rsplit_once('.').context("not a JWT")?;
-    Ok(format!("{signed}.{}", signature.chars().rev().collect::<String>()))
+    // Neither end: the first byte may push the number out of its range, the last letter holds unused bits.
+    let (start, rest) = signature.split_at_checked(8).context("a short signature")?;
+    let other = if rest.starts_with('A') { 'B' } else { 'A' };
+    Ok(format!("{signed}.{start}{other}{}", rest.get(1..).unwrap_or_default()))
 }
 
 fn read_target() -> String {
@@ -402,4 +409,18 @@ fn some_product(gateway: SocketAddr, token: &str) -> Result<String> {
 #[expect(clippy::cast_precision_loss, reason = "counts of one benchmark stay far below 2^52")]
 fn to_f64(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_token_differs_in_one_letter_of_its_signature() {
+        let token = format!("e30.e30.{}", "A".repeat(86));
+        let forged = forged(&token).unwrap();
+        assert_eq!(forged.len(), token.len());
+        assert_eq!(forged.bytes().zip(token.bytes()).filter(|(new, old)| new != old).count(), 1);
+        assert!(super::forged("e30.e30.AA").is_err());
+    }
 }

@@ -190,9 +190,7 @@ fn summaries<'a>(names: impl Iterator<Item = &'a str>, measurements: &[Measureme
     let peers = [plan::NGINX, plan::HAPROXY_RS256, plan::HAPROXY_ES256].map(|name| cpu_of(name, &summaries));
     for summary in &mut summaries {
         // Tokens are made, not forwarded: the proxies are no measure for them.
-        if summary.upstream_cpu_microseconds_per_request.is_some()
-            || plan::REFUSALS.contains(&summary.row.as_str())
-        {
+        if summary.upstream_cpu_microseconds_per_request.is_some() {
             let ratio = |peer: Option<f64>| peer.map(|peer| summary.cpu_microseconds_per_request / peer);
             let [nginx, rs256, es256] = peers.map(ratio);
             summary.to_nginx = nginx;
@@ -257,7 +255,7 @@ fn bars(rows: &[Summary], footprint: &Footprint) -> Vec<Bar> {
     };
     at_most(plan::READ_KNOWN, 50.0);
     at_most(plan::READ_NEW, 120.0);
-    for refusal in plan::REFUSALS {
+    for refusal in [plan::REFUSED_NO_TOKEN, plan::REFUSED_GARBAGE, plan::REFUSED_EXPIRED] {
         at_most(refusal, 40.0);
     }
     at_most(plan::BACKEND_READ, 60.0);
