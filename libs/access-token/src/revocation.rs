@@ -30,9 +30,9 @@ pub struct Revocation {
     pub revoked: bool,
 }
 
-/// A line of the feed.
+/// A line of the feed: a revocation's object, or `{"heartbeat":7}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "RawLine", into = "RawLine")]
 pub enum FeedLine {
     /// A change.
     Revocation(Revocation),
@@ -41,6 +41,55 @@ pub enum FeedLine {
         /// The last position sent.
         heartbeat: i64,
     },
+}
+
+/// Both kinds of line in one: an untagged enum would buffer the line, in which numbers of arbitrary precision are lost.
+#[derive(Serialize, Deserialize)]
+struct RawLine {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<RevocationSubject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<bool>,
+}
+
+impl TryFrom<RawLine> for FeedLine {
+    type Error = &'static str;
+
+    fn try_from(line: RawLine) -> Result<Self, Self::Error> {
+        match line {
+            RawLine { heartbeat: Some(heartbeat), seq: None, .. } => Ok(Self::Heartbeat { heartbeat }),
+            RawLine {
+                heartbeat: None,
+                seq: Some(seq),
+                subject: Some(subject),
+                until: Some(until),
+                revoked: Some(revoked),
+            } => Ok(Self::Revocation(Revocation { seq, subject, until, revoked })),
+            _ => Err("neither a revocation nor a heartbeat"),
+        }
+    }
+}
+
+impl From<FeedLine> for RawLine {
+    fn from(line: FeedLine) -> Self {
+        let empty = Self { heartbeat: None, seq: None, subject: None, until: None, revoked: None };
+        match line {
+            FeedLine::Heartbeat { heartbeat } => Self { heartbeat: Some(heartbeat), ..empty },
+            FeedLine::Revocation(Revocation { seq, subject, until, revoked }) => Self {
+                seq: Some(seq),
+                subject: Some(subject),
+                until: Some(until),
+                revoked: Some(revoked),
+                ..empty
+            },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -64,14 +64,12 @@ impl fmt::Debug for ContextKey {
 #[derive(Serialize)]
 struct SealedRef<'a> {
     exp: i64,
-    #[serde(flatten)]
     context: &'a CallerContext,
 }
 
 #[derive(Deserialize)]
 struct Sealed {
     exp: i64,
-    #[serde(flatten)]
     context: CallerContext,
 }
 
