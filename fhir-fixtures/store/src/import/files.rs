@@ -1,12 +1,16 @@
 //! Files of an import: one JSON document, or one on each line (NDJSON), read without holding a large file in memory.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::{
     fs::File,
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncSeekExt as _, BufReader, SeekFrom},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
 };
 
 /// The longest line or document that is read.
@@ -124,22 +128,30 @@ impl Documents {
     }
 }
 
-/// Reads single documents of a file again.
+/// Reads documents of a file again.
+#[derive(Clone)]
 pub(super) struct Rereader {
-    file: File,
+    file: Arc<std::fs::File>,
 }
 
 impl Rereader {
     pub(super) async fn open(source: &Source) -> Result<Self, String> {
-        Ok(Self { file: open(&source.path).await? })
+        Ok(Self { file: Arc::new(open(&source.path).await?.into_std().await) })
     }
 
-    pub(super) async fn read(&mut self, span: Span) -> Result<Value, String> {
-        self.file.seek(SeekFrom::Start(span.offset)).await.map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        (&mut self.file).take(span.bytes).read_to_end(&mut bytes).await.map_err(unreadable)?;
-        parse(&bytes, span.line)
+    /// The documents at `spans`, all in one visit to a thread that may block.
+    pub(super) async fn read(&self, spans: Vec<Span>) -> Vec<Result<Value, String>> {
+        let (file, many) = (Arc::clone(&self.file), spans.len());
+        let read =
+            tokio::task::spawn_blocking(move || spans.into_iter().map(|span| again(&file, span)).collect());
+        read.await.unwrap_or_else(|_| vec![Err("cannot be read a second time".to_owned()); many])
     }
+}
+
+fn again(mut file: &std::fs::File, span: Span) -> Result<Value, String> {
+    let mut bytes = vec![0; usize::try_from(span.bytes).map_err(|_| "is too long".to_owned())?];
+    file.seek(SeekFrom::Start(span.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
+    parse(&bytes, span.line)
 }
 
 async fn open(path: &Path) -> Result<File, String> {

@@ -42,12 +42,12 @@ pub(super) fn sort(file: &str, place: &str, document: Value) -> Sorted {
         vec![Placed { place: place.to_owned(), body: document }]
     };
     let known = placed.into_iter().filter_map(|one| known_type(file, one, &mut sorted)).collect();
-    let current = in_5_0_0(file, known, &mut sorted);
+    let (current, sound) = in_5_0_0(file, known, &mut sorted);
     let mut first: HashMap<ResourceKey, usize> = HashMap::new();
     for mut one in current {
         unstamp(&mut one.body);
         let Some(key) = fhir_model::resource_key(&one.body) else { continue };
-        if let Some(reason) = problems(&one.body) {
+        if let Some(reason) = problems(&one.body, sound) {
             refuse(&mut sorted, file, &key.to_string(), reason);
         } else if let Some(index) = first.get(&key) {
             let same = sorted.accepted.get(*index).is_some_and(|earlier| earlier.body == one.body);
@@ -189,14 +189,17 @@ fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
 }
 
 /// The resources of one document in FHIR 5.0.0. A document is of one version; what is 4.4.0 is converted as a whole, so
-/// that links forward can become links back.
-fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> Vec<Placed> {
+/// that links forward can become links back. And whether the schema found nothing wrong with any of them.
+fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> (Vec<Placed>, bool) {
+    if placed.iter().all(|one| schema::check(&one.body).is_empty()) {
+        return (placed, true);
+    }
     let (places, bodies): (Vec<String>, Vec<Value>) =
         placed.into_iter().map(|one| (one.place, one.body)).unzip();
     let version = convert::version_of_all(&bodies);
     let placed = places.into_iter().zip(bodies).map(|(place, body)| Placed { place, body });
     if version == FhirVersion::V5_0_0 {
-        return placed.collect();
+        return (placed.collect(), false);
     }
     let mut sound = Vec::new();
     for one in placed {
@@ -217,7 +220,7 @@ fn in_5_0_0(file: &str, placed: Vec<Placed>, sorted: &mut Sorted) -> Vec<Placed>
         let text = format!("converted from FHIR 4.4.0 without {}: {}", note.path, note.message);
         sorted.notes.push(Note { file: file.to_owned(), resource: note.resource, text });
     }
-    converted.resources.into_iter().map(|body| Placed { place: String::new(), body }).collect()
+    (converted.resources.into_iter().map(|body| Placed { place: String::new(), body }).collect(), false)
 }
 
 fn label(one: &Placed) -> String {
@@ -225,11 +228,13 @@ fn label(one: &Placed) -> String {
     one.body.get("id").and_then(Value::as_str).map_or_else(|| one.place.clone(), |id| format!("{name}/{id}"))
 }
 
-/// What is wrong with a resource of FHIR 5.0.0.
-fn problems(resource: &Value) -> Option<String> {
-    let problems = schema::check(resource);
-    if !problems.is_empty() {
-        return Some(told(&problems));
+/// What is wrong with a resource of FHIR 5.0.0; `sound` when the schema was asked already.
+fn problems(resource: &Value, sound: bool) -> Option<String> {
+    if !sound {
+        let problems = schema::check(resource);
+        if !problems.is_empty() {
+            return Some(told(&problems));
+        }
     }
     // PostgreSQL keeps no NUL in a text, and FHIR allows none in a string.
     has_nul(resource).then(|| "holds the character U+0000, which FHIR does not allow".to_owned())

@@ -220,32 +220,27 @@ impl<'a> Import<'a> {
     /// Reads a set of entries again and stores it.
     async fn set(&mut self, sources: &[Source], set: &[Entry]) -> Result<(), StoreError> {
         let mut resources = Vec::with_capacity(set.len());
-        let mut file = String::new();
-        let mut open: Option<(usize, Rereader)> = None;
-        for entry in set {
-            let Some(source) = sources.get(entry.source) else { continue };
-            if file.is_empty() {
-                file.clone_from(&source.name);
-            }
-            if open.as_ref().is_none_or(|(at, _)| *at != entry.source) {
-                open = Rereader::open(source).await.ok().map(|reader| (entry.source, reader));
-            }
-            let again = match &mut open {
-                Some((_, reader)) => reader.read(entry.span).await,
-                None => Err("cannot be read a second time".to_owned()),
+        let file = set.first().and_then(|first| sources.get(first.source)).map_or("", |source| &source.name);
+        for run in set.chunk_by(|a, b| a.source == b.source) {
+            let Some(source) = run.first().and_then(|entry| sources.get(entry.source)) else { continue };
+            let bodies = match Rereader::open(source).await {
+                Ok(reader) => reader.read(run.iter().map(|entry| entry.span).collect()).await,
+                Err(reason) => vec![Err(reason); run.len()],
             };
-            match again {
-                // Its refusals and notes are in the report since the first reading.
-                Ok(body) => {
-                    resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted);
+            for (entry, body) in run.iter().zip(bodies) {
+                match body {
+                    // Its refusals and notes are in the report since the first reading.
+                    Ok(body) => {
+                        resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted);
+                    }
+                    Err(reason) => self.refuse(&source.name, &entry.key.to_string(), reason),
                 }
-                Err(reason) => self.refuse(&source.name, &entry.key.to_string(), reason),
             }
         }
         if loose::has_root(set) {
-            self.group(&file, resources).await
+            self.group(file, resources).await
         } else {
-            self.orphans.push(Orphans { file, resources });
+            self.orphans.push(Orphans { file: file.to_owned(), resources });
             Ok(())
         }
     }
