@@ -74,9 +74,11 @@ fn rules(workspace: &Workspace) -> Outcome {
     }
 }
 
+/// The documentation is read by people who work on this house: private items are in it, and may be linked to.
 fn documentation(workspace: &Workspace) -> Outcome {
     let arguments = ["doc", "--no-deps", "--workspace", "--locked", "--document-private-items"];
-    cargo_step(workspace, "docs", &arguments, &[("RUSTDOCFLAGS", "-Dwarnings")]).into()
+    let flags = [("RUSTDOCFLAGS", "-Dwarnings -Arustdoc::private_intra_doc_links")];
+    cargo_step(workspace, "docs", &arguments, &flags).into()
 }
 
 /// Licences, bans and sources of all dependencies. Advisories need a database from the network;
