@@ -15,6 +15,7 @@ pub mod schema;
 pub mod search;
 pub mod terms;
 mod tree;
+pub mod xml;
 
 pub use product::{Product, ResourceKey, UnreadableKey, resource_key, resource_type};
 pub use resource_type::{ResourceType, UnknownResourceType};

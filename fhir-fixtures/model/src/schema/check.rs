@@ -3,7 +3,10 @@
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value};
 
-use super::{Content, Element, ElementType, Listing, Node, Problem, ProblemKind, primitive::Fault};
+use super::{
+    Content, Element, ElementType, Listing, Node, Primitive, Problem, ProblemKind, primitive::Fault,
+};
+use crate::ResourceType;
 
 /// Problems reported for one resource; whoever has more has the wrong version or no FHIR at all.
 const MAX_PROBLEMS: usize = 100;
@@ -54,7 +57,9 @@ impl Checker {
         let Some(name) = object.get("resourceType").and_then(Value::as_str) else {
             return self.report(here, ProblemKind::Structure, "resourceType is missing or no string");
         };
-        let Some(node) = self.listing.type_node(name).filter(|node| node.is_resource) else {
+        // Bundles and their like are no resources of a product, neither stored nor contained.
+        let Some(node) = self.listing.resource_node(name).filter(|_| name.parse::<ResourceType>().is_ok())
+        else {
             let message =
                 format!("{name:?} is no resource type that this server knows in FHIR {}", self.version);
             return self.report(here, ProblemKind::Structure, message);
@@ -94,7 +99,13 @@ impl Checker {
     fn property_name(&mut self, name: &str, node: &Node, path: &str) {
         let bare = name.strip_prefix('_').unwrap_or(name);
         let message = match node.property(bare) {
-            Some((_, kind)) if name == bare || matches!(kind.content, Content::Primitive(..)) => return,
+            Some(_) if name == bare => return,
+            Some((element, kind))
+                if !element.attribute
+                    && matches!(kind.content, Content::Primitive(ref primitive, _) if *primitive != Primitive::Xhtml) =>
+            {
+                return;
+            }
             Some(_) => format!("the form _{bare} is for primitives, and {bare} is none"),
             None => {
                 match node.elements.iter().find(|element| element.choice && bare.starts_with(element.name)) {

@@ -47,6 +47,8 @@ pub(crate) struct Element {
     pub(crate) repeats: bool,
     /// Part of `_summary=true`.
     pub(crate) summary: bool,
+    /// An attribute in XML: the id of anything but a resource, the url of an extension. Has no `_` form in JSON.
+    pub(crate) attribute: bool,
     /// The allowed types; exactly one unless a choice.
     pub(crate) types: Vec<ElementType>,
 }
@@ -83,6 +85,12 @@ impl Listing {
     /// The node of a resource type or datatype.
     pub(crate) fn type_node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(*self.types.get(name)?)
+    }
+
+    /// The node of a resource type of which there are resources.
+    pub(crate) fn resource_node(&self, name: &str) -> Option<&Node> {
+        let is_abstract = matches!(name, "Resource" | "DomainResource");
+        self.type_node(name).filter(|node| node.is_resource && !is_abstract)
     }
 
     /// The node of a value with this content.
@@ -254,6 +262,8 @@ impl Raw {
             }
         }
         node.is_resource |= self.types.get("Resource") == Some(&index);
+        let type_name =
+            ["Element", "Extension"].into_iter().find(|name| self.types.get(name) == Some(&index));
         for element in &raw.elements {
             let types = match element.node {
                 Some(own) => {
@@ -272,6 +282,10 @@ impl Raw {
                 required: element.required,
                 repeats: element.repeats,
                 summary: element.summary,
+                attribute: matches!(
+                    (element.name, type_name),
+                    ("id", Some("Element")) | ("url", Some("Extension"))
+                ),
                 types,
             });
         }

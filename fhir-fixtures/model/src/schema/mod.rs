@@ -1,7 +1,7 @@
 //! The shape of resources: which elements exist, how often, of what type. Profiles and terminology are not checked.
 //!
-//! The listing is our own, in `definitions/*.txt`. It covers the resource types of this server and the datatypes
-//! they reach.
+//! The listing is our own, in `definitions/*.txt`. It covers the resource types of this server, the datatypes they
+//! reach, and what goes over the wire around them.
 
 mod check;
 mod fit;
@@ -15,6 +15,7 @@ use std::fmt;
 
 pub(crate) use fit::{DATA_ABSENT, Dropped, fit};
 pub(crate) use listing::{Content, Element, ElementType, Listing, Node};
+pub(crate) use primitive::Primitive;
 pub use {
     check::{check, check_in},
     names::{element_names, mandatory_names, repeats, summary_names, type_of, xml_order},

@@ -4,6 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::is_valid_id;
+use crate::xml;
 
 /// A primitive datatype (FHIR "datatypes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,16 @@ impl Primitive {
         })
     }
 
+    /// Whether its JSON value is a number.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(self, Self::Decimal | Self::Integer | Self::UnsignedInt | Self::PositiveInt)
+    }
+
+    /// Whether its JSON value is a string.
+    pub(crate) const fn is_text(self) -> bool {
+        !self.is_number() && !matches!(self, Self::Boolean)
+    }
+
     /// Checks a JSON value. `zone_due` is the rule of 4.4.0 that a time of day in a dateTime carries its zone.
     pub(crate) fn check(self, value: &Value, zone_due: bool) -> Result<(), Fault> {
         let form = |fine: bool, rule: &'static str| if fine { Ok(()) } else { Err(Fault::Form(rule)) };
@@ -81,6 +92,9 @@ impl Primitive {
                 let text = value.as_str().ok_or(Fault::JsonType("string"))?;
                 if text.is_empty() {
                     return Err(Fault::Form("an empty string; leave the element out instead"));
+                }
+                if !text.chars().all(xml::is_character) {
+                    return Err(Fault::Form("a control character, which neither FHIR nor XML has"));
                 }
                 let (fine, rule) = self.check_text(text, zone_due);
                 form(fine, rule)
@@ -120,7 +134,10 @@ impl Primitive {
             Self::Integer64 => {
                 (text.parse::<i64>().is_ok(), "an integer64 is a whole number written as a string")
             }
-            Self::Xhtml => (text.trim_start().starts_with("<div"), "a narrative is one <div> element"),
+            Self::Xhtml => (
+                xml::is_narrative(text),
+                "a narrative is one <div> element of well-formed XHTML, with the namespace of XHTML",
+            ),
             Self::String
             | Self::Boolean
             | Self::Decimal

@@ -10,3 +10,4 @@ mod sample;
 mod search;
 mod shared;
 mod validation;
+mod xml;
