@@ -4,6 +4,7 @@
 
 mod crash;
 mod every_route_is_guarded;
+mod fidelity;
 mod first_call;
 mod hidden_is_absent;
 mod key_rollover;
