@@ -151,7 +151,8 @@ impl Authenticator {
             // The issuer withdrew the key: whatever it signed is checked anew, and refused.
             self.verified.invalidate(&key);
         }
-        if let Some(error) = self.refused.get(&key) {
+        // A sandbox's clock may be moved back; then an expired token is judged anew.
+        if let Some(error) = self.refused.get(&key).filter(|error| self.still_holds(error, now)) {
             self.hits.increment(1);
             return Err(Unauthenticated::Refused(error).into());
         }
@@ -174,12 +175,25 @@ impl Authenticator {
                 // Only what no passing of time can mend.
                 if matches!(
                     error,
-                    TokenError::BadSignature | TokenError::WrongIssuer | TokenError::Malformed(_)
+                    TokenError::BadSignature
+                        | TokenError::WrongIssuer
+                        | TokenError::Malformed(_)
+                        | TokenError::Expired { .. }
                 ) {
                     self.refused.insert(key, error.clone());
                 }
                 Err(Unauthenticated::Refused(error).into())
             }
+        }
+    }
+
+    /// Whether a remembered refusal is still right.
+    fn still_holds(&self, error: &TokenError, now: OffsetDateTime) -> bool {
+        match error {
+            TokenError::Expired { at } => {
+                at.saturating_add(self.leeway.whole_seconds()) <= now.unix_timestamp()
+            }
+            _ => true,
         }
     }
 

@@ -122,6 +122,18 @@ async fn a_cached_token_still_expires() {
 }
 
 #[tokio::test]
+async fn an_expired_token_is_remembered_until_a_sandbox_s_clock_goes_back() {
+    let house = House::start().await;
+    let token = house.token();
+    house.clock.advance(time::Duration::seconds(3661));
+    for _ in 0..2 {
+        assert_eq!(house.ask(READ, &token).await.rule(), "token-expired");
+    }
+    house.clock.advance(time::Duration::seconds(-3661));
+    assert_eq!(house.ask(READ, &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn parameters_are_refused_by_group_and_by_name() {
     let house = House::start().await;
     let industry = house.token();
