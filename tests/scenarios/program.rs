@@ -158,10 +158,12 @@ async fn explain_names_the_rule_of_what_is_withheld() {
     let decisions = program.result(&["explain", "--client", &stranger.client_id, "GET", url]);
     let decisions = decisions.as_array().unwrap();
     let about = |path: &str| {
-        decisions.iter().find(|decision| decision["path"].as_str().is_some_and(|p| p.contains(path)))
+        decisions.iter().find(|decision| decision["path"].as_str().is_some_and(|p| p.ends_with(path)))
     };
-    let description = about("MedicinalProductDefinition.description").unwrap();
+    let description = about("MedicinalProductDefinition/600000900001.description").unwrap();
     assert_eq!(description["outcome"], "removed", "{description}");
+    assert!(description["rule"].as_str().unwrap().contains("line "), "{description}");
+    assert_eq!(about("MedicinalProductDefinition/600000900001.domain").unwrap()["outcome"], "kept");
     assert!(
         decisions.iter().all(|decision| decision["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
     );
