@@ -8,6 +8,7 @@ pub mod convert;
 pub mod demo;
 pub mod facts;
 pub mod links;
+pub mod merge;
 mod product;
 pub mod render;
 mod resource_type;

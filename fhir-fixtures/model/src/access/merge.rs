@@ -22,23 +22,34 @@ pub fn merge_hidden(
     stored: &Value,
     sent: &Value,
 ) -> Value {
-    let Some(view) = View::new(matrix, column, facts, product, targets) else { return stored.clone() };
-    let (Some(visible), Some(mut sent)) = (view.marked(stored), view.sent(sent)) else {
-        return stored.clone();
-    };
-    untag_subsetted(&mut sent, stored);
-    let Some(mut merged) = object(stored, &visible, Some(&sent)) else { return stored.clone() };
-    if let Some(fields) = merged.as_object_mut() {
-        let differs =
-            |name: &String| !matches!(name.as_str(), "meta" | "text") && fields.get(name) != stored.get(name);
-        let changed = fields.keys().chain(stored.as_object().into_iter().flat_map(Map::keys)).any(differs);
-        if changed {
-            fields.shift_remove("text");
-        } else if let Some(text) = stored.get("text") {
-            fields.insert("text".to_owned(), text.clone());
-        }
+    match View::new(matrix, column, facts, product, targets) {
+        Some(view) => view.merge(stored, sent),
+        None => stored.clone(),
     }
-    merged
+}
+
+impl View<'_> {
+    /// The same as [`merge_hidden`], for several resources of one product.
+    pub fn merge(&self, stored: &Value, sent: &Value) -> Value {
+        let (Some(visible), Some(mut sent)) = (self.marked(stored), self.sent(sent)) else {
+            return stored.clone();
+        };
+        untag_subsetted(&mut sent, stored);
+        let Some(mut merged) = object(stored, &visible, Some(&sent)) else { return stored.clone() };
+        if let Some(fields) = merged.as_object_mut() {
+            let differs = |name: &String| {
+                !matches!(name.as_str(), "meta" | "text") && fields.get(name) != stored.get(name)
+            };
+            let changed =
+                fields.keys().chain(stored.as_object().into_iter().flat_map(Map::keys)).any(differs);
+            if changed {
+                fields.shift_remove("text");
+            } else if let Some(text) = stored.get("text") {
+                fields.insert("text".to_owned(), text.clone());
+            }
+        }
+        merged
+    }
 }
 
 /// The tag of a filtered view says nothing about the resource itself: it is not taken over.

@@ -2,7 +2,7 @@
 //!
 //! The listing of elements drives both directions: order, what repeats, the types of choices, which values are JSON
 //! numbers. Primitives are `value` attributes, their ids and extensions stand inside them, a narrative is real XHTML,
-//! a resource inside another is an element of its type. Decimals are as exact as the JSON tree holds them.
+//! a resource inside another is an element of its type. Decimals keep their digits.
 //!
 //! The reader is for strangers' input: no document type, no entities but the five of XML, no processing
 //! instructions, limits on size, depth and attributes. What it returns has the shape of the version; values are to

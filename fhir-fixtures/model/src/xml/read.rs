@@ -378,29 +378,14 @@ impl Slot {
     }
 }
 
-/// A JSON number (RFC 8259 §6), floating ones to the nearest.
+/// A JSON number (RFC 8259 §6), its digits as written.
 pub(super) fn number(text: &str) -> Option<Number> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let whole = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let led = whole == 1 || (whole > 1 && !digits.starts_with('0'));
-    let (_, rest) = digits.split_at_checked(whole).filter(|_| led)?;
-    if rest.is_empty() {
-        let integer =
-            text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
-        return integer.ok().or_else(|| Number::from_f64(text.parse().ok()?));
+    let begins = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    if begins && text.ends_with(|c: char| c.is_ascii_digit()) {
+        serde_json::from_str(text).ok()
+    } else {
+        None
     }
-    let mut rest = rest;
-    if let Some(fraction) = rest.strip_prefix('.') {
-        rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        (rest.len() < fraction.len()).then_some(())?;
-    }
-    if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        (!exponent.is_empty()).then_some(())?;
-        rest = exponent.trim_start_matches(|c: char| c.is_ascii_digit());
-    }
-    rest.is_empty().then_some(())?;
-    Number::from_f64(text.parse().ok()?)
 }
 
 fn clip(text: &str) -> String {

@@ -346,9 +346,20 @@ fn numbers_are_those_of_json() {
     {
         assert!(read::number(good).is_some(), "{good}");
     }
-    for bad in
-        ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "0x1", " 1", "1 ", "NaN", "inf", "1e999", "1.5.2"]
-    {
+    for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "0x1", " 1", "1 ", "NaN", "inf", "1.5.2"] {
         assert!(read::number(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn decimals_keep_their_digits() {
+    for digits in ["1.50", "0.10", "100", "1e-7", "12345678901234567890.123456789"] {
+        let json = format!(
+            r#"{{"resourceType":"Organization","extension":[{{"url":"u","valueDecimal":{digits}}}]}}"#
+        );
+        let tree: Value = serde_json::from_str(&json).unwrap();
+        let xml = write(FhirVersion::V5_0_0, &tree).unwrap();
+        assert!(xml.contains(&format!("value=\"{digits}\"")), "{xml}");
+        assert_eq!(read(FhirVersion::V5_0_0, &xml).unwrap().to_string(), json);
     }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod conversion;
+mod merge;
 mod properties;
 mod rendering;
 mod sample;

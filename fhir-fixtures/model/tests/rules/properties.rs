@@ -77,7 +77,7 @@ const TEXTS: &[&str] = &[
     "http://spor.ema.europa.eu/v1/lists/100000072050",
 ];
 
-fn tree() -> impl Strategy<Value = Value> {
+pub(crate) fn tree() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -108,7 +108,7 @@ fn resource() -> impl Strategy<Value = Value> {
     })
 }
 
-fn pointers(value: &Value, here: &str, found: &mut Vec<String>) {
+pub(crate) fn pointers(value: &Value, here: &str, found: &mut Vec<String>) {
     let inner: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
             fields.iter().map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value)).collect()
@@ -141,7 +141,7 @@ fn remove(value: &mut Value, pointer: &str) {
 
 /// The sample with some values replaced or removed and some resources gone. Ids and types stay; when `valid`, so does
 /// the structure.
-fn product(valid: bool) -> impl Strategy<Value = Product> {
+pub(crate) fn product(valid: bool) -> impl Strategy<Value = Product> {
     let index = any::<proptest::sample::Index>;
     let edits = proptest::collection::vec((index(), index(), proptest::option::of(tree())), 0..10);
     let gone = proptest::collection::vec(index(), 0..4);
