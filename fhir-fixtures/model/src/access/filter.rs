@@ -34,7 +34,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Works out what `column` sees of the complete, current product. `None` when not even the product itself.
-    /// The record gates are not asked here: see [`super::gate`].
+    /// The record gates are not asked here: see [`super::gate()`].
     pub fn new(
         matrix: &'a AccessMatrix,
         column: Column,
@@ -166,7 +166,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// What `column` sees of a complete, current product. Ask [`super::gate`] first. `None`: nothing at all.
+/// What `column` sees of a complete, current product. Ask [`super::gate()`] first. `None`: nothing at all.
 pub fn filter(
     matrix: &AccessMatrix,
     column: Column,

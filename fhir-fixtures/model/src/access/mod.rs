@@ -1,7 +1,7 @@
 //! Access levels: who may see which product, which of its resources, which of their elements.
 //!
 //! The matrix is data (`config/access-levels.toml`, [`AccessMatrix`]). A [`Viewer`] stands in one [`Column`] of it for
-//! each product. [`gate`] decides about the product as a whole, [`filter`] about the rest. Whatever has no row is
+//! each product. [`gate()`] decides about the product as a whole, [`filter()`] about the rest. Whatever has no row is
 //! hidden from all but qualified owners and authorities.
 //!
 //! To add a condition: name it in `matrix.rs`, decide it in `condition.rs`, describe it at the top of the file.

@@ -26,7 +26,7 @@ pub fn write(version: FhirVersion, resource: &Value) -> Result<String, XmlError>
 /// The same with line breaks and indentation, for people.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub fn write_pretty(version: FhirVersion, resource: &Value) -> Result<String, XmlError> {
     finish(Writer::new_with_indent(Vec::new(), b' ', 2), version, resource)
 }
