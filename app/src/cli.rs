@@ -59,6 +59,9 @@ pub enum Command {
     /// Organisations and their locations.
     #[command(subcommand)]
     Organisation(OrganisationCommand),
+    /// Accounts of people at the portal.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Medicinal products.
     #[command(subcommand)]
     Products(ProductsCommand),
@@ -213,8 +216,9 @@ pub enum CredentialsCommand {
 pub enum OrganisationCommand {
     /// Import organisations and locations from a CSV or JSON file.
     #[command(
-        after_help = "The CSV columns are: organisation,name,category,country,locations. Category is industry, authority \
-or agency; locations are LOC ids separated by spaces. JSON is an array of objects with the same names."
+        after_help = "The CSV columns are: id,name,category,country and, where wanted, address,parent,locations. Category is industry, \
+authority, agency, network or centre; parent is the ORG-ID of a centre's network; locations are LOC ids separated by \
+spaces. JSON is an array of objects with the same names."
     )]
     Import {
         /// The file.
@@ -222,6 +226,47 @@ or agency; locations are LOC ids separated by spaces. JSON is an array of object
     },
     /// List all organisations.
     List,
+}
+
+/// `account …`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Open an account, for the first agency administrator above all. Its password is shown once.
+    #[command(after_help = "Example:\n  \
+pmsgate account create --agency-admin --email ana.silva@agency.example --first-name Ana --last-name Silva")]
+    Create(AccountCreate),
+}
+
+/// `account create`.
+#[derive(Args)]
+pub struct AccountCreate {
+    /// The person's own work address.
+    #[arg(long, value_name = "MAIL")]
+    pub email: String,
+    /// First name.
+    #[arg(long)]
+    pub first_name: String,
+    /// Last name.
+    #[arg(long)]
+    pub last_name: String,
+    /// May decide what the agency decides, once a second factor is set up.
+    #[arg(long)]
+    pub agency_admin: bool,
+    /// A role of the catalogue to give, with the organisation where it is held: ROLE or ROLE@ORG-ID; may be repeated.
+    #[arg(long, value_name = "ROLE[@ORG-ID]")]
+    pub role: Vec<String>,
+    /// A file with the first password. Without it one is made up.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for AccountCreate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountCreate")
+            .field("agency_admin", &self.agency_admin)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `products …`.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use authz_domain::Actor;
 use authz_server::{DemoCredentials, UseCases};
 use database::Database;
 
@@ -11,12 +12,17 @@ use crate::{House, development_ca::write_private};
 /// The organisations of the demo, in the form that `organisation import` reads.
 const ORGANISATIONS: &str = include_str!("../../config/demo-organisations.csv");
 
+/// A network with its centres, for CPMS.
+const NETWORKS: &str = include_str!("../../config/demo-networks.csv");
+
 /// A product that the demo client owns and everybody may see.
 const PRODUCT: &str = "600000900001";
 
 /// Fills empty databases. Running it again finishes what was interrupted and changes nothing else.
 pub(crate) async fn seed_authz(use_cases: &UseCases) -> Result<Option<DemoCredentials>> {
-    use_cases.seed_demo("demo-organisations.csv", ORGANISATIONS).await?;
+    if use_cases.seed_demo("demo-organisations.csv", ORGANISATIONS).await? {
+        use_cases.import_organisations(Actor::System, "demo-networks.csv", NETWORKS).await?;
+    }
     Ok(use_cases.demo_credentials().await?)
 }
 

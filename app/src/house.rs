@@ -93,7 +93,9 @@ impl House {
 
     /// The authorization server's settings for a public base URL.
     pub fn authz_settings(&self, base_url: &str) -> Result<AuthzSettings> {
-        Ok(AuthzSettings::from_config(&self.settings, &self.files, base_url)?)
+        let mut settings = self.settings.clone();
+        settings.mail.spool_dir.get_or_insert_with(|| self.data_dir.join("mail"));
+        Ok(AuthzSettings::from_config(&settings, &self.files, base_url)?)
     }
 
     /// The keys that the authorization server derives.

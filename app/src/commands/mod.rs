@@ -1,5 +1,6 @@
 //! The commands, one file a noun. Each opens the house, calls a use case, and prints.
 
+mod account;
 mod client;
 mod configuration;
 mod credentials;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Client(command) => client::run(&common, command).await,
         Command::Credentials(command) => credentials::run(&common, command).await,
         Command::Organisation(command) => organisation::run(&common, command).await,
+        Command::Account(command) => account::run(&common, command).await,
         Command::Products(command) => products::run(&common, command).await,
         Command::Explain { client, method, url } => explain::run(&common, &client, &method, &url).await,
         Command::Key(command) => key::run(&common, command).await,

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AuthzKeys, AuthzSettings, UseCaseError, UseCases, router,
+    AuthzKeys, AuthzSettings, UseCaseError, UseCases, jobs, router,
     state::{FollowError, State},
 };
 
@@ -108,11 +108,17 @@ impl Authz {
         tasks.spawn(write_down(Arc::clone(&self.state)));
         tasks.spawn(plan_keys(Arc::clone(&self.state)));
         tasks.spawn(forget(Arc::clone(&self.state)));
+        jobs::spawn(&self.state, tasks);
     }
 
     /// Tells the program's health whether the database is followed. The first handle given is kept.
     pub fn report_to(&self, health: PartHealth) {
         self.state.health.get_or_init(|| health);
+    }
+
+    /// Sends the mails and text messages that wait, now rather than within half a second.
+    pub async fn deliver_messages(&self) {
+        jobs::deliver_now(&self.state).await;
     }
 
     /// Takes in what other processes changed, now rather than within 150 ms.

@@ -11,8 +11,10 @@ mod authz;
 mod client_cache;
 mod documents;
 mod entropy;
+mod jobs;
 mod key_ring;
 mod last_use;
+mod mail;
 mod oauth;
 mod portal;
 mod revocation_board;
@@ -24,9 +26,12 @@ mod throttle;
 mod use_cases;
 
 pub use authz::{Authz, StartError, migrate, migration_status};
+pub use mail::{Letter, Part};
+pub use portal::settings::{MailSettings, MailTransport, PortalSettings, TextMessages};
 pub use seal::SealError;
 pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError};
 pub use use_cases::{
-    ClientView, DemoCredentials, ExpiringSecret, ImportReport, IssuedCredentials, KeyRotation, NewClient,
-    RefusedRecord, SecretView, SigningKeyView, UseCaseError, UseCases,
+    ClientView, Decision, DemoCredentials, DocumentRefused, ExpiringSecret, ImportReport, IssuedCredentials,
+    KeyRotation, NewAccount, NewClient, OpenedAccount, PlannedRole, RefusedRecord, RequestPlan, Reviewer,
+    SecretView, SigningKeyView, SubmitRefused, UseCaseError, UseCases,
 };

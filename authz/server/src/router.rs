@@ -32,7 +32,6 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/{tenant}/v2.0/.well-known/oauth-authorization-server", get(metadata::tenant))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(metadata::tenant))
         .route("/{tenant}/oauth2/v2.0/authorize", any(authorize::endpoint))
-        .route("/", get(portal::root))
-        .route("/assets/portal.css", get(portal::stylesheet))
+        .merge(portal::routes())
         .with_state(state)
 }

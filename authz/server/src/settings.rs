@@ -11,6 +11,8 @@ use thiserror::Error;
 use time::Duration;
 use zeroize::Zeroizing;
 
+use crate::portal::settings::PortalSettings;
+
 /// What verifiers may tolerate in clock differences; revocations outlive their last token by as much.
 pub(crate) const LEEWAY: Duration = Duration::minutes(5);
 
@@ -43,6 +45,8 @@ pub struct AuthzSettings {
     pub products: Vec<ProductLink>,
     /// Whether this is a sandbox.
     pub sandbox: bool,
+    /// The portal.
+    pub portal: Arc<PortalSettings>,
 }
 
 /// An API product as the root page shows it.
@@ -70,6 +74,9 @@ pub enum SettingsError {
         #[source]
         source: MalformedScope,
     },
+    /// A kind of organisation in the access catalogue that is not known.
+    #[error("the access catalogue has a role for a kind of organisation that is not known")]
+    AccessCategory(#[source] UnknownCategory),
     /// A role's organisation category has no meaning here.
     #[error("the role {role} of the catalogue is for a kind of organisation that is not known")]
     RoleCategory {
@@ -131,6 +138,9 @@ impl AuthzSettings {
             roles,
             products,
             sandbox: settings.is_sandbox(),
+            portal: Arc::new(
+                PortalSettings::from_config(settings, files).map_err(SettingsError::AccessCategory)?,
+            ),
         })
     }
 
@@ -204,6 +214,7 @@ pub struct AuthzKeys {
     pub(crate) pepper_bytes: Zeroizing<[u8; 32]>,
     pub(crate) seal: Zeroizing<[u8; 32]>,
     pub(crate) feed: Zeroizing<String>,
+    pub(crate) portal: Zeroizing<[u8; 32]>,
 }
 
 impl AuthzKeys {
@@ -214,6 +225,7 @@ impl AuthzKeys {
             pepper: SecretPepper::new(&pepper_bytes),
             pepper_bytes,
             seal: master_key.derive(Purpose::SigningKeySeal),
+            portal: master_key.derive(Purpose::Portal),
             feed: Zeroizing::new(hex::encode(master_key.derive(Purpose::RevocationFeed).as_slice())),
         }
     }

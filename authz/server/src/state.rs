@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AuthzKeys, AuthzSettings, SealError, client_cache::ClientCache, documents::Documents, key_ring::KeyRing,
-    last_use::LastUse, revocation_board::RevocationBoard, throttle::Throttle,
+    last_use::LastUse, portal::PortalState, revocation_board::RevocationBoard, throttle::Throttle,
 };
 
 /// Everything the handlers share.
@@ -35,6 +35,7 @@ pub(crate) struct State {
     pub(crate) last_use: LastUse,
     pub(crate) revocations: RevocationBoard,
     pub(crate) documents: Documents,
+    pub(crate) portal: PortalState,
     pub(crate) meters: Meters,
     /// Where the program wants to hear whether the database is followed.
     pub(crate) health: OnceLock<PartHealth>,
@@ -107,6 +108,7 @@ impl State {
             clients: ClientCache::new(),
             throttle: Throttle::new(),
             last_use: LastUse::default(),
+            portal: PortalState::new(),
             revocations: RevocationBoard::new(),
             meters: Meters::default(),
             health: OnceLock::new(),

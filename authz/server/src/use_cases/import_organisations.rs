@@ -45,6 +45,10 @@ struct Record {
     category: String,
     #[serde(default)]
     locations: Vec<String>,
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    parent: Option<String>,
 }
 
 /// A record, or why it cannot be read.
@@ -130,7 +134,16 @@ fn organisation(file: &str, record: &Record) -> Result<Organisation, RefusedReco
         .map(|text| text.trim().parse())
         .collect::<Result<Vec<LocationId>, _>>()
         .map_err(|error| refused(file, &record.id, &error))?;
+    let parent = record
+        .parent
+        .as_deref()
+        .map(str::trim)
+        .filter(|parent| !parent.is_empty())
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| refused(file, &record.id, &error))?;
     Organisation::new(id, &record.name, &record.country, category, locations)
+        .and_then(|organisation| organisation.placed(&record.address, parent))
         .map_err(|error| refused(file, &record.id, &error))
 }
 
@@ -168,8 +181,8 @@ fn from_json(file: &str, place: &str, value: serde_json::Value) -> ReadRecord {
     serde_json::from_value(value).map_err(|error| refused(file, &id, &error))
 }
 
-/// The columns of a CSV file; `locations` may be missing, its ids are separated by semicolons or spaces.
-const COLUMNS: [&str; 5] = ["id", "name", "country", "category", "locations"];
+/// The columns of a CSV file; the last three may be missing. Ids of locations are separated by semicolons or spaces.
+const COLUMNS: [&str; 7] = ["id", "name", "country", "category", "locations", "address", "parent"];
 
 fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
     let unreadable =
@@ -192,7 +205,7 @@ fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
     };
     let (id, name, country, category) =
         (required("id")?, required("name")?, required("country")?, required("category")?);
-    let locations = place("locations");
+    let (locations, address, parent) = (place("locations"), place("address"), place("parent"));
     Ok(records
         .map(|(line, fields)| {
             let field = |place: usize| fields.get(place).map(String::as_str).unwrap_or_default();
@@ -207,6 +220,8 @@ fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
                 country: field(country).to_owned(),
                 category: field(category).to_owned(),
                 locations: listed.split([';', ' ']).filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+                address: address.map(field).unwrap_or_default().to_owned(),
+                parent: parent.map(field).map(str::to_owned),
             })
         })
         .collect())

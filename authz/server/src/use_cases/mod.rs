@@ -4,10 +4,15 @@
 //! instances, together or not at all. The command line calls these in a process of its own; the running server
 //! follows within 200 ms.
 
+mod access_requests;
+mod accounts;
 mod client_status;
 mod create_client;
 mod import_organisations;
 mod list_clients;
+mod one_time;
+mod post;
+mod review;
 mod rotate_secret;
 mod seed_demo;
 mod signing_keys;
@@ -22,9 +27,14 @@ use http_service::Clock;
 use thiserror::Error;
 use time::OffsetDateTime;
 
+pub use access_requests::{DocumentRefused, PlannedRole, RequestPlan, SubmitRefused};
+pub use accounts::{NewAccount, OpenedAccount};
+pub(crate) use accounts::{new_id, new_user_name};
 pub use create_client::{IssuedCredentials, NewClient};
 pub use import_organisations::{ImportReport, RefusedRecord};
 pub use list_clients::{ClientView, ExpiringSecret, SecretView};
+pub(crate) use one_time::{CodeVerdict, Purpose};
+pub use review::{Decision, Reviewer};
 pub use seed_demo::DemoCredentials;
 pub use signing_keys::{KeyRotation, SigningKeyView};
 
@@ -93,6 +103,21 @@ pub enum UseCaseError {
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     NoEntropy,
+    /// No such account.
+    #[error("there is no such account")]
+    NoSuchAccount,
+    /// An account cannot be opened or changed so.
+    #[error("{0}")]
+    Account(String),
+    /// Somebody else was faster.
+    #[error("somebody else decided this meanwhile")]
+    DecidedMeanwhile,
+    /// A password cannot be hashed or checked.
+    #[error("a password cannot be checked")]
+    PasswordHash,
+    /// A message cannot be written, or a stored one not be read.
+    #[error("a message cannot be written")]
+    Letter,
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -7,7 +7,7 @@ use authz_domain::Actor;
 use authz_server::{Authz, AuthzKeys, AuthzSettings, IssuedCredentials, NewClient, UseCases};
 use axum::{Router, body::Body};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use config::{Data, DataFiles, MasterKey, Settings};
+use config::{DataFiles, MasterKey, Settings};
 use database::testing::TestDatabase;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -105,7 +105,7 @@ impl TestAuthz {
     async fn empty_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         let mut configured = Settings::default();
         change(&mut configured);
-        let files = DataFiles::load(&Data::default()).unwrap();
+        let files = DataFiles::load(&configured.data).unwrap();
         let settings = AuthzSettings::from_config(&configured, &files, BASE).unwrap();
         let master_key = MasterKey::from_bytes([7; 32]);
         let keys = AuthzKeys::derive(&master_key);

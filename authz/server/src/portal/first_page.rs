@@ -9,12 +9,8 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::page::CSP;
 use crate::{AuthzSettings, ProductLink, state::State};
-
-/// Nothing but our own stylesheet: no scripts, no frames, no forms to elsewhere.
-const CSP: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
 
 /// Headers of every page.
 const PAGE: [(HeaderName, HeaderValue); 6] = [
@@ -70,5 +66,5 @@ pub(crate) async fn stylesheet() -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, include_str!("../assets/portal.css")).into_response()
+    (headers, include_str!("../../assets/portal.css")).into_response()
 }

@@ -1,0 +1,249 @@
+//! People of a reviewer's organisations: their roles, taking one away, stopping an account.
+
+use std::sync::Arc;
+
+use authz_store::{accounts, granted_roles, granted_roles::GrantedRole};
+use axum::{
+    extract::{Path, RawQuery, State as Extract},
+    response::Response,
+};
+
+use super::{
+    error::PortalError,
+    form::{Button, Errors, Field, Fields, Form, Kind},
+    page::{Block, Cell, Page, Table, see_other},
+    visitor::{Posted, SignedIn, Visitor},
+};
+use crate::{
+    mail::letters::shown,
+    state::State,
+    use_cases::{Reviewer, UseCaseError, UseCases},
+};
+
+/// People on one page.
+const SHOWN: i64 = 100;
+
+fn reviewer(one: &SignedIn) -> Reviewer<'_> {
+    Reviewer { account: &one.account, held: &one.held }
+}
+
+/// `GET /portal/people`
+pub(crate) async fn list(
+    Extract(state): Extract<Arc<State>>,
+    RawQuery(query): RawQuery,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
+    let mut page = Page::new("People");
+    let mut reader = state.database.read().await?;
+    let mut found = Vec::new();
+    if one.for_agency {
+        let field = Field::new(Kind::Search, "q", "Beginning of an e-mail address or user name")
+            .typed(&query, &Errors::default());
+        page = page.form(Form::search("/portal/people", vec![field]));
+        if !query.get("q").is_empty() {
+            found = accounts::search(&mut reader.db(), query.get("q"), SHOWN).await?;
+        }
+    } else {
+        let catalogue = &state.settings.portal.catalogue;
+        let mut places: Vec<_> = one
+            .held
+            .iter()
+            .filter(|held| !catalogue.decided_by(&held.role).is_empty())
+            .filter_map(|held| held.organisation.as_ref())
+            .collect();
+        places.sort();
+        places.dedup();
+        for place in places {
+            found.extend(accounts::of_organisation(&mut reader.db(), place.as_str(), SHOWN).await?);
+        }
+    }
+    let rows = found
+        .into_iter()
+        .map(|person| {
+            vec![
+                Cell::link(format!("/portal/people/{}", person.id), person.full_name()),
+                Cell::text(person.email.as_str()),
+                Cell::State(person.status.to_string()),
+            ]
+        })
+        .collect();
+    Ok(page
+        .block(Block::Table(Table {
+            caption: "People with roles that you decide on".to_owned(),
+            head: vec!["Name", "E-mail", "Account"],
+            rows,
+            empty: "Nobody to show.",
+        }))
+        .show(&visitor))
+}
+
+/// The roles of somebody that a reviewer may see: the agency all, others those that are theirs to take away.
+fn visible(acts: &UseCases, one: &SignedIn, roles: Vec<GrantedRole>) -> Vec<GrantedRole> {
+    roles.into_iter().filter(|role| acts.may_revoke(reviewer(one), role)).collect()
+}
+
+async fn person_page(
+    state: &Arc<State>,
+    one: &SignedIn,
+    id: &str,
+    errors: &Errors,
+) -> Result<Page, PortalError> {
+    let acts = UseCases::of(Arc::clone(state));
+    let mut reader = state.database.read().await?;
+    let person = accounts::find(&mut reader.db(), id).await?.ok_or(PortalError::NotFound)?;
+    let roles = granted_roles::of_account(&mut reader.db(), id).await?;
+    drop(reader);
+    let all = roles.len();
+    let roles = visible(&acts, one, roles);
+    if roles.is_empty() && !one.for_agency {
+        return Err(PortalError::NotFound);
+    }
+    let catalogue = &state.settings.portal.catalogue;
+    let may_block = (one.for_agency || roles.len() == all) && one.account.id != id;
+    let rows = roles
+        .into_iter()
+        .map(|role| {
+            let title = catalogue.role(&role.role).map_or(role.role.clone(), |known| known.title.clone());
+            vec![
+                Cell::text(title.clone()),
+                Cell::text(role.organisation.as_ref().map(ToString::to_string).unwrap_or_default()),
+                Cell::text(shown(role.granted_at)),
+                Cell::link(format!("/portal/roles/{}/revoke", role.id), format!("Revoke {title}")),
+            ]
+        })
+        .collect();
+    let mut page = Page::new(person.full_name())
+        .block(Block::Facts(vec![
+            ("E-mail".to_owned(), person.email.as_str().to_owned()),
+            ("Account".to_owned(), person.status.to_string()),
+        ]))
+        .block(Block::Table(Table {
+            caption: "Roles".to_owned(),
+            head: vec!["Role", "Organisation", "Since", ""],
+            rows,
+            empty: "No roles.",
+        }));
+    if may_block {
+        let reason =
+            Field::new(Kind::Area, "reason", "Reason").hint("The person reads it.").with_error(errors);
+        page = page
+            .block(Block::Heading("Stop the account".to_owned()))
+            .text("The person is signed out and cannot sign in any more.")
+            .form(Form::post(
+                format!("/portal/people/{id}"),
+                vec![reason],
+                vec![Button::danger("Deactivate this user", "block")],
+            ));
+    }
+    Ok(page)
+}
+
+/// `GET /portal/people/{id}`
+pub(crate) async fn show(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    Ok(person_page(&state, one, &id, &Errors::default()).await?.show(&visitor))
+}
+
+/// `POST /portal/people/{id}`
+pub(crate) async fn block(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    let reason = fields.get("reason");
+    if reason.is_empty() || reason.chars().count() > 1000 {
+        let errors = Errors::of("reason", "Say why, in at most 1000 characters.");
+        return Ok(person_page(&state, one, &id, &errors).await?.show(&visitor));
+    }
+    let acts = UseCases::of(Arc::clone(&state));
+    acts.block_account(reviewer(one), &id, reason).await?.ok_or(PortalError::NotFound)?;
+    Ok(see_other(&visitor, "/portal/people"))
+}
+
+async fn revoke_page(
+    state: &Arc<State>,
+    one: &SignedIn,
+    id: &str,
+    errors: &Errors,
+) -> Result<Page, PortalError> {
+    let acts = UseCases::of(Arc::clone(state));
+    let mut reader = state.database.read().await?;
+    let role = granted_roles::find(&mut reader.db(), id).await?;
+    let role = role.filter(|role| acts.may_revoke(reviewer(one), role)).ok_or(PortalError::NotFound)?;
+    let person = accounts::find(&mut reader.db(), &role.account).await?.ok_or(PortalError::NotFound)?;
+    drop(reader);
+    let catalogue = &state.settings.portal.catalogue;
+    let title = catalogue.role(&role.role).map_or(role.role.clone(), |known| known.title.clone());
+    let place = role.organisation.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut fields =
+        vec![Field::new(Kind::Area, "reason", "Reason").hint("The person reads it.").with_error(errors)];
+    let mut page = Page::new(format!("Revoke {title}")).block(Block::Facts(vec![
+        ("Who".to_owned(), person.full_name()),
+        ("Organisation".to_owned(), place),
+    ]));
+    if acts.is_last_decider(&role).await? {
+        page = page.block(Block::Notice {
+            look: "bad",
+            title: "This is the last administrator of the organisation".to_owned(),
+            text: vec!["Nobody there can decide on requests any more: the agency does, and is told. Credentials of the organisation keep working.".to_owned()],
+        });
+        fields.push(Field::new(Kind::Tick, "sure", "I know that this is the last one").with_error(errors));
+    }
+    Ok(page.form(Form::post(
+        format!("/portal/roles/{id}/revoke"),
+        fields,
+        vec![Button::danger("Revoke the role", "revoke")],
+    )))
+}
+
+/// `GET /portal/roles/{id}/revoke`
+pub(crate) async fn confirm(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    Ok(revoke_page(&state, one, &id, &Errors::default()).await?.show(&visitor))
+}
+
+/// `POST /portal/roles/{id}/revoke`
+pub(crate) async fn revoke(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    let acts = UseCases::of(Arc::clone(&state));
+    let mut errors = Errors::default();
+    let reason = fields.get("reason");
+    if reason.is_empty() || reason.chars().count() > 1000 {
+        errors.add("reason", "Say why, in at most 1000 characters.");
+    }
+    let mut reader = state.database.read().await?;
+    let role = granted_roles::find(&mut reader.db(), &id).await?;
+    drop(reader);
+    let Some(role) = role.filter(|role| acts.may_revoke(reviewer(one), role)) else {
+        return Err(PortalError::NotFound);
+    };
+    if acts.is_last_decider(&role).await? && !fields.has("sure") {
+        errors.add("sure", "Confirm that this is the last administrator.");
+    }
+    if !errors.is_empty() {
+        return Ok(revoke_page(&state, one, &id, &errors).await?.show(&visitor));
+    }
+    match acts.revoke_role(reviewer(one), &id, reason).await {
+        Ok(Some(())) => Ok(see_other(&visitor, &format!("/portal/people/{}", role.account))),
+        Ok(None) => Err(PortalError::NotFound),
+        Err(UseCaseError::DecidedMeanwhile) => {
+            Err(PortalError::Conflict("Somebody else revoked this role meanwhile.".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,166 @@
+//! Reviewing: the inbox, one request, the decision.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State as Extract},
+    response::Response,
+};
+
+use super::{
+    error::PortalError,
+    form::{Button, Errors, Field, Fields, Form, Kind},
+    page::{Block, Cell, Page, Table, see_other},
+    requests::facts,
+    visitor::{Posted, SignedIn, Visitor},
+};
+use crate::{
+    mail::letters::shown,
+    state::State,
+    use_cases::{Decision, Reviewer, UseCaseError, UseCases},
+};
+
+/// Characters of a reason.
+const MAX_REASON: usize = 1000;
+
+fn reviewer(one: &SignedIn) -> Reviewer<'_> {
+    Reviewer { account: &one.account, held: &one.held }
+}
+
+/// `GET /portal/review`
+pub(crate) async fn inbox(
+    Extract(state): Extract<Arc<State>>,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    let acts = UseCases::of(Arc::clone(&state));
+    let rows = acts
+        .inbox(reviewer(one))
+        .await?
+        .into_iter()
+        .map(|(request, requester)| {
+            let mut state = request.state.title().to_owned();
+            if request.waiver_asked {
+                state.push_str(", with a violation");
+            }
+            vec![
+                Cell::link(format!("/portal/review/{}", request.id), request.name()),
+                Cell::text(requester.full_name()),
+                Cell::text(acts.what(&request)),
+                Cell::State(state),
+                Cell::text(request.submitted_at.map(shown).unwrap_or_default()),
+            ]
+        })
+        .collect();
+    Ok(Page::new("Reviews")
+        .block(Block::Table(Table {
+            caption: "Requests that wait for you, oldest first".to_owned(),
+            head: vec!["Request", "Who asks", "What", "State", "Submitted"],
+            rows,
+            empty: "Nothing waits for you.",
+        }))
+        .show(&visitor))
+}
+
+async fn page(
+    state: &Arc<State>,
+    one: &SignedIn,
+    id: &str,
+    fields: &Fields,
+    errors: &Errors,
+) -> Result<Page, PortalError> {
+    let acts = UseCases::of(Arc::clone(state));
+    let found = acts.review(reviewer(one), id).await?;
+    let (plan, requester, may_decide) = found.ok_or(PortalError::NotFound)?;
+    let mut all = facts(&acts, &plan);
+    all.push(("Who asks".to_owned(), format!("{}, {}", requester.full_name(), requester.email.as_str())));
+    let mut page = Page::new(format!("Review {}", plan.request.name())).block(Block::Facts(all));
+    if !plan.violations.is_empty() {
+        let lines = plan.violations.iter().map(|broken| broken.rule.clone()).collect();
+        page = page.block(Block::Notice {
+            look: "bad",
+            title: "Submitted with a violation".to_owned(),
+            text: lines,
+        });
+    }
+    if !plan.documents.is_empty() {
+        let rows = plan
+            .documents
+            .iter()
+            .map(|one| {
+                vec![
+                    Cell::link(format!("/portal/documents/{}", one.id), one.file_name.clone()),
+                    Cell::text(format!("{} kB", one.bytes.div_euclid(1024) + 1)),
+                    Cell::text(one.sha256.chars().take(16).collect::<String>()),
+                ]
+            })
+            .collect();
+        let head = vec!["File", "Size", "SHA-256"];
+        page = page.block(Block::Table(Table { caption: "Documents".to_owned(), head, rows, empty: "" }));
+    }
+    if may_decide {
+        let reason = Field::new(Kind::Area, "reason", "Reason")
+            .hint("Needed when you reject or ask for a document. The requester reads it.")
+            .optional()
+            .typed(fields, errors);
+        let buttons = vec![
+            Button { value: "approve".to_owned(), ..Button::main("Approve") },
+            Button::other("Ask for a document", "ask"),
+            Button::danger("Reject", "reject"),
+        ];
+        page = page.block(Block::Heading("Your decision".to_owned())).form(Form::post(
+            format!("/portal/review/{id}"),
+            vec![reason],
+            buttons,
+        ));
+    }
+    Ok(page)
+}
+
+/// `GET /portal/review/{id}`
+pub(crate) async fn show(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    Ok(page(&state, one, &id, &Fields::default(), &Errors::default()).await?.show(&visitor))
+}
+
+/// `POST /portal/review/{id}`: the second of two reviewers is told.
+pub(crate) async fn decide(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Response, PortalError> {
+    let one = visitor.require_reviewer()?;
+    let reason = fields.get("reason");
+    let decision = match fields.get("do") {
+        "approve" => Decision::Approve,
+        "ask" => Decision::AskForDocuments,
+        "reject" => Decision::Reject,
+        _ => return Err(PortalError::NotFound),
+    };
+    let problem = if reason.chars().count() > MAX_REASON {
+        Some(format!("Use at most {MAX_REASON} characters."))
+    } else if reason.is_empty() && decision != Decision::Approve {
+        Some("Say why: the requester reads it.".to_owned())
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        let errors = Errors::of("reason", problem);
+        return Ok(page(&state, one, &id, &fields, &errors).await?.show(&visitor));
+    }
+    let acts = UseCases::of(Arc::clone(&state));
+    match acts.decide_request(reviewer(one), &id, decision, reason).await {
+        Ok(Some(_)) => Ok(see_other(&visitor, &format!("/portal/review/{id}"))),
+        Ok(None) => Err(PortalError::NotFound),
+        Err(UseCaseError::DecidedMeanwhile | UseCaseError::State(_)) => Err(PortalError::Conflict(
+            "Somebody else decided on this request while you looked at it. Open it again to see how."
+                .to_owned(),
+        )),
+        Err(UseCaseError::Account(reason)) => Err(PortalError::Conflict(format!("{reason}."))),
+        Err(error) => Err(error.into()),
+    }
+}

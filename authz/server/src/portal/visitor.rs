@@ -1,0 +1,248 @@
+//! Who looks at a page: a cookie, and behind it perhaps a session and an account.
+//!
+//! The cookie is random from the first visit on; forms carry a hash of it. Signing in replaces it, so that nobody can
+//! prepare a session for somebody else. Of a session's cookie the database has a keyed hash only.
+
+use std::{net::IpAddr, sync::Arc};
+
+use authz_domain::{Account, AccountStatus, HeldRole};
+use authz_store::{
+    accounts, granted_roles,
+    granted_roles::GrantedRole,
+    sessions::{self, Session},
+};
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http_service::Peer;
+use time::Duration;
+
+use super::{error::PortalError, form::Fields, keys::Label};
+use crate::{entropy::entropy, state::State, use_cases::UseCaseError};
+
+/// The cookie's name: the prefix makes browsers insist on Secure, no Domain, and Path=/ (RFC 6265bis §4.1.3).
+const COOKIE: &str = "__Host-pmsgate";
+/// Characters of the cookie: 32 bytes in hexadecimal.
+const COOKIE_LENGTH: usize = 64;
+/// How often a session's last use is written down.
+const TOUCH_EVERY: Duration = Duration::minutes(1);
+/// Bytes of a form without files.
+const MAX_FORM: usize = 64 * 1024;
+
+/// Who looks at a page.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    /// The cookie's value.
+    cookie: String,
+    /// Whether the browser does not have it yet.
+    fresh: bool,
+    /// What forms carry.
+    pub(crate) csrf: String,
+    /// The session, when there is one, also one that waits for its second factor.
+    pub(crate) session: Option<Session>,
+    /// Who is signed in.
+    pub(crate) signed_in: Option<SignedIn>,
+    /// From where.
+    pub(crate) address: IpAddr,
+    /// With which browser.
+    pub(crate) agent: String,
+    /// Whether this is a sandbox whose mailbox can be read.
+    pub(crate) sandbox: bool,
+}
+
+/// A person who is signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) account: Account,
+    pub(crate) roles: Vec<GrantedRole>,
+    /// What counts now: roles that need a second factor count only in a session that has one.
+    pub(crate) held: Vec<HeldRole>,
+    pub(crate) for_agency: bool,
+    pub(crate) reviews: bool,
+}
+
+impl Visitor {
+    /// Reads the cookie and what stands behind it.
+    async fn read(state: &State, headers: &HeaderMap, address: IpAddr) -> Result<Self, PortalError> {
+        let given = cookie_of(headers);
+        let fresh = given.is_none();
+        let cookie = match given {
+            Some(cookie) => cookie,
+            None => hex::encode(entropy::<32>()?),
+        };
+        let agent =
+            headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+        let portal = &state.settings.portal;
+        let mut visitor = Self {
+            csrf: state.keys.portal_hash(Label::Csrf, &cookie),
+            cookie,
+            fresh,
+            session: None,
+            signed_in: None,
+            address,
+            agent: agent.chars().filter(|c| !c.is_control()).take(200).collect(),
+            sandbox: state.settings.sandbox && portal.spool().is_some(),
+        };
+        if !fresh {
+            visitor.find_session(state).await?;
+        }
+        Ok(visitor)
+    }
+
+    async fn find_session(&mut self, state: &State) -> Result<(), PortalError> {
+        let (now, portal) = (state.clock.now(), &state.settings.portal);
+        let hash = state.keys.portal_hash(Label::Session, &self.cookie);
+        let mut reader = state.database.read().await?;
+        let mut db = reader.db();
+        let Some(session) = sessions::find(&mut db, &hash).await? else { return Ok(()) };
+        if now - session.seen_at > portal.session_idle || now - session.created_at > portal.session_lifetime {
+            return Ok(());
+        }
+        let Some(account) = accounts::find(&mut db, &session.account).await? else { return Ok(()) };
+        if account.status != AccountStatus::Active {
+            return Ok(());
+        }
+        if !session.pending {
+            let roles = granted_roles::of_account(&mut db, &account.id).await?;
+            let catalogue = &portal.catalogue;
+            let counts = |one: &HeldRole| {
+                session.second_factor || catalogue.role(&one.role).is_none_or(|role| !role.second_factor)
+            };
+            let held: Vec<HeldRole> = roles.iter().map(GrantedRole::held).filter(counts).collect();
+            let for_agency = catalogue.acts_for_agency(&held);
+            let reviews = for_agency || held.iter().any(|one| !catalogue.decided_by(&one.role).is_empty());
+            self.signed_in = Some(SignedIn { account, roles, held, for_agency, reviews });
+        }
+        drop(reader);
+        if now - session.seen_at > TOUCH_EVERY {
+            let mut work = state.database.begin().await?;
+            sessions::touch(&mut work.db(), &hash, now).await?;
+            work.commit().await?;
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Whether somebody is signed in.
+    pub(crate) const fn is_signed_in(&self) -> bool {
+        self.signed_in.is_some()
+    }
+
+    /// The name of who is signed in.
+    pub(crate) fn name(&self) -> &str {
+        self.signed_in.as_ref().map_or("", |one| &one.account.user_name)
+    }
+
+    /// Who is signed in, or the way to sign in.
+    pub(crate) fn require(&self) -> Result<&SignedIn, PortalError> {
+        self.signed_in.as_ref().ok_or(PortalError::SignInFirst)
+    }
+
+    /// Who is signed in and reviews something. Others are told that there is no such page.
+    pub(crate) fn require_reviewer(&self) -> Result<&SignedIn, PortalError> {
+        let signed_in = self.require()?;
+        if signed_in.reviews { Ok(signed_in) } else { Err(PortalError::NotFound) }
+    }
+
+    /// The entries of the menu.
+    pub(crate) fn menu(&self) -> Vec<(&'static str, &'static str)> {
+        let mut menu = Vec::new();
+        if let Some(one) = &self.signed_in {
+            menu.push(("/portal/requests/new", "Request access"));
+            menu.push(("/portal/requests", "Track my requests"));
+            if one.reviews {
+                menu.push(("/portal/review", "Reviews"));
+                menu.push(("/portal/people", "People"));
+            }
+            menu.push(("/portal/organisations", "Organisations"));
+            menu.push(("/portal/account", "Account"));
+        } else {
+            menu.push(("/portal/organisations", "Organisations"));
+            menu.push(("/portal/register", "Create account"));
+            menu.push(("/portal/sign-in", "Sign in"));
+        }
+        menu
+    }
+
+    /// A new cookie in place of the present one; its hash for the database.
+    pub(crate) fn renew(&mut self, state: &State) -> Result<String, UseCaseError> {
+        self.cookie = hex::encode(entropy::<32>()?);
+        self.csrf = state.keys.portal_hash(Label::Csrf, &self.cookie);
+        self.fresh = true;
+        Ok(state.keys.portal_hash(Label::Session, &self.cookie))
+    }
+
+    /// The answer with the cookie, when the browser does not have it yet.
+    pub(crate) fn with_cookie(&self, mut response: Response) -> Response {
+        if self.fresh
+            && let Ok(value) = HeaderValue::from_str(&format!(
+                "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+                self.cookie
+            ))
+        {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+        response
+    }
+
+    /// Whether a form comes from a page of ours: the hash of the cookie, and no other site by the browser's word.
+    pub(crate) fn check_form(
+        &self,
+        state: &State,
+        headers: &HeaderMap,
+        token: &str,
+    ) -> Result<(), PortalError> {
+        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+        let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        if self.fresh || elsewhere || !state.keys.portal_hash_is(Label::Csrf, &self.cookie, token) {
+            return Err(PortalError::StaleForm);
+        }
+        Ok(())
+    }
+}
+
+fn cookie_of(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.to_owned())
+        .filter(|value| value.len() == COOKIE_LENGTH && value.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn address_of(parts: &Parts) -> IpAddr {
+    parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.address.ip())
+}
+
+impl FromRequestParts<Arc<State>> for Visitor {
+    type Rejection = PortalError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, PortalError> {
+        Self::read(state, &parts.headers, address_of(parts)).await
+    }
+}
+
+/// A form that comes from a page of ours.
+pub(crate) struct Posted {
+    pub(crate) visitor: Visitor,
+    pub(crate) fields: Fields,
+}
+
+impl FromRequest<Arc<State>> for Posted {
+    type Rejection = PortalError;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, PortalError> {
+        let (parts, body) = request.into_parts();
+        let visitor = Visitor::read(state, &parts.headers, address_of(&parts)).await?;
+        let bytes = to_bytes(body, MAX_FORM).await.map_err(|_| PortalError::TooLarge)?;
+        let fields = Fields::parse(&bytes);
+        visitor.check_form(state, &parts.headers, fields.get("csrf"))?;
+        Ok(Self { visitor, fields })
+    }
+}

@@ -1,0 +1,184 @@
+//! Opening accounts, and changing whether somebody may sign in.
+
+use authz_domain::{
+    Account, AccountStatus, Act, Actor, AuditEvent, EmailAddress, InvalidTransition, check_password,
+};
+use authz_store::{accounts, audit_events, granted_roles, granted_roles::GrantedRole, sessions};
+use database::Db;
+use pms_terms::OrganisationId;
+
+use super::{UseCaseError, UseCases};
+use crate::{entropy::entropy, mail::letters, portal::passwords::Passwords};
+
+/// An account as an operator opens it.
+#[derive(Clone)]
+pub struct NewAccount {
+    /// The address.
+    pub email: String,
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// The first password; without one it is made up and told once.
+    pub password: Option<String>,
+    /// Roles to give: role and organisation.
+    pub roles: Vec<(String, Option<OrganisationId>)>,
+}
+
+impl std::fmt::Debug for NewAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccount").field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+/// An account that an operator opened.
+#[derive(Clone)]
+pub struct OpenedAccount {
+    /// Its id.
+    pub id: String,
+    /// The name to sign in with.
+    pub user_name: String,
+    /// The password, to be told once.
+    pub password: String,
+}
+
+impl std::fmt::Debug for OpenedAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedAccount").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The alphabet of user names: no letters that look like digits.
+const NAME_LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+
+/// `n` and seven letters or digits, as EU Login makes them.
+pub(crate) fn new_user_name() -> Result<String, UseCaseError> {
+    let bytes: [u8; 7] = entropy()?;
+    let letters = bytes.iter().map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()]));
+    Ok(std::iter::once('n').chain(letters).collect())
+}
+
+/// A new id.
+pub(crate) fn new_id() -> Result<String, UseCaseError> {
+    Ok(uuid::Builder::from_random_bytes(entropy()?).into_uuid().hyphenated().to_string())
+}
+
+impl UseCases {
+    /// Opens an active account for somebody and gives them roles, on an operator's word. The person can sign in at
+    /// once; a role that needs a second factor counts when they have one.
+    pub async fn open_account(&self, actor: Actor, new: NewAccount) -> Result<OpenedAccount, UseCaseError> {
+        let refused = |problem: String| UseCaseError::Account(problem);
+        let email: EmailAddress = new.email.parse().map_err(|error| refused(format!("{error}")))?;
+        let rules = &self.settings.portal.registration;
+        rules.check_address(&email).map_err(|error| refused(error.to_string()))?;
+        let first_name = rules.check_name(&new.first_name).map_err(|error| refused(error.to_string()))?;
+        let last_name = rules.check_name(&new.last_name).map_err(|error| refused(error.to_string()))?;
+        for (role, _) in &new.roles {
+            if self.settings.portal.catalogue.role(role).is_none() {
+                return Err(refused(format!("there is no role {role}")));
+            }
+        }
+        let user_name = new_user_name()?;
+        let password = match new.password {
+            Some(password) => {
+                check_password(&password, &[&user_name, email.as_str(), &first_name, &last_name])
+                    .map_err(|error| refused(error.to_string()))?;
+                password
+            }
+            None => format!("Pms-{}", hex::encode(entropy::<12>()?)),
+        };
+        let hash = Passwords::new().hash(&password).await?;
+        let now = self.now();
+        let account = Account {
+            id: new_id()?,
+            user_name,
+            email,
+            first_name,
+            last_name,
+            phone: None,
+            phone_confirmed: false,
+            second_contact: None,
+            language: self.settings.portal.languages.first().cloned().unwrap_or_else(|| "en".to_owned()),
+            notifications: true,
+            status: AccountStatus::Active,
+            totp_enrolled: false,
+            created_at: now,
+        };
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        accounts::insert(&mut db, &account, &hash).await.map_err(|error| {
+            if error.is_conflict_on("email_key") {
+                UseCaseError::Account("there is an account with this address".to_owned())
+            } else {
+                error.into()
+            }
+        })?;
+        self.audit(&mut db, &actor, Act::AccountCreated, &account.id, Vec::new()).await?;
+        for (role, organisation) in new.roles {
+            let granted = GrantedRole {
+                id: new_id()?,
+                account: account.id.clone(),
+                role: role.clone(),
+                organisation: organisation.clone(),
+                language: None,
+                preference: None,
+                request: None,
+                granted_at: now,
+                granted_by: None,
+            };
+            granted_roles::grant(&mut db, &granted).await?;
+            let details =
+                vec![("role", role), ("organisation", organisation.map(String::from).unwrap_or_default())];
+            self.audit(&mut db, &actor, Act::RoleGranted, &account.id, details).await?;
+        }
+        work.commit().await?;
+        Ok(OpenedAccount { id: account.id, user_name: account.user_name, password })
+    }
+
+    /// Ends an account, takes it up again, or stops it; its sessions end.
+    pub(crate) async fn change_account_status(
+        &self,
+        actor: Actor,
+        account: &str,
+        change: fn(&Account) -> Result<AccountStatus, InvalidTransition>,
+        reason: &str,
+    ) -> Result<(), UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let found = accounts::find(&mut db, account).await?.ok_or(UseCaseError::NoSuchAccount)?;
+        let status = change(&found)?;
+        accounts::set_status(&mut db, account, status).await?;
+        if status != AccountStatus::Active {
+            sessions::end_others(&mut db, account, "").await?;
+        }
+        let details = vec![("status", status.as_str().to_owned()), ("reason", reason.to_owned())];
+        self.audit(&mut db, &actor, Act::AccountStatusChanged, account, details).await?;
+        let words = match status {
+            AccountStatus::Active => "Your account was re-activated.".to_owned(),
+            AccountStatus::Deactivated => {
+                "Your account was deactivated. You can take it up again.".to_owned()
+            }
+            AccountStatus::Blocked => {
+                format!("Your account was stopped by an administrator. Reason: {reason}")
+            }
+        };
+        self.post_to(&mut db, &found, &letters::account_changed(&words)).await?;
+        work.commit().await?;
+        self.nudge_delivery();
+        Ok(())
+    }
+
+    /// Appends to the audit trail.
+    pub(crate) async fn audit(
+        &self,
+        db: &mut Db<'_>,
+        actor: &Actor,
+        act: Act,
+        subject: &str,
+        details: Vec<(&'static str, String)>,
+    ) -> Result<(), UseCaseError> {
+        let event =
+            AuditEvent { at: self.now(), actor: actor.clone(), act, subject: subject.to_owned(), details };
+        Ok(audit_events::append(db, &event).await?)
+    }
+}
