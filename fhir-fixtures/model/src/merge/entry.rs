@@ -115,6 +115,20 @@ fn read_entry(index: usize, entry: &Value) -> Result<Entry<'_>, Rejection> {
             return Err(wrong("request.method", message));
         }
     };
+    for name in ["ifNoneMatch", "ifModifiedSince", "ifNoneExist"] {
+        if !text(&["request", name]).is_empty() {
+            return Err(wrong(
+                &format!("request.{name}"),
+                "a merge is not conditional; leave it out".to_owned(),
+            ));
+        }
+    }
+    let version = text(&["resource", "meta", "versionId"]);
+    let if_match = text(&["request", "ifMatch"]);
+    if !if_match.is_empty() && if_match != format!("W/\"{version}\"") {
+        let message = format!("ifMatch says the same as meta.versionId, W/\"{}\", or nothing", clip(version));
+        return Err(wrong("request.ifMatch", message));
+    }
     let (type_name, id) = url.split_once('/').unwrap_or((url, ""));
     let Ok(resource_type) = type_name.parse::<ResourceType>() else {
         let message = format!(

@@ -41,6 +41,23 @@ pub(super) fn faults(resource_type: ResourceType, resource: &Value, product_id: 
     found.0
 }
 
+/// The elements that nobody writes.
+pub(super) const fn restricted(resource_type: ResourceType) -> &'static [&'static str] {
+    match resource_type {
+        ResourceType::RegulatedAuthorization => &[
+            "implicitRules",
+            "language",
+            "contained",
+            "modifierExtension",
+            "description",
+            "indication",
+            "intendedUse",
+            "basis",
+        ],
+        _ => &["implicitRules", "language", "contained", "modifierExtension"],
+    }
+}
+
 struct Faults(Vec<Fault>);
 
 fn items<'v>(value: &'v Value, name: &str) -> &'v [Value] {
@@ -240,22 +257,9 @@ impl Faults {
     }
 
     fn restrictions(&mut self, resource_type: ResourceType, resource: &Value) {
-        let closed: &[&str] = match resource_type {
-            ResourceType::RegulatedAuthorization => &[
-                "implicitRules",
-                "language",
-                "contained",
-                "modifierExtension",
-                "description",
-                "indication",
-                "intendedUse",
-                "basis",
-            ],
-            _ => &["implicitRules", "language", "contained", "modifierExtension"],
-        };
-        for name in closed {
+        for name in restricted(resource_type) {
             if let Some(value) = resource.get(name) {
-                let message = format!("{name} cannot be written; send it as it was read, or leave it out");
+                let message = format!("{name} cannot be written; leave it out, or send it as it was read");
                 self.add(Rule::Restrictions, format!(".{name}"), &format!("{name} {value}"), message);
             }
         }

@@ -8,11 +8,12 @@
 //! shown, so that no answer tells of anything hidden. A fault that was shown already is not the caller's: it becomes
 //! a warning, and so an unchanged product can always be sent back.
 //!
-//! To add a rule: name it in `rule.rs`, find its faults in `invariant.rs` (one resource) or `plan.rs` (the whole
+//! To add a rule: name it in `rule.rs`, find its faults in `invariant.rs` (one resource) or `merger.rs` (the whole
 //! Bundle), add an accepted and a rejected example to `docs/merge-examples`.
 
 mod entry;
 mod invariant;
+mod merger;
 mod plan;
 mod reference;
 mod response;
@@ -20,7 +21,8 @@ mod rule;
 
 pub use {
     entry::{outside, product_id},
-    plan::{Change, Creation, Plan, Request, Resolved, plan},
+    merger::plan,
+    plan::{Change, Creation, Plan, Request, Resolved},
     response::{Done, response, validated},
     rule::{RULES, Rejection, Rule, outcome, status},
 };

@@ -69,6 +69,8 @@ pub enum Rule {
     StatusDateIsEmpty,
     /// Elements that a caller does not write.
     Restrictions,
+    /// What an authority grants is not changed by writing it.
+    Granted,
     /// A placeholder stands where a value is due: accepted for the time being, with a warning.
     Placeholder,
     /// Something loses its place in the product: accepted with a warning.
@@ -77,7 +79,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Transaction,
         Self::Entry,
         Self::Product,
@@ -107,6 +109,7 @@ impl Rule {
         Self::RegionIsEmpty,
         Self::StatusDateIsEmpty,
         Self::Restrictions,
+        Self::Granted,
         Self::Placeholder,
         Self::Detached,
     ];
@@ -143,6 +146,7 @@ impl Rule {
             Self::RegionIsEmpty => "regionIsEmptyForManAuth",
             Self::StatusDateIsEmpty => "statusDateIsEmptyForManAuth",
             Self::Restrictions => "restrictions",
+            Self::Granted => "granted",
             Self::Placeholder => "placeholder",
             Self::Detached => "detached",
         }
@@ -165,7 +169,7 @@ impl Rule {
             Self::Membership | Self::References => "not-found",
             Self::R1 => "conflict",
             Self::R3 => "duplicate",
-            Self::R4 | Self::R5 => "business-rule",
+            Self::R4 | Self::R5 | Self::Granted => "business-rule",
             Self::ProductIdentifiers
             | Self::OperationActivity
             | Self::PackIdentifiers
@@ -208,7 +212,7 @@ impl Rule {
             | Self::StatusDateIsEmpty => &[GUIDE, "profile emaWriteApiRegulatedAuthorization"],
             Self::Restrictions => &[GUIDE, "profiles emaWriteApi…Restrictions and emaReferenceRestrictions"],
             Self::Placeholder => &[CHAPTER_3, "manufacturers: placeholders"],
-            Self::Detached => &["docs/merge-examples/README.md"],
+            Self::Granted | Self::Detached => &["docs/merge-examples/README.md"],
         }
     }
 }

@@ -1,0 +1,427 @@
+//! From a transaction Bundle to a plan, or to the rules that it breaks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{
+    ResourceType,
+    access::{Column, View, column},
+    facts::{AuthorisationKind, authorisation_kind},
+    links, resource_key, schema, terms,
+    tree::get,
+};
+
+use super::{
+    Change, Creation, Plan, Rejection, Request, Rule,
+    entry::{Entry, MAX_REJECTIONS, Method, product_entry, read},
+    invariant::{Fault, faults, restricted},
+    reference::{Reach, relative, texts},
+};
+
+/// What an authority grants and the owner of a product cannot change by writing it; who owns a product and who may
+/// see it follows from these.
+const fn granted(resource_type: ResourceType) -> &'static [&'static str] {
+    match resource_type {
+        ResourceType::MedicinalProductDefinition => &["domain", "status"],
+        ResourceType::RegulatedAuthorization => &[
+            "identifier",
+            "subject",
+            "type",
+            "region",
+            "status",
+            "statusDate",
+            "holder",
+            "regulator",
+            "case",
+        ],
+        _ => &[],
+    }
+}
+
+/// Works out a merge.
+///
+/// # Errors
+/// Every rule that it breaks, at most 100 of them.
+pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
+    let entries = read(request.bundle)?;
+    let root = product_entry(&entries)?;
+    if root.id != request.product.id() {
+        return Err(vec![not_a_member(root)]);
+    }
+    let column = column(request.viewer, request.facts);
+    if !matches!(column, Column::IndustryOwner | Column::IndustryOwnerQualified | Column::Ema) {
+        let message = "only the holder of the marketing authorisation and the agency write a product";
+        return Err(vec![Rejection::new(Rule::Ownership, "", message)]);
+    }
+    let Some(view) = View::new(request.matrix, column, request.facts, request.product, request.targets)
+    else {
+        return Err(vec![not_a_member(root)]);
+    };
+    let members = view.filtered().product.resources().filter_map(resource_key).collect();
+    let temporary =
+        entries.iter().filter(|entry| entry.method == Method::Post).map(|entry| entry.full_url).collect();
+    let base = root.full_url.strip_suffix(&root.key().to_string()).unwrap_or_default();
+    let mut merger = Merger {
+        request,
+        column,
+        view,
+        base,
+        reach: Reach { members, known: request.known, temporary },
+        plan: Plan {
+            product_id: root.id.to_owned(),
+            changed: Vec::new(),
+            created: Vec::new(),
+            unchanged: Vec::new(),
+            warnings: Vec::new(),
+        },
+        rejections: Vec::new(),
+    };
+    for entry in &entries {
+        match entry.method {
+            Method::Put => merger.put(entry),
+            Method::Post => merger.post(entry),
+            Method::Delete => merger.delete(entry),
+        }
+    }
+    merger.activities(&entries, root);
+    merger.finish(root)
+}
+
+fn not_a_member(entry: &Entry<'_>) -> Rejection {
+    // One text for what does not exist, what is another's and what the caller may not see.
+    let message = format!("{} does not belong to the product", entry.key());
+    Rejection::new(Rule::Membership, format!("Bundle.entry[{}].request.url", entry.index), message)
+}
+
+/// What may be written; the rest is read only.
+const fn is_writable(resource_type: ResourceType) -> bool {
+    matches!(
+        resource_type,
+        ResourceType::MedicinalProductDefinition
+            | ResourceType::PackagedProductDefinition
+            | ResourceType::ActivityDefinition
+            | ResourceType::RegulatedAuthorization
+    )
+}
+
+struct Merger<'a> {
+    request: &'a Request<'a>,
+    column: Column,
+    view: View<'a>,
+    /// What absolute links to this server begin with, in the words of the sender.
+    base: &'a str,
+    reach: Reach<'a>,
+    plan: Plan,
+    rejections: Vec<Rejection>,
+}
+
+impl Merger<'_> {
+    fn reject(&mut self, rule: Rule, expression: impl Into<String>, message: impl Into<String>) {
+        self.rejections.push(Rejection::new(rule, expression, message));
+    }
+
+    /// Says no to types that are read only.
+    fn writable(&mut self, entry: &Entry<'_>) -> bool {
+        let writable = is_writable(entry.resource_type);
+        if !writable {
+            let message = format!(
+                "a {} is read only; products, packs, activities and authorisations can be merged",
+                entry.resource_type
+            );
+            self.reject(Rule::Writable, format!("Bundle.entry[{}]", entry.index), message);
+        }
+        writable
+    }
+
+    fn put(&mut self, entry: &Entry<'_>) {
+        if !self.writable(entry) {
+            return;
+        }
+        let stored = self.request.product.find(&entry.key());
+        let Some((stored, seen)) = stored.and_then(|stored| Some((stored, self.view.resource(stored)?)))
+        else {
+            return self.rejections.push(not_a_member(entry));
+        };
+        let version =
+            |value: &Value| get(value, &["meta", "versionId"]).and_then(Value::as_str).map(str::to_owned);
+        let expected_version = version(stored).unwrap_or_default();
+        let sent_version = version(entry.resource);
+        if sent_version.as_deref() != Some(&expected_version) {
+            let message = match sent_version {
+                Some(sent) => format!(
+                    "version {:?} was sent and {expected_version:?} is stored; read again and repeat the change",
+                    sent.chars().take(20).collect::<String>()
+                ),
+                None => {
+                    "meta.versionId says on which version the change was made; send the one that was read"
+                        .to_owned()
+                }
+            };
+            let place = format!("{}.meta.versionId", entry.expression());
+            return self.reject(Rule::R1, place, message);
+        }
+        let mut sent = entry.resource.clone();
+        relative(&mut sent, self.base);
+        restore(&mut sent, &seen);
+        let mut body = self.view.merge(stored, &sent);
+        keep_meta(&mut body, stored);
+        if is_same(&body, stored) {
+            return self.plan.unchanged.push((entry.index, entry.key()));
+        }
+        let before = self.rejections.len();
+        self.check(entry, &sent, Some(&seen));
+        if entry.resource_type == ResourceType::RegulatedAuthorization
+            && authorisation_kind(stored) != authorisation_kind(&body)
+        {
+            let message = "a marketing authorisation stays one, and so does a manufacturing authorisation";
+            self.reject(Rule::R2, entry.expression(), message);
+        }
+        self.granted(entry, &sent, &seen);
+        self.qualified(entry, &sent, Some(&seen));
+        if self.rejections.len() == before && !schema::check(&body).is_empty() {
+            let message = "together with what is stored, the resource would not be valid FHIR";
+            self.reject(Rule::Schema, entry.expression(), message);
+        }
+        self.plan.changed.push(Change { entry: entry.index, key: entry.key(), expected_version, body });
+    }
+
+    fn post(&mut self, entry: &Entry<'_>) {
+        if !self.writable(entry) {
+            return;
+        }
+        let manufacturing = entry.resource_type == ResourceType::ActivityDefinition
+            || (entry.resource_type == ResourceType::RegulatedAuthorization
+                && self.is_manufacturing(entry.resource));
+        if !manufacturing {
+            let message = "only activities and manufacturing authorisations are created by a merge; products, packs \
+                           and marketing authorisations come from the procedures that grant them";
+            let place = format!("Bundle.entry[{}].request.method", entry.index);
+            return self.reject(Rule::R2, place, message);
+        }
+        let mut sent = entry.resource.clone();
+        relative(&mut sent, self.base);
+        self.check(entry, &sent, None);
+        self.qualified(entry, &sent, None);
+        if entry.resource_type == ResourceType::RegulatedAuthorization {
+            if sent.get("meta").is_some() {
+                let message = "meta cannot be written; leave it out of a new authorisation";
+                self.reject(Rule::Restrictions, format!("{}.meta", entry.expression()), message);
+            }
+            let subjects =
+                sent.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            if subjects.is_empty() {
+                let message = "a manufacturing authorisation has an activity of the product as its subject";
+                self.reject(Rule::R5, format!("{}.subject", entry.expression()), message);
+            }
+        }
+        if let Some(fields) = sent.as_object_mut() {
+            fields.shift_remove("id");
+            fields.shift_remove("meta");
+        }
+        self.plan.created.push(Creation {
+            entry: entry.index,
+            temporary: entry.full_url.to_owned(),
+            resource_type: entry.resource_type,
+            body: sent,
+        });
+    }
+
+    /// A new authorisation is one of manufacturing when it has such a number or an activity as its subject, which
+    /// may be a new one.
+    fn is_manufacturing(&self, authorisation: &Value) -> bool {
+        let subjects =
+            authorisation.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let on_new = subjects
+            .iter()
+            .filter_map(|subject| subject.get("reference")?.as_str())
+            .any(|text| self.reach.temporary.contains(text));
+        let marketing = authorisation.get("type").is_some_and(|kind| {
+            terms::codes_in_list(kind, terms::ENTITLEMENT_TYPE)
+                .any(|code| code == terms::MARKETING_AUTHORISATION)
+        });
+        !marketing && (on_new || authorisation_kind(authorisation) == AuthorisationKind::Manufacturing)
+    }
+
+    fn delete(&mut self, entry: &Entry<'_>) {
+        let place = format!("Bundle.entry[{}].request.method", entry.index);
+        let message =
+            "nothing is deleted by a merge; to end a manufacturing operation, take it out of the product";
+        self.reject(Rule::R2, place, message);
+    }
+
+    /// Schema, rules about one resource, links.
+    fn check(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
+        let place = entry.expression();
+        let problems = schema::check(sent);
+        if !problems.is_empty() {
+            for problem in problems {
+                let inside = problem.path.strip_prefix(entry.resource_type.as_str()).unwrap_or_default();
+                let mut rejection = Rejection::new(Rule::Schema, format!("{place}{inside}"), problem.message);
+                rejection.code = problem.kind.issue_code();
+                self.rejections.push(rejection);
+            }
+            return;
+        }
+        let product_id = self.request.product.id();
+        let mut known: Vec<Fault> =
+            seen.map(|seen| faults(entry.resource_type, seen, product_id)).unwrap_or_default();
+        for fault in faults(entry.resource_type, sent, product_id) {
+            let same = |other: &Fault| other.rule == fault.rule && other.subject == fault.subject;
+            let known_at = known.iter().position(same);
+            let mut told = Rejection::new(fault.rule, format!("{place}{}", fault.place), fault.message);
+            match known_at {
+                Some(at) => {
+                    known.swap_remove(at);
+                    told.message.push_str(" (it was so before; left as it is)");
+                    self.plan.warnings.push(told);
+                }
+                None if fault.rule == Rule::Placeholder => self.plan.warnings.push(told),
+                None => self.rejections.push(told),
+            }
+        }
+        self.rejections.extend(self.reach.refusals(&place, sent, seen));
+    }
+
+    /// What the authorities grant stays as it is, unless the agency itself writes.
+    fn granted(&mut self, entry: &Entry<'_>, sent: &Value, seen: &Value) {
+        let manufacturing = entry.resource_type == ResourceType::RegulatedAuthorization
+            && authorisation_kind(seen) == AuthorisationKind::Manufacturing;
+        if self.column == Column::Ema || manufacturing {
+            return;
+        }
+        for name in granted(entry.resource_type).iter().filter(|name| sent.get(*name) != seen.get(*name)) {
+            let message = format!("{name} is granted by an authority; send it as it was read");
+            self.reject(Rule::Granted, format!("{}.{name}", entry.expression()), message);
+        }
+    }
+
+    /// Manufacturing is for the qualified and the agency.
+    fn qualified(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
+        if matches!(self.column, Column::IndustryOwnerQualified | Column::Ema) {
+            return;
+        }
+        let touched = match entry.resource_type {
+            ResourceType::ActivityDefinition => true,
+            ResourceType::RegulatedAuthorization => {
+                seen.is_none_or(|seen| authorisation_kind(seen) == AuthorisationKind::Manufacturing)
+            }
+            ResourceType::MedicinalProductDefinition => {
+                seen.is_some_and(|seen| seen.get("operation") != sent.get("operation"))
+            }
+            _ => false,
+        };
+        if touched {
+            let message =
+                "manufacturers are commercially sensitive: this needs a client with the qualified flag";
+            self.reject(Rule::Qualified, entry.expression(), message);
+        }
+    }
+
+    /// R5 over the whole Bundle: a new activity stands in an operation of the product, and a new authorisation on an
+    /// activity. What leaves its last operation is told of.
+    fn activities(&mut self, entries: &[Entry<'_>], root: &Entry<'_>) {
+        let operations = |product: &Value| -> BTreeSet<String> {
+            let operations = product.get("operation").and_then(Value::as_array).into_iter().flatten();
+            let links = operations
+                .filter_map(|operation| get(operation, &["type", "reference", "reference"])?.as_str());
+            links
+                .map(|text| {
+                    links::parse_reference(text).map_or_else(|| text.to_owned(), |key| key.to_string())
+                })
+                .collect()
+        };
+        let sent = operations(root.resource);
+        let shown =
+            self.view.resource(&self.request.product.root).map(|seen| operations(&seen)).unwrap_or_default();
+        let new: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.method == Method::Post).collect();
+        for entry in &new {
+            if entry.resource_type == ResourceType::ActivityDefinition && !sent.contains(entry.full_url) {
+                let message =
+                    "this activity names a manufacturer, and no operation of the product refers to it";
+                self.reject(Rule::R5, entry.expression(), message);
+            }
+        }
+        let types: BTreeMap<&str, ResourceType> =
+            new.iter().map(|entry| (entry.full_url, entry.resource_type)).collect();
+        let mut wrong = Vec::new();
+        for entry in entries {
+            for (path, text) in texts(entry.resource) {
+                let due = match entry.resource_type {
+                    ResourceType::MedicinalProductDefinition => path.starts_with(".operation"),
+                    ResourceType::RegulatedAuthorization => path.starts_with(".subject"),
+                    _ => false,
+                };
+                let fits =
+                    types.get(text).is_none_or(|kind| due && *kind == ResourceType::ActivityDefinition);
+                if !fits {
+                    wrong.push((entry.index, format!("{}{path}", entry.expression())));
+                }
+            }
+        }
+        for (_, place) in wrong {
+            let message = "new activities are linked to as the type of an operation and as the subject of an authorisation";
+            self.reject(Rule::References, place, message);
+        }
+        if self.plan.changed.iter().any(|change| change.entry == root.index) {
+            for key in shown.difference(&sent) {
+                let message =
+                    format!("{key} is in no operation any more and will not be shown with the product");
+                let place = format!("{}.operation", root.expression());
+                self.plan.warnings.push(Rejection::new(Rule::Detached, place, message));
+            }
+        }
+    }
+
+    fn finish(mut self, root: &Entry<'_>) -> Result<Plan, Vec<Rejection>> {
+        if !self.rejections.is_empty() {
+            self.rejections.truncate(MAX_REJECTIONS);
+            return Err(self.rejections);
+        }
+        if !self.plan.is_empty() && self.plan.changed.iter().all(|change| change.entry != root.index) {
+            self.plan.unchanged.retain(|(entry, _)| *entry != root.index);
+            let body = self.request.product.root.clone();
+            let version = get(&body, &["meta", "versionId"]).and_then(Value::as_str).unwrap_or_default();
+            self.plan.changed.push(Change {
+                entry: root.index,
+                key: root.key(),
+                expected_version: version.to_owned(),
+                body,
+            });
+            self.plan.changed.sort_by_key(|change| change.entry);
+        }
+        Ok(self.plan)
+    }
+}
+
+/// What cannot be written need not be sent: it is taken from what was shown.
+fn restore(sent: &mut Value, seen: &Value) {
+    let Some(fields) = sent.as_object_mut() else { return };
+    let resource_type = crate::resource_type(seen);
+    for name in resource_type.map(restricted).unwrap_or_default() {
+        if let (false, Some(value)) = (fields.contains_key(*name), seen.get(name)) {
+            fields.insert((*name).to_owned(), value.clone());
+        }
+    }
+}
+
+/// `meta` is the server's: whatever was sent, the stored one stays.
+fn keep_meta(body: &mut Value, stored: &Value) {
+    let Some(fields) = body.as_object_mut() else { return };
+    match stored.get("meta") {
+        Some(meta) => {
+            fields.insert("meta".to_owned(), meta.clone());
+        }
+        None => {
+            fields.shift_remove("meta");
+        }
+    }
+}
+
+/// Equal but for the narrative, which nobody writes by merging.
+fn is_same(body: &Value, stored: &Value) -> bool {
+    let (Some(body), Some(stored)) = (body.as_object(), stored.as_object()) else { return body == stored };
+    let content = |name: &&String| name.as_str() != "text";
+    body.keys().filter(content).count() == stored.keys().filter(content).count()
+        && body.iter().filter(|(name, _)| content(name)).all(|(name, value)| stored.get(name) == Some(value))
+}
