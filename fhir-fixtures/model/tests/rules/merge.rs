@@ -233,6 +233,35 @@ fn an_owner_without_the_flag_changes_around_what_is_confidential() {
 }
 
 #[test]
+fn every_demo_product_can_be_sent_back_and_its_packs_renamed() {
+    let mut renamed = 0;
+    for bundle in fhir_model::demo::bundles() {
+        let resources: Vec<Value> =
+            bundle["entry"].as_array().unwrap().iter().map(|entry| entry["resource"].clone()).collect();
+        for product in shared::products(&resources) {
+            let product = versioned(&product);
+            let mut sent = shown(&product, Column::Ema).unwrap();
+            let back = merge(&product, &sending(&sent), Column::Ema);
+            assert!(back.as_ref().is_ok_and(Plan::is_empty), "{}: {back:#?}", product.id());
+            for pack in sent.iter_mut().filter(|it| it["resourceType"] == "PackagedProductDefinition") {
+                pack["name"] = "Another name".into();
+                renamed += 1;
+            }
+            let plan = merge(&product, &sending(&sent), Column::Ema);
+            let plan = plan.unwrap_or_else(|rejections| panic!("{}: {rejections:#?}", product.id()));
+            for change in plan
+                .changed
+                .iter()
+                .filter(|it| it.key.resource_type == ResourceType::PackagedProductDefinition)
+            {
+                assert_eq!(change.body["name"], "Another name");
+            }
+        }
+    }
+    assert!(renamed > 40, "{renamed}");
+}
+
+#[test]
 fn what_cannot_be_written_need_not_be_sent() {
     let mut product = example_product();
     let at = product.parts.iter().position(|it| it["id"] == "620901").unwrap();
