@@ -10,10 +10,12 @@
 )]
 
 mod api_client;
+mod browser;
 mod program;
 mod shared_data;
 
 pub use api_client::{Answer, ApiClient};
+pub use browser::{Browser, Driver};
 pub use program::{Credentials, Outcome, Program, Store, binary, data_folder_command};
 pub use shared_data::{check_fhir, checkout, product_files, shared};
 

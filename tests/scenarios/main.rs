@@ -8,6 +8,7 @@ mod fidelity;
 mod first_call;
 mod hidden_is_absent;
 mod key_rollover;
+mod portal_in_a_browser;
 mod program;
 mod real_products;
 mod revocation;

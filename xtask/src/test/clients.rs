@@ -54,7 +54,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Option<(&'static str, String
     for file in NODE_PROJECT {
         wanted += &fs::read_to_string(source.join(file)).with_context(|| format!("{SCRIPTS}/{file}"))?;
     }
-    install_once(&folder, &wanted, "npm packages openid-client, simple-oauth2", || {
+    install_once(&folder, &wanted, "npm packages openid-client, simple-oauth2, axe-core", || {
         for file in NODE_PROJECT {
             fs::copy(source.join(file), folder.join(file))?;
         }

@@ -44,6 +44,9 @@ fn missing(for_postgres: bool, for_clients: bool) -> Vec<&'static str> {
         if find_program("npm").is_none() {
             missing.push("npm");
         }
+        if find_program("chromium").is_none() || find_program("chromedriver").is_none() {
+            missing.extend(["chromium", "chromium-driver"]);
+        }
     }
     missing
 }
