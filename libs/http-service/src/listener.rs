@@ -93,8 +93,11 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Listening> {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    // The first socket goes without SO_REUSEPORT at bind time when it is the only one, so that a second program on
-    // the same port is refused; several of ours share the port.
+    if address.port() != 0 {
+        // SO_REUSEPORT would let a second program take half of the requests of a running one. A socket without it is
+        // refused where anybody listens, so one is tried and given back first.
+        drop(socket(address, false)?);
+    }
     let first = socket(address, workers > 1)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
@@ -270,7 +273,8 @@ impl<H: Handler> Worker<H> {
         let worker = self.clone();
         // hyper wants futures that borrow nothing, so each request counts a reference.
         let service = service_fn(move |request| worker.clone().answer(request, peer));
-        let connection = self.connections.serve_connection(TokioIo::new(StrictHeads::new(stream)), service);
+        let stream = StrictHeads::new(stream, self.options.head_timeout);
+        let connection = self.connections.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended");
         }

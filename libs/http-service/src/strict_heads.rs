@@ -8,26 +8,46 @@
 use std::{
     io::{Error, ErrorKind, IoSlice, Result},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 /// The longest line that is held; hyper refuses heads well before.
 const MAX_LINE: usize = 128 * 1024;
 /// The first line of an HTTP/2 connection (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// Bytes of the whole preface.
+const HTTP2_PREFACE_LENGTH: usize = 24;
 
 /// The watched stream.
 #[derive(Debug)]
 pub(crate) struct StrictHeads<S> {
     stream: S,
     watch: Watch,
+    /// Ends a connection that does not even say which protocol it speaks: until then hyper's own limits do not run.
+    silence: Option<Pin<Box<Sleep>>>,
+    /// Bytes read, as far as the preface goes.
+    seen: usize,
 }
 
 impl<S> StrictHeads<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, watch: Watch::default() }
+    /// Watches `stream`, whose first line must come within `patience`.
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, watch: Watch::default(), silence: Some(Box::pin(sleep(patience))), seen: 0 }
+    }
+
+    /// Whether it is known which protocol is spoken.
+    fn has_begun(&self) -> bool {
+        match self.watch.state {
+            State::Beginning => false,
+            State::Unwatched => self.seen >= HTTP2_PREFACE_LENGTH,
+            _ => true,
+        }
     }
 }
 
@@ -73,6 +93,8 @@ enum Ambiguity {
     Repeated,
     #[error("a Content-Length that is no number")]
     Length,
+    #[error("a Transfer-Encoding other than chunked")]
+    Coding,
     #[error("a line ends in a bare LF")]
     BareLf,
     #[error("a chunk size that is no hexadecimal number")]
@@ -165,9 +187,13 @@ impl Watch {
             if self.length.replace(length.ok_or(Ambiguity::Length)?).is_some() {
                 return Err(Ambiguity::Repeated);
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") && std::mem::replace(&mut self.coded, true)
-        {
-            return Err(Ambiguity::Repeated);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Ambiguity::Coding);
+            }
+            if std::mem::replace(&mut self.coded, true) {
+                return Err(Ambiguity::Repeated);
+            }
         }
         Ok(())
     }
@@ -190,9 +216,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictHeads<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(result) => result?,
+            Poll::Pending => {
+                let silent =
+                    self.silence.as_mut().is_some_and(|silence| silence.as_mut().poll(context).is_ready());
+                return if silent { Poll::Ready(Err(ErrorKind::TimedOut.into())) } else { Poll::Pending };
+            }
+        }
+        self.seen = self.seen.saturating_add(buffer.filled().len() - before);
         match self.watch.see(&buffer.filled()[before..]) {
-            Ok(()) => Poll::Ready(Ok(())),
+            Ok(()) => {
+                if self.silence.is_some() && self.has_begun() {
+                    self.silence = None;
+                }
+                Poll::Ready(Ok(()))
+            }
             Err(ambiguity) => {
                 tracing::debug!(%ambiguity, "connection ended");
                 // What hyper was given before stays; of this read it gets nothing.
@@ -243,6 +282,7 @@ mod tests {
     #[test]
     fn each_ambiguity_is_found() {
         for (text, ambiguity) in [
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Ambiguity::Coding),
             (
                 "GET / HTTP/1.1\r\ncontent-length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                 Ambiguity::TwoFramings,

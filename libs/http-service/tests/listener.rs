@@ -105,6 +105,25 @@ async fn a_head_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_connection_that_says_nothing_or_stops_in_the_preface_is_cut_off() {
+    let stage = stage(1);
+    for silence in ["", "PRI", "PRI * HTTP/2.0\r\n", "GE"] {
+        assert!(!exchange(stage.address, silence).await.contains("200"), "{silence}");
+    }
+    stage.stop.cancel();
+    stage.serving.finished().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused_also_to_another_program_of_ours() {
+    let stage = stage(2);
+    assert!(bind(stage.address, 2).is_err());
+    stage.stop.cancel();
+    stage.serving.finished().await;
+    assert!(bind(stage.address, 2).is_ok());
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let stage = stage(1);
     let many = "X-A: 1\r\n".repeat(200);
