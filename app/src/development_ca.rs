@@ -39,6 +39,9 @@ pub(crate) struct DevelopmentTls {
 pub(crate) fn load_or_create(data_dir: &Path, host: &str, now: OffsetDateTime) -> Result<DevelopmentTls> {
     let folder = data_dir.join("tls");
     make_private_folder(&folder)?;
+    // Programs that start at once in one folder take turns, or one's certificate would stand beside another's key.
+    let turn = fs::File::create(folder.join("lock"))?;
+    turn.lock()?;
     let [ca_file, ca_key_file, chain_file, key_file, names_file] =
         ["ca.pem", "ca.key", "server.pem", "server.key", "server.names"].map(|name| folder.join(name));
     let made = !ca_file.try_exists()?;
@@ -59,6 +62,7 @@ pub(crate) fn load_or_create(data_dir: &Path, host: &str, now: OffsetDateTime) -
         let until = (now + SERVER_LIFETIME).unix_timestamp();
         write_public(&names_file, format!("{wanted}{until}\n").as_bytes())?;
     }
+    // `turn` is held until here, and given back when it is dropped.
     Ok(DevelopmentTls { chain: fs::read(&chain_file)?, key: fs::read(&key_file)?, ca_file, made })
 }
 

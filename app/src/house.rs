@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use authz_server::{AuthzKeys, AuthzSettings, UseCases};
-use config::{ApiProducts, DataFiles, MasterKey, Settings, TlsMode};
+use config::{ApiProducts, DataFiles, MasterKey, MasterKeyError, Settings, TlsMode};
 use database::Database;
 use fhir_model::access::AccessMatrix;
 use http_service::Clock;
@@ -57,7 +57,22 @@ impl House {
         authz_server::migrate(&database, self.clock.now())
             .await
             .context("the authorization server's schema")?;
+        self.check_master_key(&database).await?;
         Ok(database)
+    }
+
+    /// Refuses a master key that is not the database's: a client made under it could never sign in. One that was just
+    /// made beside an older database is taken away again, so that it is not mistaken for the right one.
+    async fn check_master_key(&self, database: &Database) -> Result<()> {
+        let settings = self.authz_settings(&self.known_base_url())?;
+        let acts = UseCases::new(settings, self.authz_keys(), database.clone(), self.clock.clone());
+        if acts.knows_master_key().await? {
+            return Ok(());
+        }
+        if let Some(path) = &self.made_master_key {
+            std::fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))?;
+        }
+        bail!(MasterKeyError::Wrong)
     }
 
     /// The products' database, its schema and index up to date.

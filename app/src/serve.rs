@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use authz_server::{Authz, DemoCredentials};
 use caller_context::ContextKey;
 use config::{ConfigError, Purpose, TlsMode};
+use database::Database;
 use fhir_server::{CursorKey, Parts};
 use gateway::{Addresses, Gateway, GatewaySettings, GatewayWorker};
 use http::{Request, Response};
@@ -36,6 +37,7 @@ pub struct Running {
     stop: CancellationToken,
     serving: Vec<Serving>,
     tasks: TaskTracker,
+    databases: Vec<Database>,
 }
 
 /// The ready file of the contract.
@@ -79,6 +81,10 @@ impl Running {
         }
         self.tasks.close();
         self.tasks.wait().await;
+        for database in self.databases {
+            // SQLite then takes its write-ahead log into the database file, which is whole by itself.
+            database.close().await;
+        }
     }
 }
 
@@ -114,6 +120,7 @@ struct Builder<'h> {
     stop: CancellationToken,
     serving: Vec<Serving>,
     tasks: TaskTracker,
+    databases: Vec<Database>,
     authz: Option<Authz>,
     gateway: Option<Arc<Gateway>>,
     demo: Option<DemoCredentials>,
@@ -158,6 +165,7 @@ impl<'h> Builder<'h> {
             stop: CancellationToken::new(),
             serving: Vec::new(),
             tasks: TaskTracker::new(),
+            databases: Vec::new(),
             authz: None,
             gateway: None,
             demo: None,
@@ -203,6 +211,7 @@ impl<'h> Builder<'h> {
         let house = self.house;
         let health = self.health.register("backend");
         let database = house.products_database().await?;
+        self.databases.push(database.clone());
         if house.settings.is_sandbox() {
             demo::seed_products(house, &database).await.context("the demo products")?;
         }
@@ -241,6 +250,7 @@ impl<'h> Builder<'h> {
         let house = self.house;
         let health = self.health.register("authz");
         let database = house.authz_database().await?;
+        self.databases.push(database.clone());
         let settings = house.authz_settings(&self.base_url)?;
         let authz =
             Authz::start(settings, house.authz_keys(), database, house.clock.clone(), self.stop.clone())
@@ -388,6 +398,7 @@ impl<'h> Builder<'h> {
             stop: self.stop,
             serving: self.serving,
             tasks: self.tasks,
+            databases: self.databases,
         })
     }
 }

@@ -141,6 +141,12 @@ pub enum MasterKeyError {
         "{0}: a master key is 32 random bytes in Base64 or hexadecimal (make one: openssl rand -base64 32)"
     )]
     Malformed(String),
+    /// Another key than the one the database was made with.
+    #[error(
+        "this is not the master key that the database was made with: give that one in PMSGATE_MASTER_KEY, in the \
+         file named by PMSGATE_MASTER_KEY_FILE, or as master.key in the data folder"
+    )]
+    Wrong,
     /// The file cannot be read or made.
     #[error("{path}: the master key cannot be read or made ({reason})")]
     Unusable {

@@ -185,3 +185,47 @@ async fn what_is_made_on_first_start_is_for_its_owner_only_and_kept() {
     let again = program.ready.demo.clone().unwrap();
     assert_eq!((again.client_id, again.client_secret), (demo.client_id, demo.client_secret));
 }
+
+#[tokio::test]
+async fn another_master_key_is_refused_before_it_does_harm() {
+    let mut program = Program::serve().await;
+    let client = program.industry("ORG-100000001", &[]);
+    program.api().token(&client).await;
+
+    // A shell that lacks the server's key, and one that has another.
+    let key_file = program.data_dir().join("master.key");
+    let right = fs::read(&key_file).unwrap();
+    fs::remove_file(&key_file).unwrap();
+    let rotate = ["client", "rotate", client.client_id.as_str(), "--immediately"];
+    let outcome = program.run(&rotate);
+    assert_eq!(outcome.code, Some(78), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("master key") && outcome.stderr.lines().count() == 1,
+        "{}",
+        outcome.stderr
+    );
+    assert!(!key_file.exists(), "a new key beside an old database would be mistaken for the right one");
+    let other = program.command(&rotate).env("PMSGATE_MASTER_KEY", "07".repeat(32)).output().unwrap();
+    assert_eq!(other.status.code(), Some(78));
+
+    fs::write(&key_file, right).unwrap();
+    program.api().token(&client).await;
+    program.kill_and_restart(&[]).await;
+    program.api().token(&client).await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_leaves_databases_that_can_be_copied() {
+    let mut program = Program::serve().await;
+    let client = program.industry("ORG-100000001", &[]);
+    assert_eq!(program.terminate().await, Some(0));
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["authz.db", "products.db", "master.key"] {
+        fs::copy(program.data_dir().join(name), copy.path().join(name)).unwrap();
+    }
+    let output = data_folder_command(copy.path(), &[])
+        .args(["client", "show", &client.client_id, "--format", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}

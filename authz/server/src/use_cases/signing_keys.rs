@@ -9,7 +9,7 @@ use database::Db;
 use time::OffsetDateTime;
 
 use super::{UseCaseError, UseCases};
-use crate::seal::seal;
+use crate::seal::{open, seal};
 
 /// A signing key as lists show it.
 #[derive(Clone, Debug)]
@@ -45,6 +45,18 @@ impl UseCases {
         work.commit().await?;
         self.committed().await;
         Ok(())
+    }
+
+    /// Whether the master key is the one this database was made with: a stored signing key must open. In a database
+    /// without keys the first ones are made, so that whoever comes next has something to be checked against.
+    pub async fn knows_master_key(&self) -> Result<bool, UseCaseError> {
+        let mut stored = signing_keys::list(&mut self.database.read().await?.db()).await?;
+        if stored.is_empty() {
+            self.maintain_signing_keys().await?;
+            stored = signing_keys::list(&mut self.database.read().await?.db()).await?;
+        }
+        let opens = |key: &StoredSigningKey| open(&self.keys.seal, &key.life.kid, &key.sealed).is_ok();
+        Ok(stored.last().is_none_or(opens))
     }
 
     /// All keys, in the order in which they sign.
