@@ -45,10 +45,14 @@ pub(crate) struct BundleWriter {
 }
 
 impl BundleWriter {
-    /// Type, total and links first; `room` is the expected length of the bodies.
-    pub(crate) fn new(kind: &str, total: i64, links: &[(&str, String)], room: usize) -> Self {
+    /// Type, total (if counted) and links first; `room` is the expected length of the bodies.
+    pub(crate) fn new(kind: &str, total: Option<i64>, links: &[(&str, String)], room: usize) -> Self {
         let mut out = String::with_capacity(room + 512);
-        let _ = write!(out, r#"{{"resourceType":"Bundle","type":"{kind}","total":{total},"link":["#);
+        let _ = write!(out, r#"{{"resourceType":"Bundle","type":"{kind}""#);
+        if let Some(total) = total {
+            let _ = write!(out, r#","total":{total}"#);
+        }
+        out.push_str(r#","link":["#);
         for (n, (relation, url)) in links.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
             // A URI holds no control characters; quotes and backslashes are all that JSON needs escaped.

@@ -101,7 +101,8 @@ const fn edition(version: FhirVersion) -> &'static str {
 
 fn parameters(operation: &Operation) -> Vec<Value> {
     let mut names: Vec<&str> = operation.parameters.iter().map(String::as_str).collect();
-    names.extend(operation.restricted_parameters.keys().map(String::as_str));
+    let restricted = operation.restricted_parameters.iter().filter(|(_, groups)| !groups.is_empty());
+    names.extend(restricted.map(|(name, _)| name.as_str()));
     names
         .into_iter()
         .filter_map(|name| {

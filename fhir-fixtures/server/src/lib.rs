@@ -20,6 +20,7 @@ mod interaction;
 mod outcome;
 mod parameters;
 mod router;
+mod shape;
 mod state;
 mod views;
 

@@ -26,6 +26,9 @@ pub(crate) enum Refusal {
     /// Parameters that the operation does not take.
     #[error("unsupported parameters: {}", .0.join(", "))]
     UnsupportedParameters(Vec<String>),
+    /// A parameter about elements that the caller's group does not see.
+    #[error("parameter {0} is not open to the caller's group")]
+    ParameterOfOthers(String),
     /// A parameter with a value that it cannot have.
     #[error("parameter {parameter}: {problem}")]
     Parameter {
@@ -73,7 +76,9 @@ impl Refusal {
             Self::NotFound => "not-found",
             Self::NoOperation => "no-operation",
             Self::MethodNotSupported => "method",
-            Self::UnsupportedParameters(_) | Self::Parameter { .. } => "parameter",
+            Self::UnsupportedParameters(_) | Self::ParameterOfOthers(_) | Self::Parameter { .. } => {
+                "parameter"
+            }
             Self::TooMuch(_) => "too-much",
             Self::Cursor => "cursor",
             Self::NotAcceptable(_) => "not-acceptable",
@@ -111,6 +116,12 @@ impl Refusal {
                     names.join(", ")
                 ),
                 expression: names.first().map(|name| format!("http.{name}")),
+            },
+            Self::ParameterOfOthers(name) => Wire {
+                status: StatusCode::FORBIDDEN,
+                code: "forbidden",
+                text: format!("The parameter {name} is not open to callers of your group."),
+                expression: Some(format!("http.{name}")),
             },
             Self::Parameter { parameter, problem } => Wire {
                 status: StatusCode::BAD_REQUEST,

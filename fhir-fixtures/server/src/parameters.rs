@@ -21,7 +21,8 @@ const MAX_PARAMETERS: usize = 10;
 const MAX_ALTERNATIVES: usize = 100;
 
 /// Parameters that say how the answer looks, not what it holds; they may stand once.
-const RESULT_PARAMETERS: [&str; 5] = ["_count", "_cursor", "_format", "_pretty", "_since"];
+const RESULT_PARAMETERS: [&str; 9] =
+    ["_count", "_cursor", "_elements", "_format", "_pretty", "_since", "_sort", "_summary", "_total"];
 
 /// The parameters of one request, as far as the operation takes them.
 #[derive(Clone, Debug, Default)]
@@ -53,14 +54,15 @@ impl Parameters {
         let mut searched = 0;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let (base, modifier) = name.split_once(':').unwrap_or((&name, ""));
-            let admitted = operation.parameters.iter().any(|one| one == base)
-                || operation
-                    .restricted_parameters
-                    .get(base)
-                    .is_some_and(|groups| groups.contains(&stakeholder));
-            if !admitted {
-                unsupported.insert(name.into_owned());
-                continue;
+            match operation.restricted_parameters.get(base) {
+                Some(groups) if groups.contains(&stakeholder) => {}
+                // Never ignored: the answer would be about more than was asked for.
+                Some(_) => return Err(Refusal::ParameterOfOthers(base.to_owned())),
+                None if operation.parameters.iter().any(|one| one == base) => {}
+                None => {
+                    unsupported.insert(name.into_owned());
+                    continue;
+                }
             }
             if value.is_empty() {
                 return Err(wrong(&name, "has no value: leave it out, or say what to look for"));
@@ -156,7 +158,7 @@ fn is_lenient(headers: &HeaderMap) -> bool {
         .any(|wish| wish.trim().eq_ignore_ascii_case("handling=lenient"))
 }
 
-fn wrong(parameter: &str, problem: &str) -> Refusal {
+pub(crate) fn wrong(parameter: &str, problem: &str) -> Refusal {
     Refusal::Parameter { parameter: parameter.to_owned(), problem: problem.to_owned() }
 }
 
@@ -193,14 +195,21 @@ fn clause(name: &str, modifier: &str, value: &str) -> Result<Clause, Refusal> {
             };
             match kind {
                 ParameterKind::Token => {
-                    no_modifier()?;
+                    let not = match modifier {
+                        "" => false,
+                        "not" => true,
+                        other => {
+                            let problem = format!("does not take the modifier :{other}; there is :not");
+                            return Err(wrong(name, &problem));
+                        }
+                    };
                     let any_of = alternatives.iter().map(|one| token(name, one)).collect::<Result<_, _>>()?;
-                    Ok(Clause::Token { parameter, any_of })
+                    Ok(Clause::Token { parameter, any_of, not })
                 }
                 ParameterKind::Reference => {
                     no_modifier()?;
                     let any_of = alternatives.iter().map(|one| reference(&unescape(one))).collect();
-                    Ok(Clause::Token { parameter, any_of })
+                    Ok(Clause::Token { parameter, any_of, not: false })
                 }
                 ParameterKind::Text => {
                     let any_of = alternatives.iter().map(|one| text(name, modifier, &unescape(one)));

@@ -55,6 +55,23 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
     gates
 }
 
+/// `gates` without the classes whose column leaves nothing of the product: what cannot be read must not be counted.
+pub(crate) fn readable(gates: i64, reads: impl Fn(Column) -> bool) -> i64 {
+    const DOMAIN_SETS: i64 = 0b1111;
+    let classes = [
+        (Column::Public, bit::PUBLIC | bit::REFERABLE),
+        (Column::IndustryOther, bit::INDUSTRY_OTHER),
+        (Column::IndustryOwner, bit::INDUSTRY_OWNER),
+        (Column::IndustryOwnerQualified, bit::INDUSTRY_OWNER_QUALIFIED),
+        (Column::Nca, bit::NCA * DOMAIN_SETS),
+        (Column::Ema, bit::EMA * DOMAIN_SETS),
+    ];
+    classes
+        .into_iter()
+        .filter(|(column, bits)| gates & bits != 0 && !reads(*column))
+        .fold(gates, |gates, (_, bits)| gates & !bits)
+}
+
 /// The bit that says whether other products may show references to this one.
 pub(crate) const REFERABLE: i64 = bit::REFERABLE;
 

@@ -94,7 +94,10 @@ async fn write_one(
     let product_id = product.id();
     let facts = products::known_facts(db, product).await?;
     let targets = products::known_targets(db, product).await?;
-    let gates = audience::gates(matrix, &facts);
+    let gates = audience::readable(audience::gates(matrix, &facts), |column| {
+        access::filter(matrix, column, &facts, product, &targets)
+            .is_some_and(|filtered| filtered.product.root.is_object())
+    });
     let owners: Vec<&str> = facts.owners.iter().map(pms_terms::OrganisationId::as_str).collect();
     let change_seq = next_change(db).await?;
     on_db!(db, conn => sqlx::query(

@@ -18,6 +18,7 @@ mod products;
 mod resources;
 mod schema;
 pub mod search;
+mod sort;
 mod statement;
 
 pub use audience::Audience;

@@ -46,12 +46,12 @@ impl ProductHead {
 
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct HeadRow {
-    product_id: String,
-    revision: i64,
-    gates: i64,
-    owners: String,
-    version_id: i64,
-    last_updated: i64,
+    pub(crate) product_id: String,
+    pub(crate) revision: i64,
+    pub(crate) gates: i64,
+    pub(crate) owners: String,
+    pub(crate) version_id: i64,
+    pub(crate) last_updated: i64,
 }
 
 impl HeadRow {

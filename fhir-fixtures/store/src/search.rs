@@ -3,16 +3,16 @@
 //! Gates and visibility are part of the SQL, so that nothing hidden is ever counted, paged over or skipped.
 
 use database::{Database, Db, on_db};
-use fhir_model::access::ColumnSet;
 use sqlx::AssertSqlSafe;
 
 use crate::{
     Audience, ProductHead, StoreError,
-    audience::Sight,
     index::sort_key,
-    products::HeadRow,
+    sort::{self, SortedRow, by_ownership, visible},
     statement::{Statement, bound},
 };
+
+pub use crate::sort::{Position, Sort, SortBy, SortKey};
 
 /// Conditions that a product must meet, all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,8 @@ pub enum Clause {
         parameter: &'static str,
         /// What to look for.
         any_of: Vec<TokenMatch>,
+        /// Whether the products without any of it are meant (`:not`), as far as the viewer sees.
+        not: bool,
     },
     /// A string parameter of [`fhir_model::search::PARAMETERS`].
     Text {
@@ -89,41 +91,44 @@ pub struct TimeMatch {
 /// One page of matches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// Heads of the products on it, by id.
+    /// Heads of the products on it, in order.
     pub products: Vec<ProductHead>,
-    /// Whether more follow.
-    pub more: bool,
+    /// Where the next page starts, if more follow.
+    pub next: Option<Position>,
 }
 
-/// The first page of the products that match `query` and that `audience` may know of, at most `limit`; and how many
-/// there are in all.
+/// The first page, at most `limit` long, of the products that match `query` and that `audience` may know of; and how
+/// many there are in all, if that is to be `counted`.
 pub async fn first_page(
     database: &Database,
     audience: &Audience,
     query: &Query,
+    sort: &Sort,
     limit: usize,
-) -> Result<(Page, i64), StoreError> {
+    counted: bool,
+) -> Result<(Page, Option<i64>), StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let page = page_of(&mut db, audience, query, None, limit).await?;
-    let total = if page.more {
-        count_of(&mut db, audience, query).await?
-    } else {
-        i64::try_from(page.products.len()).unwrap_or(i64::MAX)
+    let page = page_of(&mut db, audience, query, sort, None, limit).await?;
+    let total = match (counted, &page.next) {
+        (false, _) => None,
+        (true, Some(_)) => Some(count_of(&mut db, audience, query).await?),
+        (true, None) => Some(i64::try_from(page.products.len()).unwrap_or(i64::MAX)),
     };
     Ok((page, total))
 }
 
-/// A further page: the products after the one with id `after`.
+/// A further page: what comes `after` a place in the same order.
 pub async fn page_after(
     database: &Database,
     audience: &Audience,
     query: &Query,
-    after: &str,
+    sort: &Sort,
+    after: &Position,
     limit: usize,
 ) -> Result<Page, StoreError> {
     let mut reader = database.read().await?;
-    page_of(&mut reader.db(), audience, query, Some(after), limit).await
+    page_of(&mut reader.db(), audience, query, sort, Some(after), limit).await
 }
 
 /// How many products match `query` that `audience` may know of.
@@ -136,23 +141,32 @@ async fn page_of(
     db: &mut Db<'_>,
     audience: &Audience,
     query: &Query,
-    after: Option<&str>,
+    order: &Sort,
+    after: Option<&Position>,
     limit: usize,
 ) -> Result<Page, StoreError> {
     let mut statement = Statement::new(
-        "SELECT p.product_id, p.revision, p.gates, p.owners, p.version_id, p.last_updated FROM products p WHERE ",
+        "SELECT q.product_id, q.revision, q.gates, q.owners, q.version_id, q.last_updated, q.name_key, q.status_key \
+         FROM (SELECT p.product_id, p.revision, p.gates, p.owners, p.version_id, p.last_updated",
     );
+    sort::keys(&mut statement, audience, order);
+    statement.push(" FROM products p WHERE ");
     conditions(&mut statement, audience, query);
+    statement.push(") q");
     if let Some(after) = after {
-        statement.push(" AND p.product_id > ").text(after);
+        statement.push(" WHERE ");
+        order.after(&mut statement, after);
     }
-    statement
-        .push(" ORDER BY p.product_id")
-        .limit(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
-    let mut products = heads(db, &statement).await?;
-    let more = products.len() > limit;
-    products.truncate(limit);
-    Ok(Page { products, more })
+    order.order(&mut statement);
+    statement.limit(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
+    let mut rows = on_db!(db, conn => bound!(
+        sqlx::query_as::<_, SortedRow>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|last| order.place(last));
+    let products = rows.into_iter().map(SortedRow::into_head).collect::<Result<_, _>>()?;
+    Ok(Page { products, next })
 }
 
 async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
@@ -161,13 +175,6 @@ async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result
     Ok(on_db!(db, conn => bound!(
         sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.sql.clone())), statement
     ).fetch_one(conn).await)?)
-}
-
-async fn heads(db: &mut Db<'_>, statement: &Statement) -> Result<Vec<ProductHead>, StoreError> {
-    let rows = on_db!(db, conn => bound!(
-        sqlx::query_as::<_, HeadRow>(AssertSqlSafe(statement.sql.clone())), statement
-    ).fetch_all(conn).await)?;
-    Ok(rows.into_iter().map(HeadRow::into_head).collect::<Result<_, _>>()?)
 }
 
 fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
@@ -182,9 +189,10 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
                 statement.push("p.product_id IN ").list(ids.iter().map(String::as_str));
             }
             Clause::LastUpdated(any_of) => alternatives(statement, any_of, time),
-            Clause::Token { parameter, any_of } => {
+            Clause::Token { parameter, any_of, not } => {
                 statement
-                    .push("p.product_id IN (SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
+                    .push(if *not { "p.product_id NOT IN " } else { "p.product_id IN " })
+                    .push("(SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
                 statement.text(*parameter).push(" AND ");
                 alternatives(statement, any_of, token);
                 visible(statement, audience);
@@ -198,41 +206,6 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
                 visible(statement, audience);
                 statement.push(")");
             }
-        }
-    }
-}
-
-/// The row of the index must be visible in the column by which the viewer sees that product.
-fn visible(statement: &mut Statement, audience: &Audience) {
-    statement.push(" AND ");
-    by_ownership(statement, audience, "s.product_id", |statement, sight| {
-        let mut column = ColumnSet::NONE;
-        column.insert(sight.column);
-        statement.push("s.visible_to & ").integer(column.bits());
-    });
-}
-
-/// `(bits) <> 0`, where an industry viewer's bits hang on whether it owns the product.
-fn by_ownership(
-    statement: &mut Statement,
-    audience: &Audience,
-    product_id: &str,
-    bits: impl Fn(&mut Statement, Sight),
-) {
-    match audience.organisation() {
-        None => {
-            statement.push("(");
-            bits(statement, audience.sight(false));
-            statement.push(") <> 0");
-        }
-        Some(organisation) => {
-            statement.push("(CASE WHEN ").push(product_id);
-            statement.push(" IN (SELECT o.product_id FROM product_owners o WHERE o.organisation = ");
-            statement.text(organisation.as_str()).push(") THEN ");
-            bits(statement, audience.sight(true));
-            statement.push(" ELSE ");
-            bits(statement, audience.sight(false));
-            statement.push(" END) <> 0");
         }
     }
 }
@@ -338,6 +311,7 @@ mod tests {
                         system: SystemMatch::Is(hostile.clone()),
                         code: Some(hostile.clone()),
                     }],
+                    not: true,
                 },
             ],
         };

@@ -24,7 +24,7 @@ macro_rules! bound {
 pub(crate) use bound;
 
 /// A value for a placeholder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bind {
     Text(String),
     Integer(i64),
@@ -57,6 +57,12 @@ impl Statement {
     /// Appends a placeholder for `number`.
     pub(crate) fn integer(&mut self, number: i64) -> &mut Self {
         self.binds.push(Bind::Integer(number));
+        self.placeholder()
+    }
+
+    /// Appends a placeholder for `value`.
+    pub(crate) fn bind(&mut self, value: Bind) -> &mut Self {
+        self.binds.push(value);
         self.placeholder()
     }
 

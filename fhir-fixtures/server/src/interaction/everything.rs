@@ -31,12 +31,13 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let page = wanted.iter().skip(start).take(limit);
     let end = start.saturating_add(limit);
     let next = (limit > 0 && end < wanted.len()).then(|| wanted.get(end - 1)).flatten().map(|last| {
-        state
-            .cursor_key
-            .seal(&Place { total, after: format!("{}/{}", last.resource_type, last.id) }, &binding)
+        state.cursor_key.seal(
+            &Place { total: Some(total), after: format!("{}/{}", last.resource_type, last.id) },
+            &binding,
+        )
     });
     let room = page.clone().map(|one| one.body.len() + 200).sum();
-    let mut bundle = BundleWriter::new("searchset", total, &call.links(next), room);
+    let mut bundle = BundleWriter::new("searchset", Some(total), &call.links(next), room);
     for resource in page {
         bundle.entry(&call.base, resource, MATCH);
     }

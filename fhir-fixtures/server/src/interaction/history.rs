@@ -30,12 +30,11 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let (mut versions, total) = fhir_store::versions(&state.database, &key, since, before, one_more).await?;
     let more = versions.len() > limit;
     versions.truncate(limit);
-    let total = place.map_or(total, |place| place.total);
-    let next = more
-        .then(|| versions.last())
-        .flatten()
-        .map(|last| state.cursor_key.seal(&Place { total, after: last.version_id.to_string() }, &binding));
-    let mut bundle = BundleWriter::new("history", total, &call.links(next), versions.len() * 4096);
+    let total = place.and_then(|place| place.total).unwrap_or(total);
+    let next = more.then(|| versions.last()).flatten().map(|last| {
+        state.cursor_key.seal(&Place { total: Some(total), after: last.version_id.to_string() }, &binding)
+    });
+    let mut bundle = BundleWriter::new("history", Some(total), &call.links(next), versions.len() * 4096);
     for version in &versions {
         let matrix = state.views.matrix();
         let Some(resource) =

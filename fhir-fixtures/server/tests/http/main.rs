@@ -16,5 +16,6 @@ mod metadata;
 mod reads;
 mod routes;
 mod search;
+mod shapes;
 mod shared_products;
 mod visibility;

@@ -6,9 +6,11 @@
     reason = "a test that cannot go on panics, and says what it did not check"
 )]
 
+mod comparison;
 mod crash;
 mod feed;
 mod import;
+mod plain;
 mod sample;
 mod search;
 mod versions;

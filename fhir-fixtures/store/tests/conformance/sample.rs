@@ -26,6 +26,7 @@ pub(crate) async fn databases() -> Vec<TestDatabase> {
 }
 
 /// A product under construction: human, current, validly authorised, held by `ORG-100000001`.
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -157,6 +158,11 @@ pub(crate) fn industry(organisation: &str) -> Audience {
     audience(Stakeholder::Industry, Domains::NONE, Some(organisation))
 }
 
+pub(crate) fn qualified(organisation: &str) -> Audience {
+    let viewer = industry(organisation).viewer().clone();
+    Audience::new(Viewer { qualified: true, ..viewer })
+}
+
 pub(crate) fn authority(domains: Domains) -> Audience {
     audience(Stakeholder::Nca, domains, None)
 }
@@ -167,17 +173,26 @@ pub(crate) fn agency() -> Audience {
 
 /// All ids that a query finds, page by page, and checked against the count.
 pub(crate) async fn found(database: &Database, audience: &Audience, query: &search::Query) -> Vec<String> {
-    let (mut page, total) = search::first_page(database, audience, query, 3).await.unwrap();
+    found_in_order(database, audience, query, &search::Sort::default()).await
+}
+
+/// All ids that a query finds, in an order, page by page, and checked against the count.
+pub(crate) async fn found_in_order(
+    database: &Database,
+    audience: &Audience,
+    query: &search::Query,
+    sort: &search::Sort,
+) -> Vec<String> {
+    let (mut page, total) = search::first_page(database, audience, query, sort, 3, true).await.unwrap();
     let mut ids: Vec<String> = Vec::new();
     loop {
         ids.extend(page.products.into_iter().map(|head| head.product_id));
-        if !page.more {
-            break;
-        }
-        let last = ids.last().unwrap().clone();
-        page = search::page_after(database, audience, query, &last, 3).await.unwrap();
+        let Some(next) = page.next else { break };
+        // A place survives being written down.
+        let next = sort.position(next.fields()).unwrap();
+        page = search::page_after(database, audience, query, sort, &next, 3).await.unwrap();
     }
-    assert_eq!(usize::try_from(total).unwrap(), ids.len());
+    assert_eq!(total, i64::try_from(ids.len()).ok());
     let count = search::count(database, audience, query).await.unwrap();
     assert_eq!(usize::try_from(count).unwrap(), ids.len());
     ids

@@ -11,7 +11,7 @@ use crate::sample::{
 
 fn token(parameter: &'static str, system: SystemMatch, code: Option<&str>) -> Query {
     let wanted = TokenMatch { system, code: code.map(str::to_owned) };
-    Query { clauses: vec![Clause::Token { parameter, any_of: vec![wanted] }] }
+    Query { clauses: vec![Clause::Token { parameter, any_of: vec![wanted], not: false }] }
 }
 
 fn name(wanted: TextMatch) -> Query {
@@ -93,6 +93,7 @@ async fn tokens_match_by_system_and_code() {
                     any_of: ["100000000012", "100000000013"]
                         .map(|code| TokenMatch { system: SystemMatch::Any, code: Some(code.into()) })
                         .to_vec(),
+                    not: false,
                 },
                 Clause::Ids(vec!["600000000002".into(), "nonsense".into()]),
             ],

@@ -1,0 +1,265 @@
+//! The order of a search's answer, and places in it: keys that stay comparable while products come and go.
+
+use fhir_model::access::ColumnSet;
+
+use crate::{
+    Audience, ProductHead, StoreError,
+    audience::Sight,
+    products::HeadRow,
+    statement::{Bind, Statement},
+};
+
+/// What products can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    /// The product's id.
+    Id,
+    /// When the product's MedicinalProductDefinition was stored.
+    LastUpdated,
+    /// The first of the names that the viewer sees, case and accents aside, by its first 100 bytes.
+    Name,
+    /// The code of the status.
+    Status,
+}
+
+/// One key of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// What it compares.
+    pub by: SortBy,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+/// A total order of products: it always ends with the id, which no two share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort(Vec<SortKey>);
+
+/// A place in an order: the values of its keys for the last product of a page, as that page showed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position(Vec<Bind>);
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
+impl Sort {
+    /// An order by these keys, each taken where it is named first, then by id.
+    pub fn new(keys: &[SortKey]) -> Self {
+        let mut whole: Vec<SortKey> = Vec::new();
+        for key in keys.iter().take_while(|key| key.by != SortBy::Id) {
+            if !whole.iter().any(|known| known.by == key.by) {
+                whole.push(*key);
+            }
+        }
+        let id = keys.iter().copied().find(|key| key.by == SortBy::Id);
+        whole.push(id.unwrap_or(SortKey { by: SortBy::Id, descending: false }));
+        Self(whole)
+    }
+
+    /// Whether a key compares this.
+    pub(crate) fn needs(&self, by: SortBy) -> Option<SortKey> {
+        self.0.iter().copied().find(|key| key.by == by)
+    }
+
+    /// The position that [`Position::fields`] wrote, if it is one of this order.
+    pub fn position(&self, fields: Vec<String>) -> Option<Position> {
+        if fields.len() != self.0.len() {
+            return None;
+        }
+        self.0
+            .iter()
+            .zip(fields)
+            .map(|(key, field)| match key.by {
+                SortBy::LastUpdated => field.parse().ok().map(Bind::Integer),
+                SortBy::Id | SortBy::Name | SortBy::Status => Some(Bind::Text(field)),
+            })
+            .collect::<Option<_>>()
+            .map(Position)
+    }
+
+    /// Where `row` stands.
+    pub(crate) fn place(&self, row: &SortedRow) -> Position {
+        let of = |key: &SortKey| match key.by {
+            SortBy::Id => Bind::Text(row.product_id.clone()),
+            SortBy::LastUpdated => Bind::Integer(row.last_updated),
+            SortBy::Name => Bind::Text(row.name_key.clone()),
+            SortBy::Status => Bind::Text(row.status_key.clone()),
+        };
+        Position(self.0.iter().map(of).collect())
+    }
+
+    /// ` AND (…)`: rows of `q` after `position`. For keys a, b, c: a after, or a equal and b after, and so on.
+    pub(crate) fn after(&self, statement: &mut Statement, position: &Position) {
+        let mut open = 0;
+        for (n, (key, value)) in self.0.iter().zip(&position.0).enumerate() {
+            if n > 0 {
+                statement.push(" OR (");
+                if let (Some(previous), Some(value)) = (self.0.get(n - 1), position.0.get(n - 1)) {
+                    statement.push(previous.column()).push(" = ").bind(value.clone()).push(" AND ");
+                }
+                open += 1;
+            }
+            statement.push("(").push(key.column()).push(if key.descending { " < " } else { " > " });
+            statement.bind(value.clone());
+            open += 1;
+        }
+        statement.push(&")".repeat(open));
+    }
+
+    /// ` ORDER BY …` over the columns of `q`.
+    pub(crate) fn order(&self, statement: &mut Statement) {
+        for (n, key) in self.0.iter().enumerate() {
+            statement.push(if n == 0 { " ORDER BY " } else { ", " }).push(key.column());
+            if key.descending {
+                statement.push(" DESC");
+            }
+        }
+    }
+}
+
+impl SortKey {
+    const fn column(self) -> &'static str {
+        match self.by {
+            SortBy::Id => "q.product_id",
+            SortBy::LastUpdated => "q.last_updated",
+            SortBy::Name => "q.name_key",
+            SortBy::Status => "q.status_key",
+        }
+    }
+}
+
+impl Position {
+    /// Its values as texts, the id last: all of them were on the page that it closes.
+    pub fn fields(&self) -> Vec<String> {
+        let text = |value: &Bind| match value {
+            Bind::Text(text) => text.clone(),
+            Bind::Integer(number) => number.to_string(),
+        };
+        self.0.iter().map(text).collect()
+    }
+}
+
+/// A head with the keys it is sorted by.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct SortedRow {
+    product_id: String,
+    revision: i64,
+    gates: i64,
+    owners: String,
+    version_id: i64,
+    last_updated: i64,
+    name_key: String,
+    status_key: String,
+}
+
+impl SortedRow {
+    pub(crate) fn into_head(self) -> Result<ProductHead, StoreError> {
+        let Self { product_id, revision, gates, owners, version_id, last_updated, .. } = self;
+        Ok(HeadRow { product_id, revision, gates, owners, version_id, last_updated }.into_head()?)
+    }
+}
+
+/// The row must be visible in the column by which the viewer sees that product.
+pub(crate) fn visible(statement: &mut Statement, audience: &Audience) {
+    statement.push(" AND ");
+    by_ownership(statement, audience, "s.product_id", |statement, sight| {
+        let mut column = ColumnSet::NONE;
+        column.insert(sight.column);
+        statement.push("s.visible_to & ").integer(column.bits());
+    });
+}
+
+/// `(bits) <> 0`, where an industry viewer's bits hang on whether it owns the product.
+pub(crate) fn by_ownership(
+    statement: &mut Statement,
+    audience: &Audience,
+    product_id: &str,
+    bits: impl Fn(&mut Statement, Sight),
+) {
+    match audience.organisation() {
+        None => {
+            statement.push("(");
+            bits(statement, audience.sight(false));
+            statement.push(") <> 0");
+        }
+        Some(organisation) => {
+            statement.push("(CASE WHEN ").push(product_id);
+            statement.push(" IN (SELECT o.product_id FROM product_owners o WHERE o.organisation = ");
+            statement.text(organisation.as_str()).push(") THEN ");
+            bits(statement, audience.sight(true));
+            statement.push(" ELSE ");
+            bits(statement, audience.sight(false));
+            statement.push(" END) <> 0");
+        }
+    }
+}
+
+/// `, … AS name_key, … AS status_key`: from values that the viewer sees, of several the one that comes first in this
+/// order; products without one come last.
+pub(crate) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) {
+    let columns = [
+        (SortBy::Name, "substr(s.sort_key, 1, 200)", "search_strings", "name", "name_key"),
+        (SortBy::Status, "substr(s.code, 1, 64)", "search_tokens", "status", "status_key"),
+    ];
+    for (by, value, table, parameter, alias) in columns {
+        match sort.needs(by) {
+            None => {
+                statement.push(", ''");
+            }
+            Some(SortKey { descending, .. }) => {
+                statement.push(", COALESCE((SELECT ").push(if descending { "MAX(" } else { "MIN(" });
+                // The concatenation keeps SQLite from walking all values of the parameter for each product.
+                statement.push(value).push(") FROM ").push(table);
+                statement.push(" s WHERE s.product_id = p.product_id AND (s.parameter || '') = ");
+                statement.text(parameter);
+                visible(statement, audience);
+                // 'g' follows every hexadecimal digit, and every code: those of the lists are digits.
+                statement.push(if descending { "), '')" } else { "), 'g')" });
+            }
+        }
+        statement.push(" AS ").push(alias);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn by(by: SortBy, descending: bool) -> SortKey {
+        SortKey { by, descending }
+    }
+
+    #[test]
+    fn every_order_ends_with_the_id() {
+        let id = by(SortBy::Id, false);
+        assert_eq!(Sort::default().0, [id]);
+        assert_eq!(Sort::new(&[by(SortBy::Name, true)]).0, [by(SortBy::Name, true), id]);
+        let sort = Sort::new(&[by(SortBy::Id, true), by(SortBy::Name, true)]);
+        assert_eq!(sort.0, [by(SortBy::Id, true)], "nothing is left to decide after the id");
+    }
+
+    #[test]
+    fn what_follows_a_place_is_compared_key_by_key() {
+        let sort = Sort::new(&[by(SortBy::Name, true), by(SortBy::LastUpdated, false)]);
+        let position = sort.position(vec!["61".into(), "5".into(), "6000".into()]).unwrap();
+        let mut statement = Statement::new("");
+        sort.after(&mut statement, &position);
+        assert_eq!(
+            statement.sql,
+            "(q.name_key < $1 OR (q.name_key = $2 AND (q.last_updated > $3 OR (q.last_updated = $4 AND \
+             (q.product_id > $5)))))"
+        );
+        assert_eq!(position.fields(), ["61", "5", "6000"]);
+    }
+
+    #[test]
+    fn a_place_of_another_order_is_none_of_this() {
+        let sort = Sort::new(&[by(SortBy::LastUpdated, false)]);
+        for fields in [vec!["1".to_owned()], vec!["x".to_owned(), "y".to_owned()]] {
+            assert_eq!(sort.position(fields), None);
+        }
+    }
+}
