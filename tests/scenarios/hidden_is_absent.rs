@@ -2,7 +2,7 @@
 
 use harness::{ApiClient, Program};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SEARCH: &str = "/pms/api/v3/MedicinalProductDefinition";
 const VETERINARY: [&str; 2] = ["600000900050", "700000900052"];
@@ -146,6 +146,37 @@ async fn elements_are_seen_by_those_who_may_and_withheld_from_the_rest() {
             ("authority", [true, true, true, true, true, false]),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_product_of_which_nothing_is_left_is_not_counted() {
+    let program = Program::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("modified.json");
+    // Public by its gates; but nobody without clearance may see a modifier that has no row, nor what it modifies.
+    let coding = |list: &str, code: &str| json!({"coding": [{"system": format!("http://spor.ema.europa.eu/v1/lists/{list}"), "code": code}]});
+    let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+        {"resource": {"resourceType": "MedicinalProductDefinition", "id": "600000930001",
+            "modifierExtension": [{"url": "https://tests.example/not-really", "valueBoolean": true}],
+            "domain": coding("100000000004", "100000000012"), "status": coding("200000005003", "200000005004"),
+            "name": [{"productName": "Modifol"}]}},
+        {"resource": {"resourceType": "RegulatedAuthorization", "id": "220000930001",
+            "subject": [{"reference": "MedicinalProductDefinition/600000930001"}],
+            "type": coding("220000000060", "220000000061"), "status": coding("100000072049", "100000072099")}},
+    ]});
+    std::fs::write(&file, bundle.to_string()).unwrap();
+    let report = program.result(&["products", "import", file.to_str().unwrap()]);
+    assert_eq!(report["imported"], 2, "{report}");
+
+    let api = program.api();
+    let authority = api.token(&program.authority(&["human"])).await;
+    let public = api.token(&program.public()).await;
+    let path = "/MedicinalProductDefinition?_id=600000930001";
+    assert_eq!(api.get(&format!("/pms/api/v3{path}"), &authority).await.json()["total"], 1);
+    let answer = api.get(&format!("/public/v1{path}"), &public).await.json();
+    assert_eq!(answer["total"], 0, "{answer}");
+    let (ids, total) = all_ids(&api, &public, "/public/v1/MedicinalProductDefinition?_count=10").await;
+    assert_eq!(ids.len() as u64, total);
 }
 
 #[tokio::test]

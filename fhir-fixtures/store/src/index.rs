@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use database::{Database, Db, on_db};
 use fhir_model::{
     Product, ResourceKey, ResourceType,
-    access::AccessMatrix,
+    access::{AccessMatrix, View},
     facts, links,
     search::{self, IndexedValue, SearchValue},
 };
@@ -95,8 +95,7 @@ async fn write_one(
     let facts = products::known_facts(db, product).await?;
     let targets = products::known_targets(db, product).await?;
     let gates = audience::readable(audience::gates(matrix, &facts), |column| {
-        access::filter(matrix, column, &facts, product, &targets)
-            .is_some_and(|filtered| filtered.product.root.is_object())
+        View::new(matrix, column, &facts, product, &targets).is_some()
     });
     let owners: Vec<&str> = facts.owners.iter().map(pms_terms::OrganisationId::as_str).collect();
     let change_seq = next_change(db).await?;
