@@ -273,7 +273,7 @@ impl std::fmt::Debug for AccountCreate {
 #[derive(Debug, Subcommand)]
 pub enum ProductsCommand {
     /// Import FHIR Bundles, single resources (JSON) or NDJSON files. What is refused is reported with the reason.
-    /// Running it again after an interruption goes on where it stopped.
+    /// Running it again after an interruption goes on where it stopped. Exit code 1 only when nothing was taken.
     Import {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
