@@ -67,6 +67,19 @@ impl Driver {
 
     /// A new browser on the portal at `base_url`.
     pub async fn browser(&self, base_url: &str) -> Browser {
+        self.browser_with(base_url, None).await
+    }
+
+    /// The same, of somebody who prefers dark pages.
+    pub async fn dark_browser(&self, base_url: &str) -> Browser {
+        let browser = self.browser_with(base_url, Some("--blink-settings=preferredColorScheme=0")).await;
+        let script = "return matchMedia('(prefers-color-scheme: dark)').matches;";
+        let dark = browser.driver.execute(script, vec![]).await.unwrap();
+        assert_eq!(*dark.json(), json!(true), "the browser does not ask for dark pages");
+        browser
+    }
+
+    async fn browser_with(&self, base_url: &str, extra: Option<&str>) -> Browser {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let profile = tempfile::tempdir().unwrap();
         let mut wanted = DesiredCapabilities::chrome();
@@ -85,6 +98,9 @@ impl Driver {
             &format!("--user-data-dir={}", profile.path().display()),
         ] {
             wanted.add_arg(argument).unwrap();
+        }
+        if let Some(extra) = extra {
+            wanted.add_arg(extra).unwrap();
         }
         wanted.accept_insecure_certs(true).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", self.port), wanted).await.unwrap();

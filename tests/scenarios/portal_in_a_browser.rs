@@ -173,6 +173,17 @@ async fn a_public_user_registers_confirms_and_signs_in() {
     browser.open("/portal/organisations?q=pharma&country=").await;
     browser.screenshot("organisations").await;
     browser.close().await;
+    // Contrast is looked at in the dark as well.
+    let dark = driver.dark_browser(&program.ready.base_url).await;
+    for path in
+        ["/", "/portal", "/portal/register", "/portal/organisations?q=pharma&country=", "/portal/mailbox"]
+    {
+        dark.open(path).await;
+    }
+    dark.open("/portal/register").await;
+    dark.press("Next").await;
+    dark.screenshot("register-dark").await;
+    dark.close().await;
 }
 
 #[tokio::test]

@@ -258,12 +258,22 @@ pub async fn holders(
     rows.into_iter().map(Account::try_from).collect()
 }
 
-/// People whose name, user name or address begins with or holds `text`, by name.
+/// Characters that a search needs at least: what the index on the beginning of addresses covers.
+const SHORTEST_SEARCH: usize = 3;
+
+/// People whose address begins with `text`, or whose user name it is, by address. Fewer than three characters find nobody.
 pub async fn search(db: &mut Db<'_>, text: &str, limit: i64) -> Result<Vec<Account>, DatabaseError> {
-    let key = text.trim().to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let key = text.trim().to_lowercase();
+    if key.chars().count() < SHORTEST_SEARCH {
+        return Ok(Vec::new());
+    }
+    let beginning: String = key.chars().take(SHORTEST_SEARCH).collect();
+    let escaped = key.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
-        "WHERE a.email_key LIKE $1 ESCAPE '!' OR a.user_name LIKE $1 ESCAPE '!'
-         ORDER BY a.email_key LIMIT $2"
-    )).bind(format!("{key}%")).bind(limit).fetch_all(conn).await)?;
+        "WHERE (SUBSTR(a.email_key, 1, 3) = $1 AND a.email_key LIKE $2 ESCAPE '!') OR a.user_name = $3
+         ORDER BY a.email_key LIMIT $4"
+    ))
+    .bind(beginning.as_str()).bind(format!("{escaped}%")).bind(key.as_str()).bind(limit)
+    .fetch_all(conn).await)?;
     rows.into_iter().map(Account::try_from).collect()
 }

@@ -39,8 +39,12 @@ pub(crate) async fn list(
     let mut reader = state.database.read().await?;
     let mut found = Vec::new();
     if one.for_agency {
-        let field = Field::new(Kind::Search, "q", "Beginning of an e-mail address or user name")
-            .typed(&query, &Errors::default());
+        let field = Field::new(
+            Kind::Search,
+            "q",
+            "Beginning of an e-mail address (3 characters or more), or a user name",
+        )
+        .typed(&query, &Errors::default());
         page = page.form(Form::search("/portal/people", vec![field]));
         if !query.get("q").is_empty() {
             found = accounts::search(&mut reader.db(), query.get("q"), SHOWN).await?;

@@ -12,6 +12,7 @@ mod keys;
 mod metadata;
 mod organisations;
 mod portal;
+mod portal_figures;
 mod portal_hostile;
 mod portal_mail;
 mod portal_requests;

@@ -121,11 +121,12 @@ impl Portal {
     /// The one-time token in the last mail to somebody that has one.
     pub(crate) async fn code(&self, to: &str) -> String {
         let is_code = |word: &&str| {
-            word.len() == 9 && word.as_bytes()[4] == b'-' && word.bytes().filter(u8::is_ascii_digit).count() == 8
+            word.len() == 9
+                && word.as_bytes()[4] == b'-'
+                && word.bytes().filter(u8::is_ascii_digit).count() == 8
         };
-        let code_of = |mail: &Value| {
-            mail["text"].as_str().unwrap().split_whitespace().find(is_code).map(str::to_owned)
-        };
+        let code_of =
+            |mail: &Value| mail["text"].as_str().unwrap().split_whitespace().find(is_code).map(str::to_owned);
         self.mails(to).await.iter().rev().find_map(code_of).unwrap_or_else(|| panic!("no code to {to}"))
     }
 }

@@ -61,7 +61,9 @@ async fn an_address_has_one_account_whatever_its_case() {
         assert_eq!(accounts::find_by_name(&mut db, "N00001").await.unwrap().unwrap().id, "account-1");
         assert_eq!(accounts::find(&mut db, "gone").await.unwrap(), None);
         assert_eq!(accounts::search(&mut db, "ana.", 1).await.unwrap().len(), 1);
-        assert_eq!(accounts::search(&mut db, "%", 9).await.unwrap().len(), 0);
+        assert_eq!(accounts::search(&mut db, "an", 9).await.unwrap().len(), 0);
+        assert_eq!(accounts::search(&mut db, "ana%", 9).await.unwrap().len(), 0);
+        assert_eq!(accounts::search(&mut db, "N00001", 9).await.unwrap().len(), 1);
     })
     .await;
 }
