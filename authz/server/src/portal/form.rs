@@ -49,6 +49,7 @@ pub(crate) struct Errors(BTreeMap<&'static str, String>);
 
 impl Errors {
     /// Notes what is wrong with a field; the first complaint stays.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand their errors over as they are")]
     pub(crate) fn add(&mut self, field: &'static str, problem: impl ToString) {
         self.0.entry(field).or_insert_with(|| problem.to_string());
     }
@@ -192,7 +193,7 @@ impl Field {
             }
             Kind::Text | Kind::Email | Kind::Tel | Kind::Search | Kind::Area => {
                 if fields.has(self.name) {
-                    self.value = fields.raw(self.name).to_owned();
+                    fields.raw(self.name).clone_into(&mut self.value);
                 }
             }
         }

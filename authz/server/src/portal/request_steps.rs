@@ -283,10 +283,8 @@ fn roles_page(state: &State, plan: &RequestPlan, fields: &Fields, errors: &Error
     for role in fitting() {
         let mut hint = role.summary.clone();
         if let Some(document) = &role.document {
-            hint.push_str(&format!(
-                " Needs: {document}{}.",
-                if role.document_for_first_only { " (for the first of an organisation)" } else { "" }
-            ));
+            let when = if role.document_for_first_only { " (for the first of an organisation)" } else { "" };
+            hint = format!("{hint} Needs: {document}{when}.");
         }
         if role.second_factor {
             hint.push_str(" Needs a second factor.");
@@ -375,10 +373,10 @@ pub(crate) async fn fill_cart(
             }
             (Some(refused), _) => errors.add("role", refused),
             (None, _) if planned.held => {
-                errors.add("role", format!("You hold the role {} already.", planned.role.title))
+                errors.add("role", format!("You hold the role {} already.", planned.role.title));
             }
             (None, Route::Refused(reason)) => {
-                errors.add("role", format!("{}: {reason}.", planned.role.title))
+                errors.add("role", format!("{}: {reason}.", planned.role.title));
             }
             (None, _) => {}
         }

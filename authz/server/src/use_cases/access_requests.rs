@@ -239,6 +239,17 @@ impl UseCases {
         }
         let wanted: Vec<&str> = request.roles.iter().map(String::as_str).collect();
         let violations = self.catalogue().violations(&held, &wanted, request.organisation.as_ref());
+        // A rule is waived by a person, never by the system.
+        if request.waiver_asked {
+            for one in roles.iter_mut().filter(|one| one.route == Route::Automatic) {
+                if violations
+                    .iter()
+                    .any(|broken| broken.wanted == one.role.id || broken.against == one.role.id)
+                {
+                    one.route = Route::Agency;
+                }
+            }
+        }
         let documents = documents::of_request(db, &request.id).await?;
         Ok(RequestPlan { request, organisation, roles, violations, documents })
     }
@@ -309,7 +320,7 @@ impl UseCases {
             }
         }
         let mut submitted = Vec::new();
-        for (index, (_, roles)) in self.parts(&plan).into_iter().enumerate() {
+        for (index, (_, roles)) in parts(&plan).into_iter().enumerate() {
             let mut part = plan.request.clone();
             part.number = Some(access_requests::next_number(&mut db).await?);
             part.roles = roles.iter().map(|one| one.role.id.clone()).collect();
@@ -400,23 +411,6 @@ impl UseCases {
             return Err(SubmitRefused::Terms);
         }
         Ok(())
-    }
-
-    /// Roles by who decides on them. A rule that is to be waived is never decided by a machine.
-    fn parts<'p>(&self, plan: &'p RequestPlan) -> BTreeMap<String, Vec<&'p PlannedRole>> {
-        let mut parts: BTreeMap<String, Vec<&PlannedRole>> = BTreeMap::new();
-        for one in &plan.roles {
-            let key = match &one.route {
-                Route::Automatic => "3".to_owned(),
-                Route::Organisation => format!("2 {}", one.role.approval.by.join(" ")),
-                Route::Agency | Route::Refused(_) => {
-                    // The deciding roles as well: an administrator who comes later may decide on all of them.
-                    format!("1 {}", one.role.approval.by.join(" "))
-                }
-            };
-            parts.entry(key).or_default().push(one);
-        }
-        parts
     }
 
     /// The people who may decide on a request, for letters.
@@ -668,6 +662,22 @@ impl UseCases {
         self.nudge_delivery();
         Ok(())
     }
+}
+
+/// Roles by who decides on them.
+fn parts(plan: &RequestPlan) -> BTreeMap<String, Vec<&PlannedRole>> {
+    let mut parts: BTreeMap<String, Vec<&PlannedRole>> = BTreeMap::new();
+    for one in &plan.roles {
+        let by = one.role.approval.by.join(" ");
+        let key = match &one.route {
+            Route::Automatic => "3".to_owned(),
+            Route::Organisation => format!("2 {by}"),
+            // The deciding roles as well: an administrator who comes later may decide on all of them.
+            Route::Agency | Route::Refused(_) => format!("1 {by}"),
+        };
+        parts.entry(key).or_default().push(one);
+    }
+    parts
 }
 
 /// A file's name without path and control characters; a name that is nothing else gets one.

@@ -114,10 +114,6 @@ impl Portal {
             .collect()
     }
 
-    pub(crate) async fn last_mail(&self, to: &str) -> Value {
-        self.mails(to).await.pop().unwrap_or_else(|| panic!("no mail to {to}"))
-    }
-
     /// The one-time token in the last mail to somebody that has one.
     pub(crate) async fn code(&self, to: &str) -> String {
         let is_code = |word: &&str| {
@@ -157,7 +153,7 @@ impl Person<'_> {
                 value.contains("; Secure; HttpOnly; SameSite=Lax") && value.contains("; Path=/"),
                 "{value}"
             );
-            self.cookie = value.split(';').next().unwrap().to_owned();
+            value.split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         self.page = answer;
         &self.page
@@ -180,7 +176,7 @@ impl Person<'_> {
     pub(crate) async fn post_only(&mut self, path: &str, fields: &[(&str, &str)]) -> &Answer {
         let mut body = format!("csrf={}", self.csrf());
         for (name, value) in fields {
-            body.push_str(&format!("&{name}={}", escaped(value)));
+            body.extend(["&", name, "=", &escaped(value)]);
         }
         let request = Request::post(path)
             .header("content-type", "application/x-www-form-urlencoded")
