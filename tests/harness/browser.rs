@@ -161,10 +161,8 @@ impl Browser {
     /// Presses a button by its words, and looks at what comes.
     pub async fn press(&self, words: &str) {
         let path = format!("//button[normalize-space()=\"{words}\"]");
-        let button = self.driver.find(By::XPath(path)).await;
-        let button = match button {
-            Ok(button) => button,
-            Err(_) => panic!("no button {words:?} on: {}", self.text().await),
+        let Ok(button) = self.driver.find(By::XPath(path)).await else {
+            panic!("no button {words:?} on: {}", self.text().await);
         };
         button.click().await.unwrap();
         self.look().await;
@@ -172,10 +170,8 @@ impl Browser {
 
     /// Follows a link by its words, and looks at what comes.
     pub async fn follow(&self, words: &str) {
-        let link = self.driver.find(By::LinkText(words)).await;
-        let link = match link {
-            Ok(link) => link,
-            Err(_) => panic!("no link {words:?} on: {}", self.text().await),
+        let Ok(link) = self.driver.find(By::LinkText(words)).await else {
+            panic!("no link {words:?} on: {}", self.text().await);
         };
         link.click().await.unwrap();
         self.look().await;
