@@ -213,7 +213,7 @@ pub(super) fn product_entry<'e, 'b>(entries: &'e [Entry<'b>]) -> Result<&'e Entr
 
 /// The resources that a Bundle links to and that are not of the product: organisations, substances, persons, other
 /// products. The caller finds out which of them exist (of other products: which the client may see) and gives those
-/// to [`super::plan`]; whatever else lies outside is refused anyway.
+/// to [`super::plan()`]; whatever else lies outside is refused anyway.
 pub fn outside(bundle: &Value, product: &Product) -> BTreeSet<ResourceKey> {
     let own: BTreeSet<ResourceKey> = product.resources().filter_map(crate::resource_key).collect();
     let entries = bundle.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

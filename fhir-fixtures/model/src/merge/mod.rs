@@ -1,7 +1,7 @@
 //! `$merge` (EP502a): what a transaction Bundle would do to a product, or which rules stand against it. Pure.
 //!
 //! The caller asks [`product_id`], loads the product, asks the gates, finds out which of [`outside`] exist, and gets
-//! a [`Plan`] or a list of [`Rejection`]s from [`plan`].
+//! a [`Plan`] or a list of [`Rejection`]s from [`plan()`].
 //!
 //! The rules are those of EMA's Write PMS API Implementation Guide as far as they are public, and our reading of the
 //! rest (`docs/merge-examples/README.md`). They look at two things only, what the caller sent and what the caller was
