@@ -13,7 +13,7 @@
 //!
 //! The same expression is compiled for both drivers. The portable subset: `TEXT`, `BIGINT`, `BOOLEAN` columns,
 //! `$1` placeholders, `ON CONFLICT`, `RETURNING`; instants are `BIGINT` microseconds since the epoch ([`micros`],
-//! [`instant`]), because the text form of an instant does not sort; columns are listed, never `*`; no arrays, `JSONB`,
+//! [`instant()`]), because the text form of an instant does not sort; columns are listed, never `*`; no arrays, `JSONB`,
 //! `SERIAL`, `ILIKE`, `SKIP LOCKED`. Every function is tested on both databases with [`testing::TestDatabase`].
 
 mod connect;
