@@ -185,6 +185,10 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
     for clause in &query.clauses {
         statement.push(" AND ");
         match clause {
+            // PostgreSQL knows no empty list.
+            Clause::Ids(ids) if ids.is_empty() => {
+                statement.push("1 = 0");
+            }
             Clause::Ids(ids) => {
                 statement.push("p.product_id IN ").list(ids.iter().map(String::as_str));
             }
