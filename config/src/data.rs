@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{ApiProducts, Catalogue, ConfigError, Data};
+use crate::{ApiProducts, Catalogue, ConfigError, Data, RequestLimits};
 
 /// The text of a data file and where it comes from, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct DataFiles {
     pub products: ApiProducts,
     /// The roles and what they give.
     pub catalogue: Catalogue,
+    /// How often clients may call.
+    pub limits: RequestLimits,
     /// The access-level matrix, to be compiled by the backend's model.
     pub access_levels: DataFile,
 }
@@ -65,6 +67,7 @@ impl DataFiles {
             DataFile::load(paths.products.as_deref(), "products.toml", include_str!("../products.toml"))?;
         let catalogue =
             DataFile::load(paths.catalogue.as_deref(), "catalogue.toml", include_str!("../catalogue.toml"))?;
+        let limits = DataFile::load(paths.limits.as_deref(), "limits.toml", include_str!("../limits.toml"))?;
         let access_levels = DataFile::load(
             paths.access_levels.as_deref(),
             "access-levels.toml",
@@ -72,6 +75,7 @@ impl DataFiles {
         )?;
         let products = ApiProducts::read(&products)?;
         let catalogue = Catalogue::read(&catalogue, &products)?;
-        Ok(Self { products, catalogue, access_levels })
+        let limits = RequestLimits::read(&limits, &products, &catalogue)?;
+        Ok(Self { products, catalogue, limits, access_levels })
     }
 }

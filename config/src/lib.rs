@@ -6,8 +6,8 @@
 //! - **settings**, one section a file in `sections/`: defaults that start with no file at all, then a TOML file, then
 //!   `PMSGATE__SECTION__KEY` in the environment; unknown keys are refused with the nearest known one;
 //! - **data**, TOML files beside `Cargo.toml` that are compiled in and can be replaced by a path in the settings:
-//!   `products.toml` (the API products and their operations), `catalogue.toml` (roles), `access-levels.toml` (the
-//!   matrix, read by the backend's model).
+//!   `products.toml` (the API products and their operations), `catalogue.toml` (roles), `limits.toml` (how often
+//!   clients may call), `access-levels.toml` (the matrix, read by the backend's model).
 //!
 //! To add a key: a field with a doc comment and a default in its section; the schema, `config show` and the check for
 //! unknown keys follow by themselves.
@@ -16,6 +16,7 @@ mod access_catalogue;
 mod catalogue;
 mod data;
 mod error;
+mod limits;
 mod master_key;
 mod products;
 mod sections;
@@ -28,6 +29,7 @@ pub use access_catalogue::{
 pub use catalogue::{Catalogue, OrganisationCategory, Role};
 pub use data::{DataFile, DataFiles};
 pub use error::ConfigError;
+pub use limits::{Budget, RequestLimit, RequestLimits};
 pub use master_key::{MasterKey, MasterKeyError, Purpose};
 pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation};
 pub use sections::{

@@ -13,6 +13,8 @@ pub struct Data {
     pub products: Option<PathBuf>,
     /// The roles and what they give.
     pub catalogue: Option<PathBuf>,
+    /// How often clients may call.
+    pub limits: Option<PathBuf>,
     /// The access-level matrix.
     pub access_levels: Option<PathBuf>,
 }
