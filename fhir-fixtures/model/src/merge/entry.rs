@@ -184,6 +184,20 @@ pub fn product_id(bundle: &Value) -> Result<String, Vec<Rejection>> {
     product_entry(&entries).map(|entry| entry.id.to_owned())
 }
 
+/// The refusal for whoever may not write the product: one answer, whether it is another's, hidden or absent.
+pub fn not_yours(bundle: &Value) -> Vec<Rejection> {
+    match read(bundle).and_then(|entries| product_entry(&entries).map(|entry| (entry.index, entry.key()))) {
+        Ok((index, key)) => {
+            let message = format!(
+                "there is no {key} that you may write: only the holder of its marketing authorisation and the agency \
+                 write a product"
+            );
+            vec![Rejection::new(Rule::Ownership, format!("Bundle.entry[{index}].request.url"), message)]
+        }
+        Err(rejections) => rejections,
+    }
+}
+
 /// The entry of the product.
 pub(super) fn product_entry<'e, 'b>(entries: &'e [Entry<'b>]) -> Result<&'e Entry<'b>, Vec<Rejection>> {
     let product = Rule::Product;

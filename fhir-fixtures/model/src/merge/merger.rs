@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    ResourceType,
+    ResourceKey, ResourceType,
     access::{Column, View, column},
     facts::{AuthorisationKind, authorisation_kind},
     links, resource_key, schema, terms,
@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Change, Creation, Plan, Rejection, Request, Rule,
-    entry::{Entry, MAX_REJECTIONS, Method, product_entry, read},
+    entry::{Entry, MAX_REJECTIONS, Method, not_yours, product_entry, read},
     invariant::{Fault, faults, restricted},
     reference::{Reach, relative, texts},
 };
@@ -39,6 +39,11 @@ const fn granted(resource_type: ResourceType) -> &'static [&'static str] {
     }
 }
 
+/// Whether who sees a product by this column may write it: its holder and the agency.
+pub const fn writes(column: Column) -> bool {
+    matches!(column, Column::IndustryOwner | Column::IndustryOwnerQualified | Column::Ema)
+}
+
 /// Works out a merge.
 ///
 /// # Errors
@@ -50,14 +55,9 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
         return Err(vec![not_a_member(root)]);
     }
     let column = column(request.viewer, request.facts);
-    if !matches!(column, Column::IndustryOwner | Column::IndustryOwnerQualified | Column::Ema) {
-        let message = "only the holder of the marketing authorisation and the agency write a product";
-        return Err(vec![Rejection::new(Rule::Ownership, "", message)]);
-    }
-    let Some(view) = View::new(request.matrix, column, request.facts, request.product, request.targets)
-    else {
-        return Err(vec![not_a_member(root)]);
-    };
+    let view = View::new(request.matrix, column, request.facts, request.product, request.targets)
+        .filter(|_| writes(column));
+    let Some(view) = view else { return Err(not_yours(request.bundle)) };
     let members = view.filtered().product.resources().filter_map(resource_key).collect();
     let temporary =
         entries.iter().filter(|entry| entry.method == Method::Post).map(|entry| entry.full_url).collect();
@@ -170,6 +170,11 @@ impl Merger<'_> {
             return self.plan.unchanged.push((entry.index, entry.key()));
         }
         let before = self.rejections.len();
+        if self.request.shared.contains(&entry.key()) {
+            let message = "this stands in more than one product, and a merge of one of them does not change it; send it as \
+                           it was read";
+            self.reject(Rule::Shared, entry.expression(), message);
+        }
         self.check(entry, &sent, Some(&seen));
         if entry.resource_type == ResourceType::RegulatedAuthorization
             && authorisation_kind(stored) != authorisation_kind(&body)
@@ -281,6 +286,22 @@ impl Merger<'_> {
             }
         }
         self.rejections.extend(self.reach.refusals(&place, sent, seen));
+        self.upward(&place, sent, seen);
+    }
+
+    /// A link upward makes a resource a part of what it leads to: it must not put a part of this product into another.
+    fn upward(&mut self, place: &str, sent: &Value, seen: Option<&Value>) {
+        let before = seen.map(links::parents).unwrap_or_default();
+        let own = self.request.product.id();
+        let strange = |key: &ResourceKey| {
+            key.resource_type == ResourceType::MedicinalProductDefinition
+                && key.id != own
+                && !before.contains(key)
+        };
+        if links::parents(sent).iter().any(strange) {
+            let message = "this would make it a part of another product; one merge is about one product";
+            self.reject(Rule::References, place, message);
+        }
     }
 
     /// What the authorities grant stays as it is, unless the agency itself writes.
@@ -340,6 +361,21 @@ impl Merger<'_> {
                 let message =
                     "this activity names a manufacturer, and no operation of the product refers to it";
                 self.reject(Rule::R5, entry.expression(), message);
+            }
+            let subjects = entry.resource.get("subject").and_then(Value::as_array).into_iter().flatten();
+            let mut subjects = subjects.filter_map(|subject| subject.get("reference")?.as_str()).peekable();
+            let is_kept = |text: &str| match links::parse_reference(text) {
+                Some(key) => {
+                    key.resource_type != ResourceType::ActivityDefinition || sent.contains(&key.to_string())
+                }
+                None => sent.contains(text),
+            };
+            if entry.resource_type == ResourceType::RegulatedAuthorization
+                && subjects.peek().is_some()
+                && !subjects.any(is_kept)
+            {
+                let message = "no operation of the product refers to the activity that this authorises";
+                self.reject(Rule::R5, format!("{}.subject", entry.expression()), message);
             }
         }
         let types: BTreeMap<&str, ResourceType> =

@@ -28,8 +28,10 @@ pub struct Request<'a> {
     pub facts: &'a ProductFacts,
     /// Other products that the viewer may learn of.
     pub targets: &'a Targets,
-    /// Those of [`super::outside`] that exist.
+    /// Those of [`super::outside`] that exist and that the viewer may draw in.
     pub known: &'a BTreeSet<ResourceKey>,
+    /// Resources of the product that belong to another product, too.
+    pub shared: &'a BTreeSet<ResourceKey>,
 }
 
 /// A new version of an existing resource.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ResourceKey;
 
-use super::{Plan, Rejection};
+use super::Plan;
 
 /// One entry, done.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,9 +23,9 @@ pub struct Done {
     pub resource: Option<Value>,
 }
 
-/// The `transaction-response` Bundle, in the order of the request. Warnings stand in the outcome of the first entry.
-/// `base` is the address of the service, without a slash at its end.
-pub fn response(base: &str, done: &[Done], warnings: &[Rejection]) -> Value {
+/// The `transaction-response` Bundle, in the order of the request. What is `told` of it ([`super::told`]) stands in the
+/// outcome of the first entry. `base` is the address of the service, without a slash at its end.
+pub fn response(base: &str, done: &[Done], told: Option<&Value>) -> Value {
     let mut sorted: Vec<&Done> = done.iter().collect();
     sorted.sort_by_key(|done| done.entry);
     let entries: Vec<Value> = sorted
@@ -42,8 +42,8 @@ pub fn response(base: &str, done: &[Done], warnings: &[Rejection]) -> Value {
                 "etag": format!("W/\"{}\"", done.version_id),
                 "lastModified": done.last_modified,
             });
-            if position == 0 && !warnings.is_empty() {
-                entry["response"]["outcome"] = told(warnings, Vec::new());
+            if let (0, Some(told)) = (position, told) {
+                entry["response"]["outcome"] = told.clone();
             }
             entry
         })
@@ -65,7 +65,7 @@ pub fn validated(plan: &Plan) -> Value {
         acts.push((*entry, format!("{key} would stay as it is")));
     }
     acts.sort();
-    let issues = acts
+    let mut issues: Vec<Value> = acts
         .into_iter()
         .map(|(entry, text)| {
             json!({
@@ -76,10 +76,6 @@ pub fn validated(plan: &Plan) -> Value {
             })
         })
         .collect();
-    told(&plan.warnings, issues)
-}
-
-fn told(warnings: &[Rejection], mut issues: Vec<Value>) -> Value {
-    issues.extend(warnings.iter().map(|warning| warning.issue("warning")));
+    issues.extend(plan.warnings.iter().map(|warning| warning.issue("warning")));
     json!({"resourceType": "OperationOutcome", "issue": issues})
 }

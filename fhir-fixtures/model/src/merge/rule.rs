@@ -25,6 +25,8 @@ pub enum Rule {
     Qualified,
     /// Everything sent belongs to the named product.
     Membership,
+    /// What stands in several products is not changed by a merge of one of them.
+    Shared,
     /// Links lead to the product, to shared resources, or to new ones of the same Bundle.
     References,
     /// Elements, cardinalities, types and closed lists of FHIR 5.0.0.
@@ -79,7 +81,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Transaction,
         Self::Entry,
         Self::Product,
@@ -87,6 +89,7 @@ impl Rule {
         Self::Ownership,
         Self::Qualified,
         Self::Membership,
+        Self::Shared,
         Self::References,
         Self::Schema,
         Self::R1,
@@ -124,6 +127,7 @@ impl Rule {
             Self::Ownership => "ownership",
             Self::Qualified => "qualified",
             Self::Membership => "membership",
+            Self::Shared => "shared",
             Self::References => "references",
             Self::Schema => "schema",
             Self::R1 => "R1",
@@ -169,7 +173,7 @@ impl Rule {
             Self::Membership | Self::References => "not-found",
             Self::R1 => "conflict",
             Self::R3 => "duplicate",
-            Self::R4 | Self::R5 | Self::Granted => "business-rule",
+            Self::R4 | Self::R5 | Self::Granted | Self::Shared => "business-rule",
             Self::ProductIdentifiers
             | Self::OperationActivity
             | Self::PackIdentifiers
@@ -189,7 +193,7 @@ impl Rule {
             Self::Transaction | Self::Entry | Self::Product | Self::Writable => {
                 &[GUIDE, "FHIR 5.0.0, RESTful API, transaction", "docs/merge-examples/README.md"]
             }
-            Self::Ownership | Self::Qualified | Self::Membership | Self::References => {
+            Self::Ownership | Self::Qualified | Self::Membership | Self::Shared | Self::References => {
                 &["EU IG Chapter 1 v8, sections 3.2 and 4", "docs/merge-examples/README.md"]
             }
             Self::Schema => &["FHIR 5.0.0, resource definitions"],
@@ -251,6 +255,12 @@ impl Rejection {
         }
         issue
     }
+}
+
+/// The OperationOutcome of what does not stand in a merge's way and is to be told; nothing when there is nothing.
+pub fn told(warnings: &[Rejection]) -> Option<Value> {
+    let issues: Vec<Value> = warnings.iter().map(|warning| warning.issue("warning")).collect();
+    (!issues.is_empty()).then(|| json!({"resourceType": "OperationOutcome", "issue": issues}))
 }
 
 /// The OperationOutcome of a refused merge.

@@ -6,7 +6,8 @@ use fhir_model::{
     Product, ResourceKey, ResourceType,
     access::{Column, Viewer, filter},
     merge::{
-        Done, Plan, Rejection, Request, Rule, outcome, outside, plan, product_id, response, status, validated,
+        Done, Plan, Rejection, Request, Rule, not_yours, outcome, outside, plan, product_id, response,
+        status, told, validated,
     },
     resource_key, schema,
 };
@@ -65,6 +66,7 @@ fn merge(product: &Product, bundle: &Value, column: Column) -> Result<Plan, Vec<
         facts: &facts_of(product),
         targets: &targets(),
         known: &known,
+        shared: &BTreeSet::from([ResourceKey::new(ResourceType::RegulatedAuthorization, "630902")]),
     })
 }
 
@@ -74,7 +76,7 @@ fn every_rule_has_an_accepted_and_a_rejected_example() {
     for resource in product.resources() {
         assert_eq!(schema::check(resource), vec![]);
     }
-    let mut used = BTreeSet::from(["product.json".to_owned(), "README.md".to_owned()]);
+    let mut used = BTreeSet::from(["product.json", "other-product.json", "README.md"].map(str::to_owned));
     let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
     for rule in Rule::ALL {
         let warning = matches!(rule, Rule::Placeholder | Rule::Detached);
@@ -174,7 +176,7 @@ fn new_resources_get_ids_and_everything_its_links() {
             resource: Some(it.body.clone()),
         })
         .collect();
-    let answer = response("http://localhost/pms/api/v5-alpha", &done, &plan.warnings);
+    let answer = response("http://localhost/pms/api/v5-alpha", &done, told(&plan.warnings).as_ref());
     assert_eq!(answer["type"], "transaction-response");
     assert_eq!(answer["entry"][1]["response"]["status"], "201 Created");
     assert_eq!(
@@ -286,6 +288,54 @@ fn absolute_links_to_this_server_are_stored_relative() {
         plan.changed[0].body["operation"][0]["organization"][1]["reference"],
         "Organization/900100003"
     );
+}
+
+#[test]
+fn nothing_of_one_product_is_put_into_another() {
+    let product = example_product();
+    let known = |mut bundle: Value, at: &str, link: &str| {
+        *bundle.pointer_mut(at).unwrap() = link.into();
+        let known =
+            BTreeSet::from([ResourceKey::new(ResourceType::MedicinalProductDefinition, "600000000902")]);
+        plan(&Request {
+            bundle: &bundle,
+            product: &product,
+            viewer: &viewer(Column::IndustryOwnerQualified),
+            matrix: matrix(),
+            facts: &facts_of(&product),
+            targets: &targets(),
+            known: &known,
+            shared: &BTreeSet::new(),
+        })
+    };
+    let bundle = file("shared.accepted.json").unwrap();
+    let pushed =
+        known(bundle, "/entry/1/resource/subject/0/reference", "MedicinalProductDefinition/600000000902");
+    let rejections = pushed.unwrap_err();
+    assert!(rejections.iter().all(|it| it.rule == Rule::References), "{rejections:#?}");
+    // A new authorisation on an activity that the same Bundle takes out of its last operation would belong nowhere.
+    let mut bundle = file("detached.accepted.json").unwrap();
+    bundle["entry"].as_array_mut().unwrap().push(json!({
+        "fullUrl": "urn:uuid:5f0c2c6e-0000-4000-8000-000000000009",
+        "request": {"method": "POST", "url": "RegulatedAuthorization"},
+        "resource": {"resourceType": "RegulatedAuthorization",
+            "identifier": [{"system": "http://ema.europa.eu/fhir/manufacturingAuthorizationNumber", "value": "ES/9/MIA"}],
+            "subject": [{"reference": "ActivityDefinition/6500901"}], "validityPeriod": {"start": "2026-01-01"},
+            "holder": {"reference": "Organization/900100002"}, "regulator": {"reference": "Organization/900100009"}},
+    }));
+    let rejections = merge(&product, &bundle, Column::IndustryOwnerQualified).unwrap_err();
+    assert_eq!((rejections[0].rule, rejections.len()), (Rule::R5, 1), "{rejections:#?}");
+}
+
+#[test]
+fn whoever_may_not_write_is_told_the_same_of_every_product() {
+    let product = example_product();
+    let bundle = file("R1.accepted.json").unwrap();
+    for column in [Column::Public, Column::IndustryOther, Column::Nca] {
+        assert_eq!(merge(&product, &bundle, column), Err(not_yours(&bundle)), "{column}");
+    }
+    assert_eq!(status(&not_yours(&bundle)), 403);
+    assert_eq!(not_yours(&json!({"resourceType": "Bundle"}))[0].rule, Rule::Transaction);
 }
 
 /// The product with a version on every resource.
