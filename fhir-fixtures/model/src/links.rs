@@ -82,6 +82,22 @@ fn collect_targets(value: &Value, depth: usize, found: &mut Vec<ResourceKey>) {
     }
 }
 
+/// Calls `each` with every object that could be a Reference: it has a `reference` that is a text, or an `identifier`.
+pub(crate) fn each_reference(value: &Value, each: &mut dyn FnMut(&Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            if object.get("reference").is_some_and(Value::is_string)
+                || object.get("identifier").is_some_and(Value::is_object)
+            {
+                each(object);
+            }
+            object.values().for_each(|value| each_reference(value, each));
+        }
+        Value::Array(items) => items.iter().for_each(|item| each_reference(item, each)),
+        _ => {}
+    }
+}
+
 fn collect(object: &Map<String, Value>, path: &str, element: &str, depth: usize, found: &mut Vec<LinkedTo>) {
     if depth > MAX_DEPTH {
         return;
@@ -176,6 +192,16 @@ pub const fn is_shared(resource_type: ResourceType) -> bool {
     )
 }
 
+/// Whether resources of this type belong to a product by pointing up to it.
+pub(crate) fn points_up(resource_type: ResourceType) -> bool {
+    TO_PARENT.iter().any(|(child, _)| *child == resource_type)
+}
+
+/// Whether resources of this type are the same for everybody, and say nothing of a product.
+pub(crate) const fn is_reference_data(resource_type: ResourceType) -> bool {
+    matches!(resource_type, ResourceType::Organization | ResourceType::SubstanceDefinition)
+}
+
 /// One product among a slice of resources, by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -248,17 +274,17 @@ pub fn group(resources: &[Value]) -> Grouped {
 }
 
 /// The ids of other products that members of this one mention. Whether a reader may learn of them depends on their
-/// own gate (`access::Targets`).
+/// own gates (`access::Targets`).
 pub fn cross_references(product: &Product) -> BTreeSet<String> {
-    let own = product.id();
-    product
-        .resources()
-        .flat_map(references)
-        .filter(|link| {
-            link.key.resource_type == ResourceType::MedicinalProductDefinition && link.key.id != own
-        })
-        .map(|link| link.key.id)
-        .collect()
+    let mut found: BTreeSet<String> = product.resources().flat_map(products_in).collect();
+    found.remove(product.id());
+    found
+}
+
+/// The ids of all products that a resource mentions.
+pub fn products_in(resource: &Value) -> impl Iterator<Item = String> {
+    let products = |key: &ResourceKey| key.resource_type == ResourceType::MedicinalProductDefinition;
+    targets(resource).into_iter().filter(products).map(|key| key.id)
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ impl Column {
         1 << (self as u8)
     }
 
+    /// Whether no gate is ever closed to the reader, so that there is no product it may not know of.
+    pub const fn passes_every_gate(self) -> bool {
+        matches!(self, Self::Ema)
+    }
+
     /// Whether the reader owns nothing of the product and is no authority: the gates G1 and G2 are for those.
     pub const fn is_outsider(self) -> bool {
         matches!(self, Self::Public | Self::IndustryOther)

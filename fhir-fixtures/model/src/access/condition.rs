@@ -150,15 +150,14 @@ fn is_marketed_or_not(status: &Value) -> bool {
         })
 }
 
-/// Note 3: every product that the element mentions passes the public gate, and it mentions one.
+/// Note 3: the reader may know of every product that the element mentions, and it mentions one.
 fn targets_visible(context: &Context<'_>, element: &Value) -> bool {
     let found = links::targets(element);
     !found.is_empty() && found.into_iter().all(|key| is_open_product(context, &key))
 }
 
 fn is_open_product(context: &Context<'_>, key: &ResourceKey) -> bool {
-    key.resource_type == ResourceType::MedicinalProductDefinition
-        && (context.root.as_ref() == Some(key) || context.targets.visible.contains(&key.id))
+    key.resource_type == ResourceType::MedicinalProductDefinition && context.knows_product(key)
 }
 
 fn is_batch_release(context: &Context<'_>, operation: &Value) -> bool {

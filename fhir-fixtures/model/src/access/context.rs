@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     Product, ResourceKey, ResourceType,
@@ -14,12 +14,22 @@ use crate::{
 
 use super::{AccessMatrix, Column};
 
-/// Other products that pass the public gate themselves: those among `links::cross_references` that a reader who owns
-/// nothing may hear of. Prepared views depend on it.
+/// Other products that the reader may know of, by the gates of each: of those a product mentions
+/// ([`links::cross_references`]), the view shows these and no others. Prepared views depend on it.
+///
+/// [`links::cross_references`]: crate::links::cross_references
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Targets {
     /// Ids of MedicinalProductDefinitions.
     pub visible: BTreeSet<String>,
+}
+
+impl Targets {
+    /// Those of these that are also among `ids`.
+    #[must_use]
+    pub fn among<'i>(&self, ids: impl IntoIterator<Item = &'i String>) -> Self {
+        Self { visible: ids.into_iter().filter(|id| self.visible.contains(*id)).cloned().collect() }
+    }
 }
 
 /// A product seen from one column.
@@ -73,6 +83,63 @@ impl<'a> Context<'a> {
             }
         }
         context
+    }
+
+    /// Whether the reader may know of this product: it is the one at hand, or one of those that [`Targets`] names. The
+    /// agency passes every gate.
+    pub(super) fn knows_product(&self, key: &ResourceKey) -> bool {
+        self.column.passes_every_gate()
+            || self.root.as_ref() == Some(key)
+            || self.targets.visible.contains(&key.id)
+    }
+
+    /// Whether nothing of the product is hidden: every row is open, and whatever its references lead to.
+    pub(super) fn is_whole(&self) -> bool {
+        self.matrix.is_all_open(self.column)
+            && self.members.values().all(|each| self.shows_all_references(each))
+    }
+
+    /// Whether the reader may follow every reference of a resource.
+    pub(super) fn shows_all_references(&self, resource: &Value) -> bool {
+        self.column.passes_every_gate() || {
+            let mut closed = false;
+            links::each_reference(resource, &mut |reference| {
+                closed |= self.closed_reference(reference).is_some();
+            });
+            !closed
+        }
+    }
+
+    /// Why the reader must not see a reference, if so. References within the resource are not decided here.
+    pub(super) fn closed_reference(&self, reference: &Map<String, Value>) -> Option<&'static str> {
+        if self.column.passes_every_gate() {
+            return None;
+        }
+        let outsider = self.column.is_outsider();
+        let Some(text) = reference.get("reference").and_then(Value::as_str) else {
+            // By an identifier alone: of products none that could not be checked.
+            return (reference.contains_key("identifier") && names_a_product(reference))
+                .then_some("nobody can tell which product it points to");
+        };
+        if text.starts_with('#') {
+            return None;
+        }
+        let Some(key) = links::parse_reference(text) else {
+            let vague = text.starts_with("urn:") || text.contains('?');
+            let of_product = text.contains("MedicinalProductDefinition");
+            return (vague && (outsider || of_product)).then_some("nobody can tell what it points to");
+        };
+        if key.resource_type == ResourceType::MedicinalProductDefinition {
+            return (!self.knows_product(&key))
+                .then_some("it points to a product that the reader must not know of");
+        }
+        if self.members.contains_key(&key) {
+            return self.hidden.contains(&key).then_some("it points to a hidden resource");
+        }
+        // What points up to its product is a member of every product it belongs to: not of this one, so of another.
+        let elsewhere = links::points_up(key.resource_type);
+        let bound = !links::is_reference_data(key.resource_type);
+        (elsewhere || (outsider && bound)).then_some("it points to a resource outside the product")
     }
 
     /// Qualified owners and authorities: they see what has no row.
@@ -143,6 +210,15 @@ impl<'a> Context<'a> {
             open.contains(&normalise(wording))
         }) && some
     }
+}
+
+/// Whether a reference without an address says that it means a product.
+fn names_a_product(reference: &Map<String, Value>) -> bool {
+    const NUMBERS: [&str; 2] = ["/fhir/pmsId", "/fhir/mpId"];
+    let kind = reference.get("type").and_then(Value::as_str).unwrap_or_default();
+    let system = reference.get("identifier").and_then(|identifier| identifier.get("system")?.as_str());
+    kind.ends_with("MedicinalProductDefinition")
+        || system.is_some_and(|system| NUMBERS.iter().any(|number| system.ends_with(number)))
 }
 
 /// What identifies the substances of a concept: `system|code` of every coding, and the text.

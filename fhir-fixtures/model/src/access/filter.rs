@@ -44,7 +44,7 @@ impl<'a> View<'a> {
     ) -> Option<Self> {
         let mut context = Context::new(matrix, column, facts, product, targets);
         let root = context.root.clone()?;
-        if matrix.is_all_open(column) {
+        if context.is_whole() {
             let whole = |resource: &Value| Walked { value: resource.clone(), removed: false };
             let visible =
                 product.resources().filter_map(|each| Some((resource_key(each)?, whole(each)))).collect();
@@ -121,7 +121,8 @@ impl<'a> View<'a> {
         if self.context.hidden.contains(&key) {
             return None;
         }
-        if self.context.matrix.is_all_open(self.context.column) {
+        if self.context.matrix.is_all_open(self.context.column) && self.context.shows_all_references(resource)
+        {
             return Some(resource.clone());
         }
         let current = self.context.members.get(&key);

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::facts::AuthorisationStatus;
 
-use super::{Column, concept::Listed};
+use super::{Column, concept::Listed, table::MatrixRow};
 
 /// The access-level matrix, read and checked.
 #[derive(Clone, Debug)]
 pub struct AccessMatrix {
     pub(super) digest: String,
     pub(super) banner: String,
+    /// All rows as the file has them.
+    pub(super) table: Vec<MatrixRow>,
     pub(super) switches: Switches,
     pub(super) history: [bool; 6],
     /// By column: no row, of an element or an extension, says anything but yes.
@@ -39,7 +41,7 @@ impl AccessMatrix {
     }
 
     /// Whether every row is open to a column without conditions, and it sees what has no row: it sees everything.
-    pub(super) fn is_all_open(&self, column: Column) -> bool {
+    pub(crate) fn is_all_open(&self, column: Column) -> bool {
         column >= Column::IndustryOwnerQualified && self.all_open[column as usize]
     }
 

@@ -16,6 +16,7 @@ mod gate;
 mod matrix;
 mod merge;
 mod parse;
+mod table;
 mod walk;
 
 pub use {
@@ -27,6 +28,7 @@ pub use {
     matrix::AccessMatrix,
     merge::merge_hidden,
     parse::MatrixError,
+    table::{Cell, MatrixRow, RowSubject},
 };
 
 /// The text of `config/access-levels.toml`, built in: what holds when no other file is configured.

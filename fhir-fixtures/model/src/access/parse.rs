@@ -23,6 +23,7 @@ use super::{
     AccessMatrix, Column,
     concept::Listed,
     matrix::{Class, Condition, ExtensionRow, Permission, Row, Rules, Switches},
+    table::{Cell, MatrixRow, RowSubject},
 };
 use text::{ClassText, FileText, NonOwner, PermissionText, RowText, SwitchesText};
 
@@ -82,6 +83,7 @@ impl Reader<'_> {
             classes.push(Class::Listed(self.class(&name, &span, class.into_inner())?));
         }
         let switches = self.switches(file.switches, names.get("batch-release-activity").copied())?;
+        let (mut table, mut element_rows) = (Vec::new(), Vec::new());
         let mut all_open = [true; 6];
         let mut types: HashMap<String, Rules> =
             ResourceType::ALL.iter().map(|each| (each.as_str().to_owned(), Rules::new())).collect();
@@ -91,6 +93,11 @@ impl Reader<'_> {
             for (open, permission) in all_open.iter_mut().zip(&row.permissions) {
                 *open &= *permission == Permission::Yes;
             }
+            element_rows.push(MatrixRow {
+                about: RowSubject::Element { path: row.path, class: row.class.map(|(name, _)| name) },
+                line: row.line,
+                cells: row.permissions.each_ref().map(Cell::from),
+            });
         }
         let mut extensions: HashMap<String, Vec<ExtensionRow>> = HashMap::new();
         for row in file.extension {
@@ -102,13 +109,20 @@ impl Reader<'_> {
             for (open, permission) in all_open.iter_mut().zip(permissions) {
                 *open &= permission;
             }
+            table.push(MatrixRow {
+                about: RowSubject::Extension { url: row.url.clone(), path: row.path.clone() },
+                line,
+                cells: permissions.each_ref().map(Cell::from),
+            });
             let rows = extensions.entry(row.url.clone()).or_default();
             rows.push(ExtensionRow { path: row.path, line, url: row.url, permissions });
         }
+        table.append(&mut element_rows);
         let history = file.history;
         Ok(AccessMatrix {
             digest: hex::encode(digest(&SHA256, self.text.as_bytes())),
             banner: file.banner,
+            table,
             switches,
             history: [
                 history.public,

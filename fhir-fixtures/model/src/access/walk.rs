@@ -118,7 +118,6 @@ struct Walk<'c, 'v, 'j> {
     /// The objects that are open, with their rules.
     frames: Vec<(&'static Node, &'c Rules)>,
     kept_contained: HashSet<&'v str>,
-    extension_depth: usize,
     /// Note in each array item where it stood, for merging.
     marks: bool,
     /// How many things were taken away.
@@ -136,7 +135,6 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             path: Vec::new(),
             frames: Vec::new(),
             kept_contained: HashSet::new(),
-            extension_depth: 0,
             marks: false,
             removed: 0,
             journal,
@@ -245,9 +243,14 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                 Content::Primitive(..) if has_companions => object.get(&format!("_{bare}")),
                 _ => None,
             };
+            let before = self.removed;
             let of_every = node.is_resource && OF_EVERY_RESOURCE.contains(&element.name);
             let at = Property { element, kind, rules, inherited, of_every };
             let (plain, companion) = self.property(&at, object.get(bare), companion);
+            if of_every && element.name == "implicitRules" && self.removed > before {
+                self.hide("", "without its implicit rules the resource would mean something else");
+                return None;
+            }
             if let Some(plain) = plain {
                 out.insert(kind.property.clone(), plain);
             }
@@ -396,6 +399,14 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             Content::Node(_) => {
                 let object = plain?.as_object()?;
                 let node = self.listing.node_of(&at.kind.content)?;
+                if at.kind.name == "CodeableReference"
+                    && let Some(reference) = object.get("reference").and_then(Value::as_object)
+                    && let Some(reason) = self.hidden_product(reference)
+                {
+                    // Its concept is another name of the same product.
+                    self.hide("", reason);
+                    return None;
+                }
                 let kept = self.object(object, node, rules, inherited)?;
                 if at.kind.name == "Reference"
                     && let Some(reason) = self.hidden_target(&kept)
@@ -409,31 +420,24 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         }
     }
 
+    /// The same, of references to products only.
+    fn hidden_product(&self, reference: &Map<String, Value>) -> Option<&'static str> {
+        let text = reference.get("reference").and_then(Value::as_str);
+        let to_resource = text
+            .and_then(links::parse_reference)
+            .is_some_and(|key| key.resource_type != ResourceType::MedicinalProductDefinition);
+        if to_resource { None } else { self.context.closed_reference(reference) }
+    }
+
     /// Why a reference must not be seen, if so.
     fn hidden_target(&self, reference: &Map<String, Value>) -> Option<&'static str> {
-        let text = reference.get("reference").and_then(Value::as_str)?;
-        if let Some(id) = text.strip_prefix('#') {
+        let inner =
+            reference.get("reference").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+        if let Some(id) = inner {
             return (!id.is_empty() && !self.kept_contained.contains(id))
                 .then_some("it points to a hidden contained resource");
         }
-        let outsider = self.context.column.is_outsider();
-        let Some(key) = links::parse_reference(text) else {
-            let vague = text.starts_with("urn:") || text.contains('?');
-            return (outsider && vague).then_some("nobody can tell what it points to");
-        };
-        if self.context.root.as_ref() == Some(&key) {
-            return None;
-        }
-        if key.resource_type == ResourceType::MedicinalProductDefinition {
-            let closed = outsider && !self.context.targets.visible.contains(&key.id);
-            return closed.then_some("it points to a product that is not public");
-        }
-        if self.context.members.contains_key(&key) {
-            return self.context.hidden.contains(&key).then_some("it points to a hidden resource");
-        }
-        let bound =
-            !matches!(key.resource_type, ResourceType::Organization | ResourceType::SubstanceDefinition);
-        (outsider && bound).then_some("it points to a resource outside the product")
+        self.context.closed_reference(reference)
     }
 }
 

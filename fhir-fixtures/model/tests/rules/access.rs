@@ -167,6 +167,8 @@ fn an_owner_sees_its_product_but_not_what_is_confidential_or_personal() {
         "Not confidential",
         "PractitionerRole",
         "\"structure\"",
+        // Another's product, which is not public.
+        "600000000003",
     ] {
         assert!(!words.contains(word), "owner sees {word:?}");
     }
@@ -181,7 +183,7 @@ fn an_owner_sees_its_product_but_not_what_is_confidential_or_personal() {
         "MFL1",
         "Hidden street",
         "secretose",
-        "600000000003",
+        "600000000002",
         "dateRange",
         "applied for",
     ] {
@@ -193,10 +195,122 @@ fn an_owner_sees_its_product_but_not_what_is_confidential_or_personal() {
 
 #[test]
 fn qualified_owners_and_authorities_see_everything() {
+    let product = sample::product();
+    let facts = facts_of(&product);
+    let all = known(&["600000000002", "600000000003"]);
     for column in [Column::IndustryOwnerQualified, Column::Nca, Column::Ema] {
-        let view = seen(column);
-        assert_eq!(view.product, sample::product(), "{column}");
+        let view = filter(matrix(), column, &facts, &product, &all).unwrap();
+        assert!(view.product == product, "{column}");
         assert!(view.subsetted.is_empty() && view.hidden.is_empty());
+    }
+    // The agency passes every gate, even that of a product that is not there.
+    assert!(filter(matrix(), Column::Ema, &facts, &product, &known(&[])).unwrap().product == product);
+}
+
+fn known(ids: &[&str]) -> Targets {
+    Targets { visible: ids.iter().map(|id| (*id).to_owned()).collect() }
+}
+
+/// The sample with references to the products 600000000002 and 600000000003 in every shape and place.
+fn with_references() -> Product {
+    let mut product = sample::product();
+    let pointing = |id: &str| json!({"reference": format!("MedicinalProductDefinition/{id}"), "display": format!("name of {id}")});
+    product.root["crossReference"] =
+        json!(["600000000002", "600000000003"].map(|id| json!({"type": {"text": format!("kind of {id}")},
+            "product": {"concept": {"text": format!("text of {id}")}, "reference": pointing(id)}})));
+    product.root["crossReference"].as_array_mut().unwrap().extend([
+        json!({"product": {"reference": {"identifier": {"system": "http://ema.europa.eu/fhir/pmsId", "value": "600000000003"}}}}),
+        json!({"product": {"reference": {"type": "MedicinalProductDefinition", "identifier": {"value": "600000000003"}}}}),
+        json!({"product": {"reference": {"reference": "MedicinalProductDefinition?identifier=600000000003"}}}),
+        json!({"product": {"reference": {"reference": "https://elsewhere.example/MedicinalProductDefinition/600000000003"}}}),
+    ]);
+    for (id, element) in [
+        ("ra-valid", "subject"),
+        ("pack", "packageFor"),
+        ("adm", "formOf"),
+        ("active", "for"),
+        ("cu", "subject"),
+    ] {
+        let part = product.parts.iter_mut().find(|part| part["id"] == id).unwrap();
+        let links = part[element].as_array_mut().unwrap();
+        links.extend(["600000000002", "600000000003"].map(pointing));
+        // A part of that product, which stands in no other.
+        links.push(json!({"reference": "AdministrableProductDefinition/of-600000000003"}));
+    }
+    product
+}
+
+#[test]
+fn a_reader_hears_of_those_products_only_that_it_may_know_of() {
+    let product = with_references();
+    let facts = facts_of(&product);
+    for column in Column::ALL {
+        for (ids, here, gone) in [
+            (&["600000000002"][..], &["600000000002"][..], &["600000000003"][..]),
+            (&[], &[], &["600000000002", "600000000003"]),
+        ] {
+            let view = filter(matrix(), column, &facts, &product, &known(ids)).unwrap();
+            let text = text_of(&view.product);
+            for id in here {
+                // Its cross-reference, and one link of each part.
+                assert_eq!(text.matches(&format!("name of {id}")).count(), 6, "{column} {id}");
+            }
+            for id in gone {
+                assert_eq!(text.contains(id), column == Column::Ema, "{column} {id}: {text}");
+            }
+            for resource in view.product.resources() {
+                assert_eq!(schema::check(resource), vec![], "{column}");
+                let key = resource_key(resource).unwrap();
+                let subsetted = resource["meta"]["tag"].to_string().contains("SUBSETTED");
+                assert_eq!(subsetted, view.subsetted.contains(&key), "{column} {key}");
+                let stored = product.find(&key).unwrap();
+                assert_eq!(subsetted, resource != stored, "{column} {key}");
+                // Whoever sends back what it saw deletes nothing.
+                let merged = merge_hidden(matrix(), column, &facts, &product, &known(ids), stored, resource);
+                assert!(&merged == stored, "{column} {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_extension_inside_another_needs_a_row_of_its_own() {
+    let mut product = sample::product();
+    product.root["name"][0]["extension"] = json!([{
+        "url": "http://ema.europa.eu/fhir/extension/codeSystemName", "valueCoding": {"code": "open",
+            "extension": [{"url": "urn:unknown", "valueString": "nested secret"}]},
+    }]);
+    product.root["masterFile"][0]["extension"][0]["extension"] =
+        json!([{"url": "town", "valueString": "nested secret"}]);
+    let facts = facts_of(&product);
+    for column in [Column::Public, Column::IndustryOther, Column::IndustryOwner] {
+        let view = filter(matrix(), column, &facts, &product, &targets()).unwrap().product;
+        assert!(!text_of(&view).contains("nested secret"), "{column}");
+        assert_eq!(view.root["name"][0]["extension"][0]["valueCoding"], json!({"code": "open"}), "{column}");
+        assert_eq!(view.root["masterFile"][0]["extension"][0]["valueCodeableConcept"]["text"], "Germany");
+    }
+    let view = filter(matrix(), Column::Nca, &facts, &product, &targets()).unwrap().product;
+    assert_eq!(text_of(&view).matches("nested secret").count(), 2);
+}
+
+#[test]
+fn what_changes_the_meaning_takes_along_what_it_changes() {
+    for (element, value) in [
+        ("implicitRules", json!("https://rules.example/not-really")),
+        ("_implicitRules", json!({"extension": [{"url": "urn:unknown", "valueString": "x"}]})),
+        ("modifierExtension", json!([{"url": "https://rules.example/not-really", "valueBoolean": true}])),
+    ] {
+        let mut product = sample::product();
+        let pack = product.parts.iter_mut().find(|part| part["id"] == "pack").unwrap();
+        pack[element] = value.clone();
+        let facts = facts_of(&product);
+        for column in Column::ALL {
+            let view = filter(matrix(), column, &facts, &product, &targets()).unwrap().product;
+            let cleared = column >= Column::IndustryOwnerQualified;
+            assert_eq!(ids(&view).contains("PackagedProductDefinition/pack"), cleared, "{column} {element}");
+        }
+        product.root[element] = value;
+        assert!(filter(matrix(), Column::Public, &facts, &product, &targets()).is_none(), "{element}");
     }
 }
 

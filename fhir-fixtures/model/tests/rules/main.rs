@@ -4,6 +4,7 @@
 
 mod access;
 mod conversion;
+mod matrix;
 mod merge;
 mod properties;
 mod rendering;

@@ -29,13 +29,8 @@ impl<'v> Walk<'_, 'v, '_> {
             let (open, rule) = self.extension_gate(item);
             let out = match item.as_object() {
                 Some(object) if open => {
-                    if self.extension_depth == 0 {
-                        self.note(&rule, Outcome::Kept, "the extension's row or the clearance of the column");
-                    }
-                    self.extension_depth += 1;
-                    let out = self.object(object, node, &NO_RULES, Inherited::Open);
-                    self.extension_depth -= 1;
-                    out
+                    self.note(&rule, Outcome::Kept, "the extension's row or the clearance of the column");
+                    self.object(object, node, &NO_RULES, Inherited::Open)
                 }
                 _ => {
                     self.removed += 1;
@@ -58,11 +53,8 @@ impl<'v> Walk<'_, 'v, '_> {
         ((!kept.is_empty()).then_some(Value::Array(kept)), lost)
     }
 
-    /// Whether an extension stays, and which row says so. What stands inside a kept extension belongs to it.
+    /// Whether an extension stays, and which row says so. One inside another needs a row of its own.
     pub(super) fn extension_gate(&self, extension: &Value) -> (bool, String) {
-        if self.extension_depth > 0 {
-            return (true, String::new());
-        }
         let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
         let here = self.element_path();
         let holds = |path: &String| {
