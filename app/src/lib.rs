@@ -10,6 +10,7 @@ mod development_ca;
 pub mod failure;
 mod house;
 pub mod output;
+mod reload;
 mod serve;
 mod telemetry;
 

@@ -23,6 +23,7 @@ use crate::{
     cli::{Part, Serve},
     demo,
     development_ca::{self, DevelopmentTls},
+    reload,
 };
 
 /// Parts at work.
@@ -293,6 +294,7 @@ impl<'h> Builder<'h> {
             &house.settings,
             house.products(),
             &house.files.catalogue,
+            &house.files.limits,
             &addresses,
             feed_key,
         );
@@ -301,6 +303,7 @@ impl<'h> Builder<'h> {
         let health = self.health.register("gateway");
         let client = self.authz_client()?;
         self.tasks.spawn(gateway.clone().run(client, health, self.stop.clone()));
+        self.tasks.spawn(reload::on_hang_up(gateway.clone(), house.settings.data.clone(), self.stop.clone()));
         self.gateway = Some(gateway);
         Ok(())
     }

@@ -150,6 +150,11 @@ impl Settings {
                 return Err(wrong(key, "must start with http:// or https:// and have no slash at the end"));
             }
         }
+        if let Some(url) = &self.gateway.limits_url
+            && !(url.starts_with("redis://") || url.starts_with("rediss://"))
+        {
+            return Err(wrong("gateway.limits_url", "must start with redis:// or rediss://"));
+        }
         if self.tokens.tenants.is_empty() {
             return Err(wrong("tokens.tenants", "needs at least one tenant"));
         }
@@ -197,6 +202,7 @@ impl Settings {
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         let mut shown = self.clone();
         shown.database.url = shown.database.url.as_deref().map(hide_password);
+        shown.gateway.limits_url = shown.gateway.limits_url.as_deref().map(hide_password);
         toml::to_string_pretty(&shown)
             .map_err(|error| ConfigError::inconsistent("settings", error.to_string()))
     }

@@ -119,15 +119,19 @@ impl Authenticator {
         }
     }
 
-    /// Who sends these headers to this product.
+    /// Who sends these headers to this product. `may_try` is asked before a token that was never judged is.
     pub async fn caller(
         &self,
         headers: &HeaderMap,
         product: &Product,
         now: OffsetDateTime,
+        may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
-        let token = bearer_token(headers)?;
-        let caller = self.verified(token, now).await?;
+        let token = match bearer_token(headers) {
+            Ok(token) => token,
+            Err(refused) => return may_try().and(Err(refused.into())),
+        };
+        let caller = self.verified(token, now, may_try).await?;
         if caller.claims.aud != product.resource {
             let found = caller.claims.aud.clone();
             return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
@@ -140,7 +144,12 @@ impl Authenticator {
     }
 
     /// What the token says, checked now or before.
-    async fn verified(&self, token: &str, now: OffsetDateTime) -> Result<Arc<Caller>, GatewayError> {
+    async fn verified(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+        may_try: impl FnOnce() -> Result<(), GatewayError>,
+    ) -> Result<Arc<Caller>, GatewayError> {
         let key = digest_of(token);
         if let Some(caller) = self.verified.get(&key) {
             if self.keys.publishes(&caller.kid) {
@@ -151,6 +160,7 @@ impl Authenticator {
             // The issuer withdrew the key: whatever it signed is checked anew, and refused.
             self.verified.invalidate(&key);
         }
+        may_try()?;
         // A sandbox's clock may be moved back; then an expired token is judged anew.
         if let Some(error) = self.refused.get(&key).filter(|error| self.still_holds(error, now)) {
             self.hits.increment(1);

@@ -25,6 +25,9 @@ pub enum GatewayError {
     /// The caller may not.
     #[error("caller not authorised")]
     Denied(#[from] Denial),
+    /// A client or an address called too often.
+    #[error("limit exceeded")]
+    LimitExceeded(crate::rate_limit::Refused),
     /// The issuer's keys were never read.
     #[error("issuer keys unavailable")]
     KeysUnavailable,

@@ -1,7 +1,7 @@
 //! The FHIR gateway: understands a request, authenticates and authorises it, forwards it sealed, rewrites the answer.
 //!
 //! [`pipeline`] shows the order of work. What decides is pure ([`fhir_request`], [`authorize`], [`framing`]); what
-//! waits is apart ([`keys`], [`revocation`], [`upstream`]); every refusal becomes an OperationOutcome at one edge
+//! waits is apart ([`keys`], [`revocation`], [`rate_limit`], [`upstream`]); every refusal becomes an OperationOutcome at one edge
 //! ([`outcome`]). The gateway knows the authorization server by its published keys and its revocation feed only,
 //! and the backend by HTTP only; it has no database.
 //!
@@ -19,6 +19,7 @@ pub mod keys;
 pub mod observe;
 pub mod outcome;
 pub mod pipeline;
+pub mod rate_limit;
 pub mod revocation;
 pub mod routes;
 pub mod settings;
@@ -31,5 +32,8 @@ pub mod testing;
 pub use explain::{Asker, Explained, explain};
 pub use pipeline::GatewayWorker;
 pub use routes::RouteTableError;
-pub use settings::{Addresses, GatewaySettings, Limits, ProductSettings, RevocationSettings};
-pub use state::Gateway;
+pub use settings::{
+    Addresses, GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
+    RevocationSettings, SharedStoreSettings,
+};
+pub use state::{Gateway, UnfitSettings};

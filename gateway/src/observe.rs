@@ -101,6 +101,10 @@ fn describe() {
     );
     describe_counter!("pmsgate_gateway_refusals_total", "Refusals and failures by rule");
     describe_counter!("pmsgate_gateway_token_cache_total", "Tokens judged, by whether the verdict was known");
+    describe_gauge!(
+        "pmsgate_gateway_shared_limits_up",
+        "0 while the shared store of limits does not answer and every gateway limits by itself"
+    );
     describe_counter!("pmsgate_gateway_jwks_failures_total", "Failed reads of the issuer's keys");
     describe_counter!("pmsgate_gateway_revocation_feed_breaks_total", "Breaks of the revocation feed");
     describe_gauge!(

@@ -1,6 +1,6 @@
 //! Every refusal, mapped to the wire at this one edge: status, OperationOutcome (JSON or XML), challenge.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -11,6 +11,7 @@ use crate::{
     authorize::Denial,
     error::GatewayError,
     fhir_request::RequestRefusal,
+    rate_limit::{Exceeded, Refused},
     routes::{Operation, Product},
 };
 
@@ -47,7 +48,7 @@ struct Refusal {
     /// Plain words, one or two sentences.
     text: String,
     /// The same for API management's shape.
-    apim: Option<&'static str>,
+    apim: Option<Cow<'static, str>>,
     /// The `error` of the challenge; a challenge without it is sent with every other 401.
     challenge: Option<&'static str>,
     /// The scope that would have helped.
@@ -136,6 +137,7 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
         },
         GatewayError::Unauthenticated(refused) => unauthenticated(refused),
         GatewayError::Denied(denial) => denied(denial, operation),
+        GatewayError::LimitExceeded(refused) => limit_exceeded(refused),
         GatewayError::KeysUnavailable => unavailable(
             "issuer-keys-unavailable",
             "The keys of the token issuer could not be read yet, so tokens cannot be checked. Try again shortly.",
@@ -169,6 +171,40 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
             "RFC 9110 section 15.6.5",
             "The product backend did not answer in time. Try again later, or ask for less.".to_owned(),
         ),
+    }
+}
+
+fn limit_exceeded(refused: &Refused) -> Refusal {
+    let seconds = refused.retry_after;
+    let soon = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
+    let (rule, text, apim) = match refused.exceeded {
+        Exceeded::Rate => ("rate-limit", "This client calls more often than it may.", soon),
+        Exceeded::Day => (
+            "daily-quota",
+            "This client has used up its requests for today (UTC).",
+            format!(
+                "Out of call volume quota. Quota will be replenished in {:02}:{:02}:{:02}.",
+                seconds / 3600,
+                seconds / 60 % 60,
+                seconds % 60
+            ),
+        ),
+        Exceeded::Address => (
+            "address-limit",
+            "Too many requests from this address had no valid token. Fetch a token first, and keep it for its lifetime.",
+            soon,
+        ),
+    };
+    Refusal {
+        retry_after: Some(seconds),
+        apim: Some(apim.into()),
+        ..Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "throttled",
+            rule,
+            "RFC 6585 section 4",
+            format!("{text} Try again in {seconds} seconds."),
+        )
     }
 }
 
@@ -208,7 +244,7 @@ fn request_refusal(refused: &RequestRefusal) -> Refusal {
         RequestRefusal::MalformedId(_) => bad("value", "id-malformed", "FHIR datatypes, id"),
         RequestRefusal::NotFound => Refusal {
             status: StatusCode::NOT_FOUND,
-            apim: Some("Unable to match incoming request to an operation."),
+            apim: Some("Unable to match incoming request to an operation.".into()),
             ..bad("not-found", "no-such-operation", "EU IG PMS chapter 1 section 4; the product's /metadata")
         },
         RequestRefusal::MethodNotAllowed { allow } => Refusal {
@@ -222,13 +258,13 @@ fn request_refusal(refused: &RequestRefusal) -> Refusal {
 fn unauthenticated(refused: &Unauthenticated) -> Refusal {
     let text = format!("{}.", capitalised(&refused.to_string()));
     let presented = |code, rule, apim| Refusal {
-        apim: Some(apim),
+        apim: Some(Cow::Borrowed(apim)),
         challenge: Some("invalid_token"),
         ..Refusal::new(StatusCode::UNAUTHORIZED, code, rule, "RFC 6750 section 3.1", text.clone())
     };
     match refused {
         Unauthenticated::NoToken => Refusal {
-            apim: Some("JWT not present."),
+            apim: Some("JWT not present.".into()),
             ..Refusal::new(StatusCode::UNAUTHORIZED, "login", "token-missing", "RFC 6750 section 3", text)
         },
         Unauthenticated::SeveralHeaders | Unauthenticated::NotABearerToken => Refusal {
@@ -312,7 +348,7 @@ fn challenge(refusal: &Refusal, circumstances: &Circumstances<'_>) -> String {
 
 fn document(refusal: &Refusal, circumstances: &Circumstances<'_>) -> (&'static str, String) {
     if circumstances.apim
-        && let Some(message) = refusal.apim
+        && let Some(message) = &refusal.apim
     {
         let body = serde_json::json!({"statusCode": refusal.status.as_u16(), "message": message});
         return ("application/json", body.to_string());

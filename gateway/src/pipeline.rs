@@ -1,6 +1,6 @@
 //! The life of a request, in order, on one screen.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::{
     fhir_request::{self, FhirRequest, Target},
     framing,
     outcome::{self, Circumstances},
+    rate_limit::Admission,
     routes::{Document, Operation, Product},
     state::Gateway,
     upstream::{
@@ -45,6 +46,7 @@ struct Seen<'t> {
     product: Option<&'t Product>,
     operation: Option<&'t Operation>,
     caller: Option<Arc<Caller>>,
+    admission: Option<Admission>,
 }
 
 impl GatewayWorker {
@@ -68,6 +70,9 @@ impl GatewayWorker {
             Ok(response) => (response, None),
             Err(error) => self.refuse(&error, &parts, &seen),
         };
+        if let Some(admission) = &seen.admission {
+            admission.tell(response.headers_mut());
+        }
         self.gateway.metrics.answered(seen.operation, response.status(), began.elapsed());
         response.extensions_mut().insert(AccessNote {
             client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
@@ -77,7 +82,7 @@ impl GatewayWorker {
         response
     }
 
-    /// The order of work. Limits and a response cache have their place between `authorize` and `forward`.
+    /// The order of work. A response cache has its place between the limits and `forward`.
     async fn answer<'s, B>(
         &'s self,
         parts: &Parts,
@@ -100,11 +105,33 @@ impl GatewayWorker {
             Target::Operation(request) => request,
         };
         (seen.product, seen.operation) = (Some(request.product), Some(request.operation));
-        let caller = gateway.authenticator.caller(&parts.headers, request.product, now).await?;
+        let caller = self.caller(parts, request.product, now).await?;
         let caller = &**seen.caller.insert(caller);
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
+        let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
+        seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         let answer = self.forward(&permit, parts, body, now).await?;
         inbound::response(answer, request.product, request.operation.interaction.answers_bundle())
+    }
+
+    /// Who calls. An address that got too much wrong is not judged for a while, unless its token is known.
+    async fn caller(
+        &self,
+        parts: &Parts,
+        product: &Product,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Caller>, GatewayError> {
+        let limits = &self.gateway.rate_limits;
+        let address = address(parts);
+        let may_try = || match address {
+            Some(address) => limits.may_try(address).map_err(GatewayError::LimitExceeded),
+            None => Ok(()),
+        };
+        let answer = self.gateway.authenticator.caller(&parts.headers, product, now, may_try).await;
+        if let (Err(GatewayError::Unauthenticated(_)), Some(address)) = (&answer, address) {
+            limits.failed(address);
+        }
+        answer
     }
 
     /// Sends on what was permitted.
@@ -252,7 +279,7 @@ impl GatewayWorker {
             host: &product.upstream_host,
             context: signed,
             request_id: parts.extensions.get::<RequestId>().map(RequestId::header_value),
-            client: parts.extensions.get::<Peer>().map(|peer| peer.address.ip()),
+            client: address(parts),
             face: &self.gateway.face,
         })
     }
@@ -271,7 +298,10 @@ impl GatewayWorker {
             head: parts.method == Method::HEAD,
             apim: self.gateway.settings.apim_errors,
         };
-        let (response, rule) = outcome::respond(error, &circumstances);
+        let (mut response, rule) = outcome::respond(error, &circumstances);
+        if let GatewayError::LimitExceeded(refused) = error {
+            refused.tell(response.headers_mut());
+        }
         self.gateway.metrics.refused(rule);
         (response, Some(rule))
     }
@@ -281,6 +311,10 @@ impl Handler for GatewayWorker {
     async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
         self.handle(request).await
     }
+}
+
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<Peer>().map(|peer| peer.address.ip())
 }
 
 fn request_id(parts: &Parts) -> &str {

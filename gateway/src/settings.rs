@@ -1,8 +1,8 @@
 //! What the gateway is told at start: plain values, put together from the configuration by the program.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss};
+use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss, RequestLimits};
 
 /// Everything the gateway needs to know.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct GatewaySettings {
     pub products: Vec<ProductSettings>,
     /// Limits on waits and sizes towards the upstream.
     pub limits: Limits,
+    /// How often clients may call.
+    pub rate_limits: RateLimitSettings,
     /// Answer 401, 404 and 429 in the shape of the agency's API management layer instead of FHIR.
     pub apim_errors: bool,
 }
@@ -50,6 +52,7 @@ impl GatewaySettings {
         settings: &config::Settings,
         products: &ApiProducts,
         catalogue: &Catalogue,
+        limits: &RequestLimits,
         addresses: &Addresses,
         feed_key: String,
     ) -> Self {
@@ -94,6 +97,13 @@ impl GatewaySettings {
                 max_in_flight: section.max_in_flight,
                 max_body: section.max_body,
             },
+            rate_limits: RateLimitSettings {
+                rules: RateLimitRules::new(limits, catalogue),
+                shared: section
+                    .limits_url
+                    .clone()
+                    .map(|url| SharedStoreSettings { url, timeout: section.limits_timeout.0 }),
+            },
             apim_errors: settings.compat.apim_errors,
         }
     }
@@ -119,6 +129,50 @@ impl fmt::Debug for RevocationSettings {
             .field("feed_loss", &self.feed_loss)
             .field("feed_timeout", &self.feed_timeout)
             .finish_non_exhaustive()
+    }
+}
+
+/// How often clients may call, and where what they used up is kept.
+#[derive(Clone, Debug)]
+pub struct RateLimitSettings {
+    /// The rows of the data file.
+    pub rules: RateLimitRules,
+    /// Shared by several gateways; none: every gateway limits by itself.
+    pub shared: Option<SharedStoreSettings>,
+}
+
+/// The rows of the data file, and what its roles are called in tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitRules {
+    /// The rows.
+    pub limits: RequestLimits,
+    /// Names in tokens by role.
+    pub token_roles: BTreeMap<String, String>,
+}
+
+impl RateLimitRules {
+    /// The rules of the two data files.
+    pub fn new(limits: &RequestLimits, catalogue: &Catalogue) -> Self {
+        let roles = limits.rows.iter().filter_map(|row| catalogue.role(row.role.as_ref()?));
+        Self {
+            token_roles: roles.map(|role| (role.id.clone(), role.token_role.clone())).collect(),
+            limits: limits.clone(),
+        }
+    }
+}
+
+/// A Valkey or Redis server.
+#[derive(Clone)]
+pub struct SharedStoreSettings {
+    /// `redis://…`, or `rediss://…` for TLS; may hold a password.
+    pub url: String,
+    /// How long a request waits for it.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for SharedStoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStoreSettings").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -164,8 +218,14 @@ mod tests {
             authz_url: "https://localhost:8443".into(),
             backend_url: "http://127.0.0.1:8081".into(),
         };
-        let settings =
-            GatewaySettings::new(&settings, &files.products, &files.catalogue, &addresses, "k".into());
+        let settings = GatewaySettings::new(
+            &settings,
+            &files.products,
+            &files.catalogue,
+            &files.limits,
+            &addresses,
+            "k".into(),
+        );
         assert_eq!(settings.issuers.len(), 2);
         assert!(
             settings.issuers[1].starts_with("https://localhost:8443/")

@@ -12,14 +12,26 @@ use crate::{
     keys::Keys,
     observe::Metrics,
     pipeline::GatewayWorker,
+    rate_limit::RateLimits,
     revocation::Revocations,
     routes::{RouteTableError, Routes},
-    settings::GatewaySettings,
+    settings::{GatewaySettings, RateLimitRules},
     upstream::outbound::PublicFace,
 };
 
 /// How long the start waits for the revocation feed where it may serve without.
 const FEED_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a gateway cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitSettings {
+    /// The route table makes no sense.
+    #[error(transparent)]
+    Routes(#[from] RouteTableError),
+    /// The URL of the shared store of limits is none.
+    #[error("gateway.limits_url: {0}")]
+    LimitsUrl(#[from] redis::RedisError),
+}
 
 /// What all workers share.
 #[derive(Debug)]
@@ -31,6 +43,7 @@ pub struct Gateway {
     pub(crate) statements: Statements,
     pub(crate) documents: Arc<Documents>,
     pub(crate) metrics: Metrics,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) face: PublicFace,
     pub(crate) context_key: ContextKey,
     pub(crate) clock: Clock,
@@ -42,12 +55,12 @@ impl Gateway {
     /// metrics recorder must be installed before, for the handles are registered here.
     ///
     /// # Errors
-    /// A route table that makes no sense.
+    /// A route table that makes no sense, or a store of limits that cannot be reached by its URL.
     pub fn new(
         settings: GatewaySettings,
         context_key: ContextKey,
         clock: Clock,
-    ) -> Result<Arc<Self>, RouteTableError> {
+    ) -> Result<Arc<Self>, UnfitSettings> {
         let routes = Routes::compile(&settings)?;
         let keys =
             Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
@@ -63,6 +76,7 @@ impl Gateway {
             statements: Statements::new(&routes, settings.token_endpoint.clone()),
             documents: Documents::new(&settings, &routes),
             metrics: Metrics::new(&routes),
+            rate_limits: RateLimits::new(&settings.rate_limits)?,
             face: PublicFace::new(&settings.public_base_url),
             routes,
             keys,
@@ -71,6 +85,11 @@ impl Gateway {
             clock,
             settings,
         }))
+    }
+
+    /// Puts other limits in force; what did not change keeps what clients have used up. Tells the changes, a line each.
+    pub fn reload_limits(&self, rules: &RateLimitRules) -> Vec<String> {
+        self.rate_limits.reload(rules)
     }
 
     /// A worker with connections of its own. Made on the thread that uses it.

@@ -1,11 +1,11 @@
 //! Settings that the tests of this crate share: a small route table.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use config::{ApiProduct, Interaction, Method, Operation};
+use config::{ApiProduct, Budget, Interaction, Method, Operation, RequestLimit, RequestLimits};
 use pms_terms::{FhirVersion, Stakeholder};
 
-use crate::settings::{GatewaySettings, Limits, ProductSettings};
+use crate::settings::{GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings};
 
 const MPD: &str = "MedicinalProductDefinition";
 
@@ -77,8 +77,23 @@ pub fn settings(upstream: &str) -> GatewaySettings {
             max_in_flight: 64,
             max_body: 64 * 1024,
         },
+        rate_limits: RateLimitSettings { rules: rules(10_000, None), shared: None },
         apim_errors: false,
     }
+}
+
+/// One row of limits for everybody: so many at once and for each minute, so many for each day.
+pub fn rules(burst: u32, per_day: Option<u64>) -> RateLimitRules {
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+    let row = RequestLimit {
+        product: None,
+        role: None,
+        burst,
+        per_minute: burst,
+        per_day: per_day.and_then(std::num::NonZeroU64::new),
+    };
+    let address = Budget { burst, per_minute: burst };
+    RateLimitRules { limits: RequestLimits { rows: vec![row], address }, token_roles: BTreeMap::new() }
 }
 
 fn operation(ep: &str, path: &str, interaction: Interaction, letters: &str) -> Operation {

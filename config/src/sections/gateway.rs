@@ -38,6 +38,11 @@ pub struct Gateway {
     pub max_in_flight: usize,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// Valkey or Redis, in which several gateways keep what clients have used up of their limits: `redis://…`, or
+    /// `rediss://…` for TLS. Default: every gateway limits by itself.
+    pub limits_url: Option<String>,
+    /// How long a request waits for it; after that the gateway limits by itself.
+    pub limits_timeout: Span,
 }
 
 /// What a gateway does while it does not know what was revoked.
@@ -67,6 +72,8 @@ impl Default for Gateway {
             total_timeout: Span::seconds(60),
             max_in_flight: 1024,
             max_body: 10 * 1024 * 1024,
+            limits_url: None,
+            limits_timeout: Span::millis(50),
         }
     }
 }

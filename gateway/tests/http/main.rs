@@ -8,5 +8,7 @@ mod forwarding;
 mod framing;
 mod house;
 mod keys;
+mod limits;
 mod revocations;
+mod shared_limits;
 mod upstream_faults;

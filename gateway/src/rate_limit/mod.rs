@@ -1,0 +1,117 @@
+//! How often clients may call: budgets by product and role, kept here or, for many gateways, in Valkey/Redis.
+//!
+//! Rates are GCRA (`governor`): a burst, and a sustained rate that refills it. A day's quota is counted beside it. What
+//! a client has used up is its own, whatever address it calls from; addresses count only for what fails to authenticate.
+
+mod address;
+mod fields;
+mod meter;
+mod policy;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+
+use self::{address::Addresses, meter::Steady, policy::Policies, shared::SharedStore};
+pub use self::{
+    meter::{Exceeded, Left},
+    policy::Policy,
+};
+use crate::{
+    authenticate::Caller,
+    routes::Product,
+    settings::{RateLimitRules, RateLimitSettings},
+};
+
+/// All limits in force.
+#[derive(Debug)]
+pub struct RateLimits {
+    policies: ArcSwap<Policies>,
+    addresses: Addresses,
+    shared: Option<SharedStore>,
+    clock: Steady,
+}
+
+/// An admitted request: its policy, and what is left of it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    policy: Arc<Policy>,
+    left: Left,
+}
+
+/// A refused request: which budget is used up, and when to come back.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The policy that refused; none: the address's.
+    pub policy: Option<Arc<Policy>>,
+    /// Which of its budgets.
+    pub exceeded: Exceeded,
+    /// Seconds until another request is admitted, at least 1.
+    pub retry_after: u32,
+}
+
+impl RateLimits {
+    /// Nothing used up yet. To be made inside a runtime that lives as long as the gateway, where a store is shared.
+    ///
+    /// # Errors
+    /// The URL of the shared store is none.
+    pub fn new(settings: &RateLimitSettings) -> Result<Self, redis::RedisError> {
+        let clock = Steady::start();
+        let shared = settings.shared.as_ref().map(SharedStore::new).transpose()?;
+        Ok(Self {
+            policies: ArcSwap::from_pointee(Policies::new(&settings.rules)),
+            addresses: Addresses::new(settings.rules.limits.address, clock),
+            shared,
+            clock,
+        })
+    }
+
+    /// Puts another data file in force. Policies that did not change keep what clients have used up. Tells what
+    /// changed, a line each.
+    pub fn reload(&self, rules: &RateLimitRules) -> Vec<String> {
+        let before = self.policies.load();
+        let after = Policies::new(rules).keeping(&before);
+        let mut changes = before.changes_to(&after);
+        changes.extend(self.addresses.reload(rules.limits.address));
+        self.policies.store(Arc::new(after));
+        changes
+    }
+
+    /// Counts a request of `caller` to `product`, or refuses it; a refused one is not counted.
+    pub async fn admit(
+        &self,
+        caller: &Caller,
+        product: &Product,
+        now: OffsetDateTime,
+    ) -> Result<Admission, Refused> {
+        let policy = self.policies.load().of(&product.id, &caller.claims.roles);
+        let client = &caller.claims.client_id;
+        let shared = match &self.shared {
+            Some(shared) => shared.take(&policy, client, now, self.clock).await,
+            None => None,
+        };
+        let taken = shared.unwrap_or_else(|| policy.meter(client, self.clock).take(&policy, now, self.clock));
+        match taken {
+            Ok(left) => Ok(Admission { policy, left }),
+            Err((exceeded, retry_after)) => Err(Refused { policy: Some(policy), exceeded, retry_after }),
+        }
+    }
+
+    /// Whether somebody at `address` whose token is not known yet may try.
+    pub fn may_try(&self, address: IpAddr) -> Result<(), Refused> {
+        self.addresses.may_try(address).map_err(|retry_after| Refused {
+            policy: None,
+            exceeded: Exceeded::Address,
+            retry_after,
+        })
+    }
+
+    /// Somebody at `address` failed to authenticate.
+    pub fn failed(&self, address: IpAddr) {
+        self.addresses.failed(address);
+    }
+}
