@@ -12,6 +12,7 @@ mod health;
 mod listener;
 mod metrics;
 mod periodic;
+mod problem;
 mod request_id;
 mod signals;
 mod strict_heads;

@@ -34,16 +34,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     AccessNote, Body, Handler, Peer, RequestId,
     access_log::Line,
+    problem,
     request_id::{HEADER, IdMaker},
-    strict_heads::StrictHeads,
+    strict_heads::{MAX_HEAD, MAX_HEADERS, REFUSED, StrictHeads, Verdict},
 };
 
 /// Connections that the system keeps for us while we are busy.
 const BACKLOG: i32 = 1024;
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
-/// Lines of a request's head.
-const MAX_HEADERS: usize = 100;
 /// Streams of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 128;
 /// Wait after a failed `accept` (no file handles left) before the next.
@@ -208,7 +205,8 @@ async fn work<H: Handler>(
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_timeout)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
+        // A head is held to its limit before hyper gets it whole.
+        .max_buf_size(2 * MAX_HEAD);
     connections
         .http2()
         .timer(TokioTimer::new())
@@ -270,10 +268,10 @@ impl<H: Handler> Worker<H> {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let worker = self.clone();
+        let (worker, verdict) = (self.clone(), Verdict::default());
+        let stream = StrictHeads::new(stream, self.options.head_timeout, Rc::clone(&verdict));
         // hyper wants futures that borrow nothing, so each request counts a reference.
-        let service = service_fn(move |request| worker.clone().answer(request, peer));
-        let stream = StrictHeads::new(stream, self.options.head_timeout);
+        let service = service_fn(move |request| worker.clone().answer(request, peer, Rc::clone(&verdict)));
         let connection = self.connections.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended");
@@ -285,6 +283,7 @@ impl<H: Handler> Worker<H> {
         self: Rc<Self>,
         mut request: Request<Incoming>,
         peer: Peer,
+        verdict: Verdict,
     ) -> Result<Response<Body>, Infallible> {
         let id = RequestId::take_or_make(request.headers(), &self.ids);
         request.extensions_mut().insert(peer);
@@ -293,7 +292,22 @@ impl<H: Handler> Worker<H> {
             .options
             .access_log
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Instant::now()));
-        let mut response = self.handler.handle(request).await;
+        let is_head = request.method() == http::Method::HEAD;
+        // Only the watched stream makes such a request of HTTP/1.1; over HTTP/2 it is one like any other.
+        let stands_for_another =
+            request.version() == http::Version::HTTP_11 && request.method().as_str() == REFUSED;
+        let mut response = match verdict.get().filter(|_| stands_for_another) {
+            Some(fault) => {
+                let detail = format!("The request cannot be read safely: {fault}.");
+                let mut response = problem::answer(fault.status(), &detail, &id);
+                response
+                    .extensions_mut()
+                    .insert(AccessNote { refusal: Some("head"), ..AccessNote::default() });
+                response
+            }
+            None => self.handler.handle(request).await,
+        };
+        problem::explain_if_mute(&mut response, is_head, &id);
         response.headers_mut().insert(HEADER, id.header_value());
         if let Some((method, path, started)) = asked {
             Line {

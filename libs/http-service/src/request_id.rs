@@ -55,7 +55,7 @@ impl IdMaker {
         Self { start: RandomState::new().build_hasher().finish(), next: AtomicU64::new(0) }
     }
 
-    fn make(&self) -> RequestId {
+    pub(crate) fn make(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{n:x}", self.start);
         RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-")))

@@ -132,3 +132,45 @@ async fn a_head_that_is_too_large_is_refused() {
     stage.stop.cancel();
     stage.serving.finished().await;
 }
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_safely_is_refused_with_words_and_a_request_id() {
+    let stage = stage(1);
+    for (text, status, words) in [
+        ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", "400", "fragment"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400", "Host"),
+        ("GET / HTTP/1.1\r\n\r\n", "400", "Host header is missing"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", "400", "header line"),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "400",
+            "Transfer-Encoding",
+        ),
+        ("GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505", "version"),
+        ("hello\r\n", "400", "request line"),
+        ("PMSGATE-REFUSED / HTTP/1.1\r\nHost: x\r\n\r\n", "400", "request line"),
+    ] {
+        let answer = exchange(stage.address, text).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{text:?}: {answer}");
+        assert!(answer.contains("x-request-id: ") && answer.contains("application/problem+json"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let id = head.split_once("x-request-id: ").unwrap().1.split("\r\n").next().unwrap();
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{text:?}: {problem}");
+        assert_eq!(problem["instance"], format!("urn:pmsgate:request:{id}"));
+    }
+    stage.stop.cancel();
+    stage.serving.finished().await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_bad_head_is_answered_and_what_comes_behind_it_is_not() {
+    let stage = stage(1);
+    let text = "GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: first\r\n\r\nGET /a#b HTTP/1.1\r\nHost: x\r\n\r\n\
+                GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: third\r\n\r\n";
+    let answer = exchange(stage.address, text).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\n\r\nfirstHTTP/1.1 400"), "{answer}");
+    assert!(!answer.contains("third"), "{answer}");
+    stage.stop.cancel();
+    stage.serving.finished().await;
+}
