@@ -27,6 +27,9 @@ pub struct ApiProduct {
     pub resource: String,
     /// Roles (catalogue ids) that may call it.
     pub roles: Vec<String>,
+    /// Its own backends, `http://host:port` each, that answer alike. Default: the one of the settings.
+    #[serde(default)]
+    pub upstreams: Vec<String>,
     /// What can be done.
     #[serde(rename = "operation")]
     pub operations: Vec<Operation>,

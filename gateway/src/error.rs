@@ -37,6 +37,12 @@ pub enum GatewayError {
     /// Too many requests are in flight.
     #[error("too many requests in flight")]
     Busy,
+    /// The upstream failed again and again and is left alone for a while.
+    #[error("upstream left alone")]
+    UpstreamResting {
+        /// Until somebody may try again.
+        seconds: u32,
+    },
     /// No connection to the upstream.
     #[error("upstream unreachable")]
     UpstreamUnreachable,

@@ -99,6 +99,11 @@ fn describe() {
         "pmsgate_gateway_upstream_duration_seconds",
         "Until the head of the upstream's answer"
     );
+    describe_gauge!(
+        "pmsgate_gateway_upstream_up",
+        "0 while an upstream is left alone because it fails, or its health check does"
+    );
+    describe_counter!("pmsgate_gateway_upstream_failures_total", "Requests that an upstream did not answer");
     describe_counter!("pmsgate_gateway_refusals_total", "Refusals and failures by rule");
     describe_counter!("pmsgate_gateway_token_cache_total", "Tokens judged, by whether the verdict was known");
     describe_gauge!(

@@ -150,6 +150,13 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
             "upstream-busy",
             "As many requests as the product backend bears are in progress. Try again shortly.",
         ),
+        GatewayError::UpstreamResting { seconds } => Refusal {
+            retry_after: Some(*seconds),
+            ..unavailable(
+                "upstream-resting",
+                "The product backend failed again and again and is left alone for a moment. Try again later.",
+            )
+        },
         GatewayError::UpstreamUnreachable => Refusal::new(
             StatusCode::BAD_GATEWAY,
             "transient",

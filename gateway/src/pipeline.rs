@@ -23,7 +23,7 @@ use crate::{
     routes::{Document, Operation, Product},
     state::Gateway,
     upstream::{
-        Pool, RequestBody, UpstreamBody, UpstreamError,
+        ClusterPools, RequestBody, UpstreamBody, UpstreamError,
         body::BoxError,
         inbound,
         outbound::{self, Spoken},
@@ -37,7 +37,7 @@ const OURSELVES: &str = "pmsgate-gateway";
 #[derive(Debug)]
 pub struct GatewayWorker {
     gateway: Arc<Gateway>,
-    pools: Vec<Pool>,
+    pools: Vec<ClusterPools>,
 }
 
 /// What became known about a request while it was answered.
@@ -53,7 +53,7 @@ impl GatewayWorker {
     /// A worker without connections yet.
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         let limits = &gateway.settings.limits;
-        let pools = gateway.routes.upstreams().iter().map(|upstream| Pool::new(upstream, limits)).collect();
+        let pools = gateway.clusters.iter().map(|cluster| ClusterPools::new(cluster, limits)).collect();
         Self { gateway, pools }
     }
 
@@ -168,7 +168,7 @@ impl GatewayWorker {
             .map_err(|_| GatewayError::BodyTooLarge { limit })?;
         let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
         let began = Instant::now();
-        let answer = self.pools[request.product.upstream]
+        let answer = self.pools[request.product.cluster]
             .send(compose(body), || idempotent.then(|| compose(RequestBody::Empty)))
             .await
             .map_err(|error| upstream_failed(&error, request.product))?;
@@ -243,7 +243,7 @@ impl GatewayWorker {
         let given =
             http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
         let compose = || outbound::request(&Method::GET, target.clone(), &given, &spoken, RequestBody::Empty);
-        let answer = self.pools[product.upstream]
+        let answer = self.pools[product.cluster]
             .send(compose(), || Some(compose()))
             .await
             .map_err(|error| upstream_failed(&error, product))?;
@@ -323,6 +323,7 @@ fn request_id(parts: &Parts) -> &str {
 
 fn upstream_failed(error: &UpstreamError, product: &Product) -> GatewayError {
     let failed = match error {
+        UpstreamError::Resting { seconds } => return GatewayError::UpstreamResting { seconds: *seconds },
         UpstreamError::Busy => GatewayError::Busy,
         UpstreamError::BodyTooLarge(limit) => GatewayError::BodyTooLarge { limit: *limit },
         UpstreamError::Timeout => GatewayError::UpstreamTimeout,

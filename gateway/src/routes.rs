@@ -17,8 +17,8 @@ pub const WELL_KNOWN_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 #[derive(Debug)]
 pub struct Routes {
     products: Vec<Product>,
-    /// The distinct upstreams, in the order in which products name them.
-    upstreams: Vec<Authority>,
+    /// The distinct sets of upstreams, in the order in which products name them.
+    clusters: Vec<Vec<Authority>>,
 }
 
 /// One API product, compiled.
@@ -40,15 +40,15 @@ pub struct Product {
     pub operations: Vec<Operation>,
     /// Its place in the configuration: the index of its metrics and documents.
     pub index: usize,
-    /// The index of its upstream among the distinct ones.
-    pub upstream: usize,
+    /// The index of its upstreams among the distinct sets of them.
+    pub cluster: usize,
     /// Its public address: public base URL and base path.
     pub public_base: String,
-    /// The upstream's address with the base path: what its links begin with.
+    /// The upstreams' address with the base path: what their links begin with.
     pub upstream_base: String,
-    /// The upstream's host and port.
-    pub upstream_authority: Authority,
-    /// The same as `Host` header.
+    /// The upstreams' hosts and ports.
+    pub upstreams: Vec<Authority>,
+    /// The first one as `Host` header.
     pub upstream_host: HeaderValue,
     /// Where its protected-resource metadata is (RFC 9728 §3.1).
     pub resource_metadata: String,
@@ -199,17 +199,17 @@ impl Routes {
                 Product::compile(product, index, &settings.public_base_url, &mut operations)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let mut upstreams: Vec<Authority> = Vec::new();
+        let mut clusters: Vec<Vec<Authority>> = Vec::new();
         for product in &mut products {
-            let known = upstreams.iter().position(|upstream| *upstream == product.upstream_authority);
-            product.upstream = known.unwrap_or_else(|| {
-                upstreams.push(product.upstream_authority.clone());
-                upstreams.len() - 1
+            let known = clusters.iter().position(|cluster| *cluster == product.upstreams);
+            product.cluster = known.unwrap_or_else(|| {
+                clusters.push(product.upstreams.clone());
+                clusters.len() - 1
             });
         }
         // The longest base path first: `/a/b` must win over `/a`.
         products.sort_by_key(|product| std::cmp::Reverse(product.base_path.len()));
-        Ok(Self { products, upstreams })
+        Ok(Self { products, clusters })
     }
 
     /// The products, longest base path first.
@@ -217,9 +217,9 @@ impl Routes {
         &self.products
     }
 
-    /// The distinct upstreams; [`Product::upstream`] is an index into them.
-    pub fn upstreams(&self) -> &[Authority] {
-        &self.upstreams
+    /// The distinct sets of upstreams; [`Product::cluster`] is an index into them.
+    pub fn clusters(&self) -> &[Vec<Authority>] {
+        &self.clusters
     }
 
     /// Whether a raw path is the gateway's to answer, were it only with a refusal.
@@ -277,16 +277,18 @@ impl Product {
         if !base_path.starts_with('/') || base_path.ends_with('/') {
             return Err(address("base path", base_path, "it begins with a slash and does not end with one"));
         }
-        let authority = settings
-            .upstream
-            .trim_end_matches('/')
-            .strip_prefix("http://")
-            .ok_or_else(|| address("upstream", &settings.upstream, "it is http://host:port"))?;
-        let upstream_authority: Authority = authority.parse().map_err(|_| {
-            address("upstream", &settings.upstream, "it is http://host:port, nothing after it")
-        })?;
-        let upstream_host = HeaderValue::from_str(authority)
-            .map_err(|_| address("upstream", &settings.upstream, "it is http://host:port"))?;
+        let upstream = |text: &String| {
+            let authority = text.trim_end_matches('/').strip_prefix("http://");
+            let authority = authority.ok_or_else(|| address("upstream", text, "it is http://host:port"))?;
+            authority
+                .parse::<Authority>()
+                .map_err(|_| address("upstream", text, "it is http://host:port, nothing after it"))
+        };
+        let upstreams = settings.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
+        let first = upstreams.first().ok_or_else(|| address("upstream", "", "there must be at least one"))?;
+        let upstream_base = format!("http://{first}{base_path}");
+        let upstream_host = HeaderValue::from_str(first.as_str())
+            .map_err(|_| address("upstream", first.as_str(), "it is http://host:port"))?;
         let public_base_url = public_base_url.trim_end_matches('/');
         let mut operations: Vec<Operation> = Vec::with_capacity(product.operations.len());
         for operation in &product.operations {
@@ -312,10 +314,10 @@ impl Product {
             roles: settings.token_roles.clone(),
             operations,
             index,
-            upstream: 0,
+            cluster: 0,
             public_base: format!("{public_base_url}{base_path}"),
-            upstream_base: format!("http://{authority}{base_path}"),
-            upstream_authority,
+            upstream_base,
+            upstreams,
             upstream_host,
             resource_metadata: format!("{public_base_url}{WELL_KNOWN_RESOURCE}{base_path}"),
         })
@@ -529,6 +531,6 @@ mod tests {
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].path = "/Medicinal/{name}".into()), @r#"product pms-read-v3, operation EP301: path "/Medicinal/{name}": a segment is {id}, {vid} or made of A-Z a-z 0-9 - . _ $"#);
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].scope = "everything".into()), @r#"product pms-read-v3, operation EP301: scope "everything" is no SMART system scope"#);
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[1].path = "/MedicinalProductDefinition".into()), @"product pms-read-v3: operations EP301 and EP303 have the same method and path");
-        insta::assert_snapshot!(with(&|s| s.products[0].upstream = "ftp://x".into()), @r#"product pms-read-v3: upstream "ftp://x" is malformed: it is http://host:port"#);
+        insta::assert_snapshot!(with(&|s| s.products[0].upstreams = vec!["ftp://x".into()]), @r#"product pms-read-v3: upstream "ftp://x" is malformed: it is http://host:port"#);
     }
 }

@@ -86,7 +86,11 @@ impl GatewaySettings {
                 .iter()
                 .map(|product| ProductSettings {
                     token_roles: token_roles(product),
-                    upstream: addresses.backend_url.clone(),
+                    upstreams: if product.upstreams.is_empty() {
+                        vec![addresses.backend_url.clone()]
+                    } else {
+                        product.upstreams.clone()
+                    },
                     product: product.clone(),
                 })
                 .collect(),
@@ -198,8 +202,9 @@ pub struct ProductSettings {
     pub product: ApiProduct,
     /// The roles that may call it, by their names in tokens: `PMS.Industry.API`.
     pub token_roles: Vec<String>,
-    /// Where its backend is: `http://127.0.0.1:8081`. Asked for the same path as the gateway.
-    pub upstream: String,
+    /// Where its backends are: `http://127.0.0.1:8081`. Asked for the same path as the gateway, all by the first
+    /// one's name (`Host`), so that their links are the same.
+    pub upstreams: Vec<String>,
 }
 
 #[cfg(test)]
@@ -233,7 +238,7 @@ mod tests {
         );
         assert!(settings.products.iter().all(|product| !product.token_roles.is_empty()));
         let routes = Routes::compile(&settings).unwrap();
-        assert_eq!(routes.upstreams().len(), 1);
+        assert_eq!(routes.clusters().len(), 1);
         assert!(routes.owns("/public/v1/swagger"));
         assert!(!format!("{settings:?}").contains("\"k\""), "the feed key is silent");
     }

@@ -16,7 +16,7 @@ use crate::{
     revocation::Revocations,
     routes::{RouteTableError, Routes},
     settings::{GatewaySettings, RateLimitRules},
-    upstream::outbound::PublicFace,
+    upstream::{Cluster, outbound::PublicFace},
 };
 
 /// How long the start waits for the revocation feed where it may serve without.
@@ -43,6 +43,8 @@ pub struct Gateway {
     pub(crate) statements: Statements,
     pub(crate) documents: Arc<Documents>,
     pub(crate) metrics: Metrics,
+    /// The upstreams, by [`crate::routes::Product::cluster`].
+    pub(crate) clusters: Vec<Arc<Cluster>>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) face: PublicFace,
     pub(crate) context_key: ContextKey,
@@ -76,6 +78,7 @@ impl Gateway {
             statements: Statements::new(&routes, settings.token_endpoint.clone()),
             documents: Documents::new(&settings, &routes),
             metrics: Metrics::new(&routes),
+            clusters: routes.clusters().iter().map(|one| Arc::new(Cluster::new(one))).collect(),
             rate_limits: RateLimits::new(&settings.rate_limits)?,
             face: PublicFace::new(&settings.public_base_url),
             routes,
@@ -111,7 +114,12 @@ impl Gateway {
                 Arc::clone(revocations).follow(client.clone(), self.clock.clone(), stop.clone()).await;
             }
         };
-        tokio::join!(keys, revocations, self.tell_health(&health, &stop));
+        let checks = self.clusters.iter().enumerate().filter_map(|(at, cluster)| {
+            let product = self.routes.products().iter().find(|product| product.cluster == at)?;
+            Some(cluster.watch(format!("{}/metadata", product.base_path), &stop))
+        });
+        let checks = futures_util::future::join_all(checks);
+        tokio::join!(keys, revocations, checks, self.tell_health(&health, &stop));
     }
 
     /// Ready when keys are known and the feed is caught up; where the feed may be lost, its absence delays the

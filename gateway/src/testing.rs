@@ -20,10 +20,11 @@ pub fn settings(upstream: &str) -> GatewaySettings {
                 fhir_version,
                 resource: resource.into(),
                 roles: vec![],
+                upstreams: vec![],
                 operations,
             },
             token_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-            upstream: upstream.into(),
+            upstreams: vec![upstream.into()],
         }
     };
     let pms_roles = ["PMS.Industry.API", "PMS.NCA.API"];

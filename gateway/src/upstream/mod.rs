@@ -1,10 +1,13 @@
 //! The way to the product backend: only a [`Permit`](crate::authorize::Permit) goes out, streamed both ways.
 
 pub mod body;
+mod breaker;
+mod cluster;
 pub mod inbound;
 pub mod links;
 pub mod outbound;
 pub mod pool;
 
 pub use body::{RequestBody, UpstreamBody};
+pub use cluster::{Cluster, ClusterPools};
 pub use pool::{Pool, UpstreamError};

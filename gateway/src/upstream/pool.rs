@@ -31,13 +31,19 @@ const MAX_IDLE: usize = 64;
 /// Why there is no answer of the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
+    /// The upstream failed again and again and is left alone for a while.
+    #[error("left alone for {seconds} s")]
+    Resting {
+        /// Until somebody may try again.
+        seconds: u32,
+    },
     /// As many requests as admitted are in flight.
     #[error("too many requests in flight")]
     Busy,
-    /// No connection.
+    /// No connection, or none in time.
     #[error("no connection")]
     Unreachable(#[source] std::io::Error),
-    /// No connection, no head of an answer in time.
+    /// No head of an answer in time.
     #[error("no answer in time")]
     Timeout,
     /// The caller's body is too large.
@@ -46,6 +52,13 @@ pub enum UpstreamError {
     /// The connection broke, or what came is no HTTP.
     #[error("the exchange broke")]
     Broken(#[source] hyper::Error),
+}
+
+impl UpstreamError {
+    /// Whether the upstream is at fault, not the caller or we.
+    pub fn is_the_upstreams(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Timeout | Self::Broken(_))
+    }
 }
 
 /// The connections of one worker to one upstream.
@@ -60,11 +73,13 @@ pub struct Pool {
     max_in_flight: usize,
     idle: Arc<Mutex<Vec<SendRequest<RequestBody>>>>,
     in_flight: Arc<AtomicUsize>,
+    /// The same of all workers.
+    outstanding: Arc<AtomicUsize>,
 }
 
 impl Pool {
-    /// A pool without connections.
-    pub fn new(authority: &Authority, limits: &Limits) -> Self {
+    /// A pool without connections. `outstanding` counts the upstream's requests over all workers.
+    pub fn new(authority: &Authority, limits: &Limits, outstanding: Arc<AtomicUsize>) -> Self {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         Self {
             address: host.parse().ok(),
@@ -76,6 +91,7 @@ impl Pool {
             max_in_flight: limits.max_in_flight,
             idle: Arc::default(),
             in_flight: Arc::default(),
+            outstanding,
         }
     }
 
@@ -85,7 +101,8 @@ impl Pool {
         request: Request<RequestBody>,
         again: impl Fn() -> Option<Request<RequestBody>>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let in_flight = InFlight::enter(&self.in_flight, self.max_in_flight).ok_or(UpstreamError::Busy)?;
+        let in_flight = InFlight::enter([&self.in_flight, &self.outstanding], self.max_in_flight)
+            .ok_or(UpstreamError::Busy)?;
         let began = Instant::now();
         let answer_by = began + self.answer_timeout;
         let mut request = request;
@@ -152,7 +169,8 @@ impl Pool {
             });
             Ok(sender)
         };
-        timeout(self.connect_timeout, connecting).await.unwrap_or(Err(UpstreamError::Timeout))
+        let late = || UpstreamError::Unreachable(std::io::ErrorKind::TimedOut.into());
+        timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
@@ -186,20 +204,24 @@ impl Lease {
     }
 }
 
-/// One request in flight, until its answer ended.
+/// One request in flight, until its answer ended: counted for its worker, and for its upstream.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight([Arc<AtomicUsize>; 2]);
 
 impl InFlight {
-    fn enter(count: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let entered = Self(Arc::clone(count));
+    /// `limit` is the worker's.
+    fn enter(counts: [&Arc<AtomicUsize>; 2], limit: usize) -> Option<Self> {
         // Counted first, so that the guard's drop always takes back what was added.
-        (count.fetch_add(1, Ordering::Relaxed) < limit).then_some(entered)
+        let [before, _] = counts.map(|count| count.fetch_add(1, Ordering::Relaxed));
+        let entered = Self(counts.map(Arc::clone));
+        (before < limit).then_some(entered)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

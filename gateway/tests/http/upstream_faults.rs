@@ -52,7 +52,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
 fn towards(address: SocketAddr) -> impl FnOnce(&mut GatewaySettings) {
     move |settings| {
         for product in &mut settings.products {
-            product.upstream = format!("http://{address}");
+            product.upstreams = vec![format!("http://{address}")];
         }
     }
 }
@@ -231,4 +231,75 @@ async fn nonsense_instead_of_http_is_a_bad_gateway() {
     let house = House::start_with(towards(address)).await;
     let answer = house.ask(READ, &house.token()).await;
     assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::BAD_GATEWAY, "upstream-answer"));
+}
+
+/// An upstream that answers every request well and counts them.
+async fn good_upstream() -> (SocketAddr, Arc<AtomicUsize>) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let address = raw_upstream(move |_, mut stream| {
+        let counted = Arc::clone(&counted);
+        async move {
+            while let Some(head) = head(&mut stream).await {
+                if !head.contains("/metadata") {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+                stream.write_all(GOOD.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (address, requests)
+}
+
+/// A port on which nobody listens.
+async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+fn among(addresses: [SocketAddr; 2]) -> impl FnOnce(&mut GatewaySettings) {
+    move |settings| {
+        for product in &mut settings.products {
+            product.upstreams = addresses.iter().map(|address| format!("http://{address}")).collect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_upstreams_share_the_work() {
+    let ((one, first), (two, second)) = (good_upstream().await, good_upstream().await);
+    let house = House::start_with(among([one, two])).await;
+    for _ in 0..20 {
+        assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
+    }
+    assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (10, 10));
+}
+
+#[tokio::test]
+async fn what_one_upstream_does_not_take_another_answers() {
+    let (good, requests) = good_upstream().await;
+    let house = House::start_with(among([nobody().await, good])).await;
+    for _ in 0..20 {
+        assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 20);
+}
+
+#[tokio::test]
+async fn an_upstream_that_keeps_failing_is_left_alone_and_callers_are_told_when_to_come_back() {
+    let house = House::start_with(towards(nobody().await)).await;
+    let token = house.token();
+    for _ in 0..5 {
+        let answer = house.ask(READ, &token).await;
+        assert_eq!(
+            (answer.status, answer.rule().as_str()),
+            (StatusCode::BAD_GATEWAY, "upstream-unreachable")
+        );
+    }
+    let answer = house.ask(READ, &token).await;
+    assert_eq!(
+        (answer.status, answer.rule().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "upstream-resting")
+    );
+    assert_eq!(answer.header("retry-after"), "1");
 }

@@ -34,6 +34,9 @@ fn missing(for_postgres: bool, for_clients: bool) -> Vec<&'static str> {
     if for_postgres && postgres::find_binaries().is_none() {
         missing.push("postgresql");
     }
+    if find_program("redis-server").is_none() {
+        missing.push("redis-server");
+    }
     if for_clients {
         if !command::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
             missing.extend(["python3", "python3-venv"]);

@@ -1,0 +1,256 @@
+//! The upstreams of a product: which of them is asked, by health, breaker, and requests outstanding.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Request, Response, uri::Authority};
+use tokio_util::sync::CancellationToken;
+
+use super::{Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker};
+use crate::settings::Limits;
+
+/// How often the health of an upstream is asked for, where there is another to go to.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long such a question waits for its answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One upstream, as all workers see it.
+#[derive(Debug)]
+struct Upstream {
+    authority: Authority,
+    /// Requests that wait for their answer or read it.
+    outstanding: Arc<AtomicUsize>,
+    breaker: Breaker,
+    healthy: AtomicBool,
+    up: metrics::Gauge,
+    failures: metrics::Counter,
+}
+
+impl Upstream {
+    fn new(authority: Authority) -> Self {
+        let label = authority.to_string();
+        let up = metrics::gauge!("pmsgate_gateway_upstream_up", "upstream" => label.clone());
+        up.set(1.0);
+        Self {
+            authority,
+            outstanding: Arc::default(),
+            breaker: Breaker::new(),
+            healthy: AtomicBool::new(true),
+            up,
+            failures: metrics::counter!("pmsgate_gateway_upstream_failures_total", "upstream" => label),
+        }
+    }
+
+    fn is_fit(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed) && self.breaker.is_closed()
+    }
+
+    fn succeeded(&self) {
+        if self.breaker.succeeded() {
+            self.up.set(1.0);
+            tracing::info!(upstream = %self.authority, "upstream answers again");
+        }
+    }
+
+    fn failed(&self, error: &UpstreamError) {
+        self.failures.increment(1);
+        if self.breaker.failed() {
+            self.up.set(0.0);
+            tracing::error!(upstream = %self.authority, %error, "upstream keeps failing: it is left alone for a while");
+        }
+    }
+
+    /// A health check came back.
+    fn checked(&self, healthy: bool) {
+        if self.healthy.swap(healthy, Ordering::Relaxed) != healthy {
+            self.up.set(if healthy { 1.0 } else { 0.0 });
+            tracing::warn!(upstream = %self.authority, healthy, "upstream changed its health");
+        }
+    }
+}
+
+/// Upstreams that answer alike.
+#[derive(Debug)]
+pub struct Cluster {
+    upstreams: Vec<Upstream>,
+    /// Where the next search for the least busy begins, so that equals take turns.
+    turn: AtomicUsize,
+}
+
+impl Cluster {
+    /// A cluster; all of it is fit at first.
+    pub fn new(authorities: &[Authority]) -> Self {
+        Self {
+            upstreams: authorities.iter().cloned().map(Upstream::new).collect(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The fit one with the fewest requests outstanding. Where none is fit, one whose breaker lets a probe through:
+    /// health checks may be wrong, and then somebody must try. `but`: not this one.
+    fn choose(&self, but: Option<usize>) -> Option<usize> {
+        let count = self.upstreams.len();
+        let start = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
+        let others = || (start..start + count).map(|at| at % count).filter(|at| Some(*at) != but);
+        // A breaker whose rest is over must see its probe also while others are fit, or it would never close.
+        let probe = || {
+            others()
+                .find(|at| !self.upstreams[*at].breaker.is_closed() && self.upstreams[*at].breaker.admits())
+        };
+        let least = others()
+            .filter(|at| self.upstreams[*at].is_fit())
+            .min_by_key(|at| self.upstreams[*at].outstanding.load(Ordering::Relaxed));
+        match but {
+            None => probe().or(least),
+            Some(_) => least,
+        }
+        .or_else(|| others().find(|at| self.upstreams[*at].breaker.is_closed()))
+    }
+
+    /// The shortest rest of all breakers, in whole seconds, at least 1.
+    fn rest(&self) -> u32 {
+        let shortest = self.upstreams.iter().map(|one| one.breaker.rest()).min().unwrap_or_default();
+        u32::try_from(shortest.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Asks every upstream for `path` again and again, where there are several. Ends when stopped.
+    pub async fn watch(&self, path: String, stop: &CancellationToken) {
+        if self.upstreams.len() < 2 {
+            return;
+        }
+        let Ok(client) = reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build() else { return };
+        loop {
+            for upstream in &self.upstreams {
+                let answer = client.get(format!("http://{}{path}", upstream.authority)).send().await;
+                upstream.checked(answer.is_ok_and(|answer| !answer.status().is_server_error()));
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+/// One worker's connections to a cluster.
+#[derive(Debug)]
+pub struct ClusterPools {
+    cluster: Arc<Cluster>,
+    pools: Vec<Pool>,
+}
+
+impl ClusterPools {
+    /// Without connections yet.
+    pub fn new(cluster: &Arc<Cluster>, limits: &Limits) -> Self {
+        let pools = cluster
+            .upstreams
+            .iter()
+            .map(|upstream| Pool::new(&upstream.authority, limits, Arc::clone(&upstream.outstanding)))
+            .collect();
+        Self { cluster: Arc::clone(cluster), pools }
+    }
+
+    /// Sends a request to one upstream. `again` makes it anew; `None` when it must not be sent twice. One that no
+    /// connection could be made for goes to another upstream, once.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], of the first upstream that was tried.
+    pub async fn send(
+        &self,
+        request: Request<RequestBody>,
+        again: impl Fn() -> Option<Request<RequestBody>>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let Some(first) = self.cluster.choose(None) else {
+            return Err(UpstreamError::Resting { seconds: self.cluster.rest() });
+        };
+        let answer = self.ask(first, request, &again).await;
+        match answer {
+            Err(error @ UpstreamError::Unreachable(_)) => {
+                let other = if self.pools.len() > 1 { self.cluster.choose(Some(first)) } else { None };
+                match other.and_then(|other| again().map(|request| (other, request))) {
+                    Some((other, request)) => self.ask(other, request, &again).await,
+                    None => Err(error),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask(
+        &self,
+        at: usize,
+        request: Request<RequestBody>,
+        again: impl Fn() -> Option<Request<RequestBody>>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let answer = self.pools[at].send(request, again).await;
+        let upstream = &self.cluster.upstreams[at];
+        match &answer {
+            Ok(_) => upstream.succeeded(),
+            Err(error) if error.is_the_upstreams() => upstream.failed(error),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(count: u16) -> Cluster {
+        let authorities: Vec<Authority> =
+            (1..=count).map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect();
+        Cluster::new(&authorities)
+    }
+
+    fn open(upstream: &Upstream) {
+        while upstream.breaker.is_closed() {
+            upstream.failed(&UpstreamError::Timeout);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_one_with_the_fewest_outstanding_is_asked_and_equals_take_turns() {
+        let cluster = cluster(3);
+        let turns: Vec<_> = (0..6).map(|_| cluster.choose(None).unwrap()).collect();
+        assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+        for (at, outstanding) in [(0, 2), (1, 1), (2, 3)] {
+            cluster.upstreams[at].outstanding.store(outstanding, Ordering::Relaxed);
+        }
+        assert!((0..6).all(|_| cluster.choose(None) == Some(1)));
+        assert_ne!(cluster.choose(Some(1)), Some(1), "not the one that just failed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_is_passed_by_until_its_probe() {
+        let cluster = cluster(2);
+        open(&cluster.upstreams[0]);
+        assert!((0..6).all(|_| cluster.choose(None) == Some(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let chosen: Vec<_> = (0..6).map(|_| cluster.choose(None).unwrap()).collect();
+        assert_eq!(chosen.iter().filter(|at| **at == 0).count(), 1, "one probe: {chosen:?}");
+        cluster.upstreams[0].succeeded();
+        assert!((0..2).any(|_| cluster.choose(None) == Some(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_rest_nobody_is_asked_and_the_caller_is_told_how_long() {
+        let cluster = cluster(2);
+        cluster.upstreams.iter().for_each(open);
+        assert_eq!((cluster.choose(None), cluster.rest()), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn where_all_checks_fail_requests_go_on() {
+        let cluster = cluster(2);
+        cluster.upstreams[0].checked(false);
+        assert!((0..4).all(|_| cluster.choose(None) == Some(1)));
+        cluster.upstreams[1].checked(false);
+        assert!(cluster.choose(None).is_some());
+    }
+}
