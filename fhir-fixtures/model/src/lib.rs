@@ -7,6 +7,8 @@ pub mod access;
 pub mod convert;
 pub mod demo;
 pub mod facts;
+pub mod generate;
+pub mod link_parameters;
 pub mod links;
 pub mod merge;
 mod product;

@@ -10,6 +10,7 @@ mod names;
 #[cfg(test)]
 mod official;
 mod primitive;
+mod summary;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub(crate) use primitive::Primitive;
 pub use {
     check::{check, check_in},
     names::{element_names, mandatory_names, repeats, summary_names, type_of, xml_order},
+    summary::keep_summary,
 };
 
 /// What kind of fault a [`Problem`] is.
