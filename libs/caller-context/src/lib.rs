@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 /// The header that carries the context. Gateways drop it from what callers send.
 pub const HEADER: &str = "x-pmsgate-caller";
 
+/// The header in which a gateway names the query parameters that it left out because the caller prefers them ignored:
+/// a form of names without values. Gateways drop it from what callers send, too; it steers nothing but a message.
+pub const IGNORED_HEADER: &str = "x-pmsgate-ignored";
+
 /// How long a context is honoured, in seconds. Covers clock differences between gateway and backend too.
 const LIFETIME: i64 = 30;
 
