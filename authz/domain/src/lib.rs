@@ -5,9 +5,11 @@ mod access_catalogue;
 mod access_request;
 mod account;
 mod audit;
+mod audit_chain;
 mod client;
 mod client_secret;
 mod error;
+mod expiry_reminder;
 mod grant;
 mod ids;
 mod organisation;
@@ -17,6 +19,7 @@ mod rotation;
 mod secret;
 mod signing_key;
 mod totp;
+mod webhook;
 
 pub use access_catalogue::{
     AccessCatalogue, AccessRole, Application, Approval, Exclusion, HeldRole, NotOffered, Preference, Route,
@@ -27,15 +30,19 @@ pub use account::{
     Account, AccountStatus, AddressRefused, EmailAddress, NameRefused, PhoneNumber, PhoneRefused,
     RegistrationRules,
 };
-pub use audit::{Act, Actor, AuditEvent};
+pub use audit::{Act, Actor, AuditEvent, Subject};
+pub use audit_chain::{AuditRecord, ChainBroken, ChainHead, ChainKey, ChainWalk};
 pub use client::{Client, ClientStatus, MalformedParticulars, UnknownStatus, check_particulars};
 pub use client_secret::{
     ClientSecret, LENGTH as SECRET_LENGTH, PREFIX as SECRET_PREFIX, SecretHash, SecretPepper, is_recognised,
 };
 pub use error::InvalidTransition;
+pub use expiry_reminder::{ReminderStep, due_reminder};
 pub use grant::{Grant, InvalidScope, MAX_SCOPE_LENGTH, grant};
 pub use ids::{ClientId, MAX_ID_LENGTH, MalformedIdentifier, SecretId, is_identifier};
-pub use organisation::{MalformedOrganisation, Organisation, OrganisationCategory, UnknownCategory};
+pub use organisation::{
+    Location, MalformedOrganisation, Organisation, OrganisationCategory, UnknownCategory,
+};
 pub use password_policy::{MAX_PASSWORD_LENGTH, PASSWORD_RULES, PasswordRefused, check_password};
 pub use role::{ApiRole, RoleRefused};
 pub use rotation::{MAX_LIVE_SECRETS, Rotation, RotationMode, rotate};
@@ -44,3 +51,4 @@ pub use signing_key::{SigningKeyLife, SigningKeyPolicy, SigningKeyState, Signing
 pub use totp::{
     TOTP_SECRET_LENGTH, base32, normal_recovery_code, otpauth_uri, recovery_code, totp_code, verify_totp,
 };
+pub use webhook::{MessageSecret, WebhookEvent, next_try};
