@@ -1,59 +1,243 @@
-//! The audit trail: appended in the unit of work of the act itself, never changed.
+//! The audit trail: appended in the unit of work of the act itself, chained, never changed.
 
-use authz_domain::AuditEvent;
+use authz_domain::{AuditEvent, AuditRecord, ChainHead, ChainKey, Subject};
 use database::{DatabaseError, Db, instant, micros, on_db};
 use time::OffsetDateTime;
 
 use crate::{changes::next_seq, convert::Cell};
 
-/// An entry as read back.
+/// Records chained at a time when a trail from before the chain is taken in.
+const ADOPTED_AT_ONCE: i64 = 1000;
+
+/// A record as read back, with its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedEvent {
-    /// Its position in the trail.
-    pub seq: i64,
-    /// When it happened.
-    pub at: OffsetDateTime,
-    /// `operator`, `system`, `client` or `account`.
-    pub actor_kind: String,
-    /// The actor's id, where it has one.
-    pub actor_id: Option<String>,
-    /// What was done.
-    pub act: String,
-    /// To what.
-    pub subject: String,
-    /// Particulars.
-    pub details: serde_json::Map<String, serde_json::Value>,
+pub struct ChainedRecord {
+    /// What it says.
+    pub record: AuditRecord,
+    /// The keyed hash over it and the link before it.
+    pub link: String,
 }
 
-/// Appends an entry.
-pub async fn append(db: &mut Db<'_>, event: &AuditEvent) -> Result<(), DatabaseError> {
+impl ChainedRecord {
+    /// One of the particulars; empty when it is not among them.
+    pub fn detail(&self, name: &str) -> String {
+        serde_json::from_str::<serde_json::Value>(&self.record.details)
+            .ok()
+            .and_then(|details| details.get(name)?.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+}
+
+/// What to look for; an empty text and no time mean anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditQuery<'q> {
+    /// Not before.
+    pub from: Option<OffsetDateTime>,
+    /// Before.
+    pub until: Option<OffsetDateTime>,
+    /// A kind of actor, or an actor's id.
+    pub actor: &'q str,
+    /// An act's word.
+    pub act: &'q str,
+    /// An organisation.
+    pub organisation: &'q str,
+    /// A client.
+    pub client: &'q str,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    seq: i64,
+    number: Option<i64>,
+    happened_at: i64,
+    actor_kind: String,
+    actor_id: Option<String>,
+    origin: Option<String>,
+    act: String,
+    subject: String,
+    client_id: Option<String>,
+    organisation_id: Option<String>,
+    details: String,
+    link: Option<String>,
+}
+
+impl Row {
+    fn chained(self) -> Result<ChainedRecord, DatabaseError> {
+        let cell = |column| Cell { table: "audit_events", column, row: &self.seq.to_string() }.corrupt();
+        Ok(ChainedRecord {
+            link: self.link.ok_or_else(|| cell("link"))?,
+            record: AuditRecord {
+                number: self.number.ok_or_else(|| cell("number"))?,
+                at: instant(self.happened_at),
+                actor_kind: self.actor_kind,
+                actor_id: self.actor_id,
+                origin: self.origin,
+                act: self.act,
+                subject: self.subject,
+                client: self.client_id,
+                organisation: self.organisation_id,
+                details: self.details,
+            },
+        })
+    }
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, number, happened_at, actor_kind, actor_id, origin, act, subject, client_id, organisation_id,
+                 details, link
+             FROM audit_events ",
+            $rest
+        )
+    };
+}
+
+/// Appends an entry to the chain. Answers its number.
+///
+/// Taking the next number of the shared sequence first makes writers queue, so that of two servers at once each sees
+/// the other's head.
+pub async fn append(db: &mut Db<'_>, key: &ChainKey, event: &AuditEvent) -> Result<i64, DatabaseError> {
     let seq = next_seq(db).await?;
+    let before = begun_head(db, key).await?;
+    let (client, organisation) = concerned(db, event).await?;
     let (actor_kind, actor_id) = event.actor.parts();
     let details: serde_json::Map<_, _> =
         event.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
-    let details = serde_json::Value::Object(details).to_string();
+    let record = AuditRecord {
+        number: before.number + 1,
+        // As it is read back.
+        at: instant(micros(event.at)),
+        actor_kind: actor_kind.to_owned(),
+        actor_id: actor_id.map(str::to_owned),
+        origin: event.origin.map(|address| address.to_string()),
+        act: event.act.as_str().to_owned(),
+        subject: event.subject.clone(),
+        client,
+        organisation,
+        details: serde_json::Value::Object(details).to_string(),
+    };
+    let link = key.link(&before.link, &record);
     on_db!(db, conn => sqlx::query(
-        "INSERT INTO audit_events (seq, happened_at, actor_kind, actor_id, act, subject, details)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        "INSERT INTO audit_events (seq, number, happened_at, actor_kind, actor_id, origin, act, subject, client_id,
+             organisation_id, details, link)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     )
-    .bind(seq).bind(micros(event.at)).bind(actor_kind).bind(actor_id).bind(event.act.as_str())
-    .bind(event.subject.as_str()).bind(details.as_str())
+    .bind(seq).bind(record.number).bind(micros(record.at)).bind(actor_kind).bind(actor_id)
+    .bind(record.origin.as_deref()).bind(record.act.as_str()).bind(record.subject.as_str())
+    .bind(record.client.as_deref()).bind(record.organisation.as_deref()).bind(record.details.as_str())
+    .bind(link.as_str())
     .execute(conn).await.map(|_| ()))?;
+    set_head(db, &key.advance(&before, record.number, &link)).await?;
+    Ok(record.number)
+}
+
+/// The client and the organisation that an entry concerns, for looking it up.
+async fn concerned(
+    db: &mut Db<'_>,
+    event: &AuditEvent,
+) -> Result<(Option<String>, Option<String>), DatabaseError> {
+    let detail = |wanted: &str| {
+        event
+            .details
+            .iter()
+            .find(|(name, value)| *name == wanted && !value.is_empty())
+            .map(|(_, v)| v.clone())
+    };
+    let subject = event.subject.as_str();
+    let named = detail("organisation");
+    Ok(match event.act.subject() {
+        Subject::Client if named.is_none() => {
+            let organisation = on_db!(db, conn => sqlx::query_scalar::<_, Option<String>>(
+                "SELECT organisation_id FROM clients WHERE id = $1"
+            ).bind(subject).fetch_optional(conn).await)?;
+            (Some(subject.to_owned()), organisation.flatten())
+        }
+        Subject::Client => (Some(subject.to_owned()), named),
+        Subject::Request if named.is_none() => {
+            let organisation = on_db!(db, conn => sqlx::query_scalar::<_, Option<String>>(
+                "SELECT organisation_id FROM access_requests WHERE id = $1"
+            ).bind(subject).fetch_optional(conn).await)?;
+            (detail("client_id"), organisation.flatten())
+        }
+        Subject::Organisation => (None, Some(subject.to_owned())),
+        _ => (detail("client_id"), named),
+    })
+}
+
+/// Where the chain ends.
+pub async fn head(db: &mut Db<'_>) -> Result<ChainHead, DatabaseError> {
+    let (number, link, seal) = on_db!(db, conn => sqlx::query_as::<_, (i64, String, String)>(
+        "SELECT number, link, seal FROM audit_head WHERE only_row = 1"
+    ).fetch_one(conn).await)?;
+    Ok(ChainHead { number, link, seal })
+}
+
+/// The head, after a trail from before the chain was taken in, which happens once.
+async fn begun_head(db: &mut Db<'_>, key: &ChainKey) -> Result<ChainHead, DatabaseError> {
+    let mut head = head(db).await?;
+    if !head.seal.is_empty() {
+        return Ok(head);
+    }
+    head = key.head(0, "");
+    loop {
+        let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
+            "WHERE number IS NULL ORDER BY seq LIMIT $1"
+        )).bind(ADOPTED_AT_ONCE).fetch_all(conn).await)?;
+        if rows.is_empty() {
+            return Ok(head);
+        }
+        for mut row in rows {
+            let (seq, number) = (row.seq, head.number + 1);
+            row.number = Some(number);
+            row.link = Some(String::new());
+            let link = key.link(&head.link, &row.chained()?.record);
+            on_db!(db, conn => sqlx::query("UPDATE audit_events SET number = $2, link = $3 WHERE seq = $1")
+                .bind(seq).bind(number).bind(link.as_str()).execute(conn).await.map(|_| ()))?;
+            head = key.advance(&head, number, &link);
+        }
+    }
+}
+
+/// Chains a trail from before the chain, if that was not done yet. In a unit of work opened by [`crate::begin`].
+pub async fn begin_chain(db: &mut Db<'_>, key: &ChainKey) -> Result<(), DatabaseError> {
+    if head(db).await?.seal.is_empty() {
+        let begun = begun_head(db, key).await?;
+        set_head(db, &begun).await?;
+    }
     Ok(())
 }
 
-/// Up to `limit` entries after `seq`, in order.
-pub async fn after(db: &mut Db<'_>, seq: i64, limit: i64) -> Result<Vec<RecordedEvent>, DatabaseError> {
-    type Row = (i64, i64, String, Option<String>, String, String, String);
-    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT seq, happened_at, actor_kind, actor_id, act, subject, details
-         FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2"
-    ).bind(seq).bind(limit).fetch_all(conn).await)?;
-    rows.into_iter()
-        .map(|(seq, at, actor_kind, actor_id, act, subject, details)| {
-            let cell = Cell { table: "audit_events", column: "details", row: &seq.to_string() };
-            let details = serde_json::from_str(&details).map_err(|_| cell.corrupt())?;
-            Ok(RecordedEvent { seq, at: instant(at), actor_kind, actor_id, act, subject, details })
-        })
-        .collect()
+async fn set_head(db: &mut Db<'_>, head: &ChainHead) -> Result<(), DatabaseError> {
+    on_db!(db, conn => sqlx::query("UPDATE audit_head SET number = $1, link = $2, seal = $3 WHERE only_row = 1")
+        .bind(head.number).bind(head.link.as_str()).bind(head.seal.as_str()).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Up to `limit` records after a number, in order.
+pub async fn after(db: &mut Db<'_>, number: i64, limit: i64) -> Result<Vec<ChainedRecord>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
+        "WHERE number > $1 ORDER BY number LIMIT $2"
+    )).bind(number).bind(limit).fetch_all(conn).await)?;
+    rows.into_iter().map(Row::chained).collect()
+}
+
+/// Up to `limit` records that fit, newest first, before a number where one is given.
+pub async fn page(
+    db: &mut Db<'_>,
+    query: &AuditQuery<'_>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<ChainedRecord>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
+        "WHERE number < $1 AND happened_at >= $2 AND happened_at < $3
+           AND ($4 = '' OR actor_kind = $4 OR actor_id = $4) AND ($5 = '' OR act = $5)
+           AND ($6 = '' OR organisation_id = $6) AND ($7 = '' OR client_id = $7)
+         ORDER BY number DESC LIMIT $8"
+    ))
+    .bind(before.unwrap_or(i64::MAX)).bind(query.from.map_or(i64::MIN, micros))
+    .bind(query.until.map_or(i64::MAX, micros)).bind(query.actor).bind(query.act).bind(query.organisation)
+    .bind(query.client).bind(limit)
+    .fetch_all(conn).await)?;
+    rows.into_iter().map(Row::chained).collect()
 }

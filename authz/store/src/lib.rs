@@ -9,20 +9,27 @@
 
 pub mod access_requests;
 pub mod accounts;
+pub mod api_access;
 pub mod audit_events;
+pub mod calendar_feeds;
 pub mod changes;
 pub mod clients;
 mod convert;
+pub mod credential_links;
 pub mod documents;
+pub mod expiry_reminders;
 pub mod granted_roles;
+pub mod noted_configuration;
 pub mod one_time_tokens;
 pub mod organisations;
 pub mod outbox;
 pub mod registrations;
 pub mod revocations;
+pub mod sandbox_clock;
 pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;
+pub mod webhooks;
 
 use database::{Database, DatabaseError, Migration, UnitOfWork, on_db};
 
@@ -37,6 +44,17 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0001_clients_and_keys.sql"),
     },
     Migration { version: 2, name: "portal", sql: include_str!("../migrations/0002_portal.sql") },
+    Migration { version: 3, name: "credentials", sql: include_str!("../migrations/0003_credentials.sql") },
+    Migration {
+        version: 4,
+        name: "watching expiry, audit chain",
+        sql: include_str!("../migrations/0004_watch.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "places and drafts",
+        sql: include_str!("../migrations/0005_places_and_drafts.sql"),
+    },
 ];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on

@@ -1,9 +1,7 @@
-//! What others follow: changes, revocations, the audit trail.
+//! What others follow: changes and revocations.
 
 use access_token::RevocationSubject;
-use authz_domain::{Act, Actor, AuditEvent};
 use authz_store::{
-    audit_events,
     changes::{self, Change},
     revocations,
 };
@@ -63,30 +61,6 @@ async fn the_last_word_about_a_subject_is_the_one_that_is_told() {
         let secret = RevocationSubject::Secret("s-1".to_owned());
         revocations::append(&mut db, &secret, now + 60, true).await.unwrap();
         assert_eq!(revocations::after(&mut db, lifted, NOW).await.unwrap()[0].subject, secret);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_trail_keeps_who_did_what() {
-    on_each(|database| async move {
-        let mut work = work(&database).await;
-        let mut db = work.db();
-        let event = AuditEvent {
-            at: NOW,
-            actor: Actor::Client("c-1".to_owned()),
-            act: Act::TokenRevoked,
-            subject: "c-1".to_owned(),
-            details: vec![("token", "t-\"1\"".to_owned())],
-        };
-        audit_events::append(&mut db, &event).await.unwrap();
-        audit_events::append(&mut db, &AuditEvent { actor: Actor::Operator, ..event }).await.unwrap();
-        let read = audit_events::after(&mut db, 0, 10).await.unwrap();
-        assert_eq!(read.len(), 2);
-        assert_eq!((read[0].actor_kind.as_str(), read[0].actor_id.as_deref()), ("client", Some("c-1")));
-        assert_eq!((read[0].act.as_str(), read[0].at), ("token.revoked", NOW));
-        assert_eq!(read[0].details["token"], "t-\"1\"");
-        assert_eq!(audit_events::after(&mut db, read[0].seq, 10).await.unwrap().len(), 1);
     })
     .await;
 }

@@ -7,10 +7,12 @@ mod feeds;
 mod organisations;
 mod portal;
 mod signing_keys;
+mod trail;
+mod watch;
 
 use std::future::Future;
 
-use authz_domain::{Organisation, OrganisationCategory};
+use authz_domain::{Location, Organisation, OrganisationCategory};
 use authz_store::{COMPONENT, MIGRATIONS};
 use database::{Database, UnitOfWork, migrate, testing::TestDatabase};
 use time::{OffsetDateTime, macros::datetime};
@@ -30,7 +32,8 @@ pub(crate) async fn work(database: &Database) -> UnitOfWork {
 }
 
 pub(crate) fn organisation(id: &str, locations: &[&str]) -> Organisation {
-    let locations = locations.iter().map(|id| id.parse().unwrap()).collect();
+    let place = |id: &&str| Location::new(id.parse().unwrap(), "nl", "Voorbeeldplein 1").unwrap();
+    let locations = locations.iter().map(place).collect();
     Organisation::new(id.parse().unwrap(), "Fable Pharma", "NL", OrganisationCategory::Industry, locations)
         .unwrap()
 }
