@@ -24,6 +24,8 @@ pub enum Purpose {
     RevocationFeed,
     /// HMAC over paging cursors.
     PageCursor,
+    /// HMAC over the records of the audit trail.
+    AuditChain,
     /// HMAC over the portal's sessions, forms and one-time tokens, and AEAD over what its rows hide.
     Portal,
 }
@@ -36,6 +38,7 @@ impl Purpose {
             Self::CallerContext => b"pmsgate caller context v1",
             Self::RevocationFeed => b"pmsgate revocation feed v1",
             Self::PageCursor => b"pmsgate page cursor v1",
+            Self::AuditChain => b"pmsgate audit chain v1",
             Self::Portal => b"pmsgate portal v1",
         }
     }
@@ -176,6 +179,8 @@ mod tests {
             Purpose::CallerContext,
             Purpose::RevocationFeed,
             Purpose::PageCursor,
+            Purpose::AuditChain,
+            Purpose::Portal,
         ];
         for (i, a) in all.iter().enumerate() {
             assert_eq!(key.derive(*a), key.derive(*a));

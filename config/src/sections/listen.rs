@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Span;
+use crate::{ConfigError, Network, Span};
 
 /// Where the program is reached, and under which name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,26 @@ pub struct Listen {
     pub max_connections: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_timeout: Span,
+    /// Proxies in front of this program, as networks: from them, and from nobody else, `X-Forwarded-For` is believed
+    /// when the portal and the token endpoint ask where a request comes from.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Listen {
+    /// Whether requests may be taken on `address` as TLS is configured.
+    ///
+    /// # Errors
+    /// Plain HTTP where others could listen in.
+    pub fn check_address(&self, address: SocketAddr) -> Result<(), ConfigError> {
+        let behind_proxy = self.base_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+        if self.tls == TlsMode::Off && !address.ip().is_loopback() && !behind_proxy {
+            return Err(ConfigError::inconsistent(
+                "listen.tls",
+                "plain HTTP is for loopback, or for behind a proxy that does TLS: then set listen.base_url to its https:// URL",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// How TLS is done on the public listener.
@@ -59,6 +79,7 @@ impl Default for Listen {
             head_timeout: Span::seconds(10),
             max_connections: 10_000,
             drain_timeout: Span::seconds(30),
+            trusted_proxies: Vec::new(),
         }
     }
 }

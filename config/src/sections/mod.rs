@@ -8,6 +8,8 @@ pub(crate) mod database;
 pub(crate) mod gateway;
 pub(crate) mod listen;
 pub(crate) mod mail;
+pub(crate) mod merge;
 pub(crate) mod portal;
 pub(crate) mod telemetry;
 pub(crate) mod tokens;
+pub(crate) mod webhooks;
