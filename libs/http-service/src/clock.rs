@@ -40,6 +40,15 @@ impl Clock {
         }
     }
 
+    /// The present instant as the rest of the world has it, however far a sandbox has travelled: for what others check
+    /// by clocks of their own.
+    pub fn unmoved(&self) -> OffsetDateTime {
+        match &*self.0 {
+            Face::System { .. } => from_micros(to_micros(OffsetDateTime::now_utc())),
+            Face::Manual { .. } => self.now(),
+        }
+    }
+
     /// Moves the clock by `by`, forward or back.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.whole_microseconds()).unwrap_or(0);
@@ -83,6 +92,7 @@ mod tests {
         let clock = Clock::system();
         clock.set_offset(Duration::days(700));
         assert!(clock.now() > OffsetDateTime::now_utc() + Duration::days(699));
+        assert!(clock.unmoved() <= OffsetDateTime::now_utc());
         clock.set_offset(Duration::ZERO);
         assert!(clock.now() <= OffsetDateTime::now_utc());
     }
