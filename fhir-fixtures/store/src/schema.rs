@@ -7,8 +7,12 @@ use time::OffsetDateTime;
 pub const COMPONENT: &str = "products";
 
 /// All steps, oldest first.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "products", sql: include_str!("../migrations/0001_products.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "products", sql: include_str!("../migrations/0001_products.sql") },
+    Migration { version: 2, name: "mentions", sql: include_str!("../migrations/0002_mentions.sql") },
+    Migration { version: 3, name: "merges", sql: include_str!("../migrations/0003_merges.sql") },
+    Migration { version: 4, name: "order", sql: include_str!("../migrations/0004_order.sql") },
+];
 
 /// Applies what is missing; answers how many steps that were.
 ///

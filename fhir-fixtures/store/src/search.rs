@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     Audience, ProductHead, StoreError,
-    index::sort_key,
+    derived::sort_key,
     sort::{self, SortedRow, by_ownership, visible},
     statement::{Statement, bound},
 };
@@ -88,13 +88,29 @@ pub struct TimeMatch {
     pub outside: bool,
 }
 
+/// A product that matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// Its head.
+    pub head: ProductHead,
+    /// Where it stands in the order: a next page may start after it.
+    pub place: Position,
+}
+
 /// One page of matches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// Heads of the products on it, in order.
-    pub products: Vec<ProductHead>,
+    /// The products on it, in order.
+    pub matches: Vec<Match>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+impl Page {
     /// Where the next page starts, if more follow.
-    pub next: Option<Position>,
+    pub fn next(&self) -> Option<&Position> {
+        self.matches.last().filter(|_| self.more).map(|last| &last.place)
+    }
 }
 
 /// The first page, at most `limit` long, of the products that match `query` and that `audience` may know of; and how
@@ -110,10 +126,10 @@ pub async fn first_page(
     let mut reader = database.read().await?;
     let mut db = reader.db();
     let page = page_of(&mut db, audience, query, sort, None, limit).await?;
-    let total = match (counted, &page.next) {
+    let total = match (counted, page.more) {
         (false, _) => None,
-        (true, Some(_)) => Some(count_of(&mut db, audience, query).await?),
-        (true, None) => Some(i64::try_from(page.products.len()).unwrap_or(i64::MAX)),
+        (true, true) => Some(count_of(&mut db, audience, query).await?),
+        (true, false) => Some(i64::try_from(page.matches.len()).unwrap_or(i64::MAX)),
     };
     Ok((page, total))
 }
@@ -145,9 +161,19 @@ async fn page_of(
     after: Option<&Position>,
     limit: usize,
 ) -> Result<Page, StoreError> {
+    // Whoever looks for everything gets it in the order of an index, if there is one.
+    if query.clauses.is_empty()
+        && let Some(walk) = sort::walk(audience, order, after, |statement| gate(statement, audience))
+    {
+        let page = page_by(db, walk, order, limit).await?;
+        if page.more {
+            return Ok(page);
+        }
+    }
     let mut statement = Statement::new(
-        "SELECT q.product_id, q.revision, q.gates, q.owners, q.version_id, q.last_updated, q.name_key, q.status_key \
-         FROM (SELECT p.product_id, p.revision, p.gates, p.owners, p.version_id, p.last_updated",
+        "SELECT q.product_id, q.revision, q.gates, q.owners, q.mentions, q.version_id, q.last_updated, q.name_key, \
+         q.status_key \
+         FROM (SELECT p.product_id, p.revision, p.gates, p.owners, p.mentions, p.version_id, p.last_updated",
     );
     sort::keys(&mut statement, audience, order);
     statement.push(" FROM products p WHERE ");
@@ -158,15 +184,26 @@ async fn page_of(
         order.after(&mut statement, after);
     }
     order.order(&mut statement);
+    page_by(db, statement, order, limit).await
+}
+
+async fn page_by(
+    db: &mut Db<'_>,
+    mut statement: Statement,
+    order: &Sort,
+    limit: usize,
+) -> Result<Page, StoreError> {
     statement.limit(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
     let mut rows = on_db!(db, conn => bound!(
         sqlx::query_as::<_, SortedRow>(AssertSqlSafe(statement.sql.clone())), statement
     ).fetch_all(conn).await)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| order.place(last));
-    let products = rows.into_iter().map(SortedRow::into_head).collect::<Result<_, _>>()?;
-    Ok(Page { products, next })
+    let matches = rows
+        .into_iter()
+        .map(|row| Ok(Match { place: order.place(&row), head: row.into_head()? }))
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Page { matches, more })
 }
 
 async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
@@ -177,11 +214,15 @@ async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result
     ).fetch_one(conn).await)?)
 }
 
-fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
-    // Gate: `(gates & bit) <> 0`, by ownership of each product.
+/// `(gates & bit) <> 0`, by ownership of each product.
+fn gate(statement: &mut Statement, audience: &Audience) {
     by_ownership(statement, audience, "p.product_id", |statement, sight| {
         statement.push("p.gates & ").integer(sight.gate);
     });
+}
+
+fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
+    gate(statement, audience);
     for clause in &query.clauses {
         statement.push(" AND ");
         match clause {
@@ -199,7 +240,7 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
                     .push("(SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
                 statement.text(*parameter).push(" AND ");
                 alternatives(statement, any_of, token);
-                visible(statement, audience);
+                visible(statement, audience, "s");
                 statement.push(")");
             }
             Clause::Text { parameter, any_of } => {
@@ -207,7 +248,7 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
                     .push("p.product_id IN (SELECT s.product_id FROM search_strings s WHERE s.parameter = ");
                 statement.text(*parameter).push(" AND ");
                 alternatives(statement, any_of, text);
-                visible(statement, audience);
+                visible(statement, audience, "s");
                 statement.push(")");
             }
         }

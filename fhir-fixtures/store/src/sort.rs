@@ -149,6 +149,7 @@ pub(crate) struct SortedRow {
     revision: i64,
     gates: i64,
     owners: String,
+    mentions: String,
     version_id: i64,
     last_updated: i64,
     name_key: String,
@@ -157,18 +158,18 @@ pub(crate) struct SortedRow {
 
 impl SortedRow {
     pub(crate) fn into_head(self) -> Result<ProductHead, StoreError> {
-        let Self { product_id, revision, gates, owners, version_id, last_updated, .. } = self;
-        Ok(HeadRow { product_id, revision, gates, owners, version_id, last_updated }.into_head()?)
+        let Self { product_id, revision, gates, owners, mentions, version_id, last_updated, .. } = self;
+        Ok(HeadRow { product_id, revision, gates, owners, mentions, version_id, last_updated }.into_head()?)
     }
 }
 
-/// The row must be visible in the column by which the viewer sees that product.
-pub(crate) fn visible(statement: &mut Statement, audience: &Audience) {
+/// The row `table` must be visible in the column by which the viewer sees that product.
+pub(crate) fn visible(statement: &mut Statement, audience: &Audience, table: &str) {
     statement.push(" AND ");
-    by_ownership(statement, audience, "s.product_id", |statement, sight| {
+    by_ownership(statement, audience, &format!("{table}.product_id"), |statement, sight| {
         let mut column = ColumnSet::NONE;
         column.insert(sight.column);
-        statement.push("s.visible_to & ").integer(column.bits());
+        statement.push(table).push(".visible_to & ").integer(column.bits());
     });
 }
 
@@ -197,31 +198,116 @@ pub(crate) fn by_ownership(
     }
 }
 
+/// Where the values stand that products are sorted by.
+struct Values {
+    table: &'static str,
+    parameter: &'static str,
+    /// What is compared: the index of migration 4 holds the same expression.
+    key: &'static str,
+    /// What tells two values with the same key apart.
+    tie: &'static str,
+}
+
+const NAMES: Values =
+    Values { table: "search_strings", parameter: "name", key: "substr(@.sort_key, 1, 200)", tie: "original" };
+
+const STATUSES: Values =
+    Values { table: "search_tokens", parameter: "status", key: "substr(@.code, 1, 64)", tie: "system" };
+
+impl Values {
+    fn of(by: SortBy) -> Option<&'static Self> {
+        match by {
+            SortBy::Name => Some(&NAMES),
+            SortBy::Status => Some(&STATUSES),
+            SortBy::Id | SortBy::LastUpdated => None,
+        }
+    }
+
+    fn key(&self, table: &str) -> String {
+        self.key.replace('@', table)
+    }
+}
+
 /// `, … AS name_key, … AS status_key`: from values that the viewer sees, of several the one that comes first in this
 /// order; products without one come last.
 pub(crate) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) {
-    let columns = [
-        (SortBy::Name, "substr(s.sort_key, 1, 200)", "search_strings", "name", "name_key"),
-        (SortBy::Status, "substr(s.code, 1, 64)", "search_tokens", "status", "status_key"),
-    ];
-    for (by, value, table, parameter, alias) in columns {
-        match sort.needs(by) {
-            None => {
-                statement.push(", ''");
-            }
-            Some(SortKey { descending, .. }) => {
+    for (by, alias) in [(SortBy::Name, "name_key"), (SortBy::Status, "status_key")] {
+        match (sort.needs(by), Values::of(by)) {
+            (Some(SortKey { descending, .. }), Some(values)) => {
                 statement.push(", COALESCE((SELECT ").push(if descending { "MAX(" } else { "MIN(" });
+                statement.push(&values.key("s")).push(") FROM ").push(values.table);
                 // The concatenation keeps SQLite from walking all values of the parameter for each product.
-                statement.push(value).push(") FROM ").push(table);
                 statement.push(" s WHERE s.product_id = p.product_id AND (s.parameter || '') = ");
-                statement.text(parameter);
-                visible(statement, audience);
+                statement.text(values.parameter);
+                visible(statement, audience, "s");
                 // 'g' follows every hexadecimal digit, and every code: those of the lists are digits.
                 statement.push(if descending { "), '')" } else { "), 'g')" });
+            }
+            _ => {
+                statement.push(", ''");
             }
         }
         statement.push(" AS ").push(alias);
     }
+}
+
+/// The statement that finds a page by walking along the values of the first key, without looking at products that
+/// stand elsewhere; nothing when the order is not one that can be walked. It does not find products without a value:
+/// they come last, so a page that it fills is right.
+pub(crate) fn walk(
+    audience: &Audience,
+    sort: &Sort,
+    after: Option<&Position>,
+    gate: impl FnOnce(&mut Statement),
+) -> Option<Statement> {
+    let [first @ SortKey { descending, .. }, SortKey { by: SortBy::Id, descending: false }] =
+        *sort.0.as_slice()
+    else {
+        return None;
+    };
+    let values = Values::of(first.by)?;
+    let (own, other) = (values.key("s"), values.key("t"));
+    let mut statement = Statement::new(
+        "SELECT p.product_id, p.revision, p.gates, p.owners, p.mentions, p.version_id, p.last_updated, ",
+    );
+    match first.by {
+        SortBy::Name => statement.push(&own).push(" AS name_key, '' AS status_key"),
+        _ => statement.push("'' AS name_key, ").push(&own).push(" AS status_key"),
+    };
+    // CROSS JOIN keeps SQLite from starting at the products.
+    statement
+        .push(" FROM ")
+        .push(values.table)
+        .push(" s CROSS JOIN products p WHERE p.product_id = s.product_id");
+    // Written out, or the index would not be seen to fit.
+    statement.push(" AND s.parameter = '").push(values.parameter).push("'");
+    visible(&mut statement, audience, "s");
+    statement.push(" AND ");
+    gate(&mut statement);
+    if let Some(Position(fields)) = after {
+        let (Some(key), Some(id)) = (fields.first(), fields.get(1)) else { return None };
+        if descending {
+            statement.push(" AND ").push(&own).push(" <= ").bind(key.clone());
+            statement.push(" AND (").push(&own).push(" < ").bind(key.clone());
+            statement.push(" OR s.product_id > ").bind(id.clone()).push(")");
+        } else {
+            statement.push(" AND (").push(&own).push(", s.product_id) > (").bind(key.clone());
+            statement.push(", ").bind(id.clone()).push(")");
+        }
+    }
+    // A product stands where the first of its values stands that the viewer sees.
+    statement.push(" AND NOT EXISTS (SELECT 1 FROM ").push(values.table);
+    statement.push(" t WHERE t.product_id = s.product_id AND (t.parameter || '') = ").text(values.parameter);
+    visible(&mut statement, audience, "t");
+    let before = if descending { " > " } else { " < " };
+    statement.push(" AND (").push(&other).push(before).push(&own).push(" OR (").push(&other).push(" = ");
+    statement.push(&own).push(" AND t.").push(values.tie).push(" < s.").push(values.tie).push(")))");
+    statement
+        .push(" ORDER BY ")
+        .push(&own)
+        .push(if descending { " DESC" } else { "" })
+        .push(", s.product_id");
+    Some(statement)
 }
 
 #[cfg(test)]

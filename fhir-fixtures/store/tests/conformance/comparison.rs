@@ -39,6 +39,20 @@ impl Shape {
         root["characteristic"] = json!([{"type": coding(format!("c{}", self.secret))}]);
         root["classification"].as_array_mut().unwrap().push(coding(format!("k{}", self.secret)));
         root["identifier"][1]["value"] = json!(format!("SECRET-{}", self.secret));
+        root["type"] = coding(format!("t{}", self.secret));
+        root["name"][0]["usage"] =
+            json!([{"country": {"text": "ES"}, "language": coding(format!("l{}", self.secret))}]);
+        root["contact"] = json!([
+            {"type": {"text": "QPPV"}, "contact": {"reference": format!("PractitionerRole/p{n}-role")}},
+            {"type": {"text": "other"}, "contact": {"reference": format!("Organization/{}", self.sample.holder)}},
+        ]);
+        root["masterFile"] = json!([{"reference": format!("DocumentReference/p{n}-file")}]);
+        resources
+            .push(json!({"resourceType": "PractitionerRole", "id": format!("p{n}-role"), "active": true}));
+        resources.push(json!({
+            "resourceType": "DocumentReference", "id": format!("p{n}-file"), "status": "current",
+            "content": [{"attachment": {"url": "https://company.example/file"}}],
+        }));
         if let Some(excipient) = self.excipient {
             resources.push(json!({
                 "resourceType": "Ingredient", "id": format!("60000000000{n}-ex"), "status": "active",
@@ -98,7 +112,16 @@ fn clause() -> impl Strategy<Value = Clause> {
         ("ingredient", None, Some("e0")),
         ("ingredient", Some(company), None),
         ("ingredient", Some(""), Some("e2")),
-        ("type", None, Some("e2")),
+        ("type", None, Some("t1")),
+        ("type", Some(company), None),
+        ("name-language", None, Some("l0")),
+        ("name-language", Some(company), Some("l2")),
+        ("contact", None, Some("p0-role")),
+        ("contact", Some("PractitionerRole"), Some("p1-role")),
+        ("contact", Some("Organization"), Some("ORG-100000002")),
+        ("contact", Some("Organization"), Some("p1-role")),
+        ("master-file", None, Some("p0-file")),
+        ("master-file", Some("DocumentReference"), Some("p2-file")),
     ]);
     let token = (token, any::<bool>(), prop::option::of(0..3_u8)).prop_map(|(wanted, not, other)| {
         let (parameter, system, code) = wanted;
@@ -121,10 +144,22 @@ fn clause() -> impl Strategy<Value = Clause> {
         2 => prop::collection::vec(text, 1..3).prop_map(|any_of| Clause::Text { parameter: "name", any_of }),
         1 => prop::collection::vec(0..9_u8, 0..6)
             .prop_map(|all| Clause::Ids(all.iter().map(|n| format!("60000000000{n}")).collect())),
-        1 => any::<bool>().prop_map(|outside| {
-            let from = Some(database::micros(LATER));
-            Clause::LastUpdated(vec![TimeMatch { from, until: None, outside }])
+        2 => prop::collection::vec(span(), 1..3).prop_map(Clause::LastUpdated),
+    ]
+}
+
+/// What each prefix makes of a date: a span, its outside, all before it or all after it.
+fn span() -> impl Strategy<Value = TimeMatch> {
+    let at = || {
+        prop::sample::select(vec![NOW, LATER])
+            .prop_flat_map(|at| (-1..=1_i64).prop_map(move |by| database::micros(at) + by))
+    };
+    prop_oneof![
+        (at(), at(), any::<bool>()).prop_map(|(a, b, outside)| {
+            TimeMatch { from: Some(a.min(b)), until: Some(a.max(b) + 1), outside }
         }),
+        at().prop_map(|at| TimeMatch { from: Some(at), until: None, outside: false }),
+        at().prop_map(|at| TimeMatch { from: None, until: Some(at), outside: false }),
     ]
 }
 

@@ -114,6 +114,14 @@ impl Seen<'_> {
                 return list(root, "identifier").filter_map(|one| token(one, "value")).collect();
             }
             "status" | "domain" | "type" => root.get(parameter).into_iter().collect(),
+            "name-language" => list(root, "name")
+                .flat_map(|name| list(name, "usage"))
+                .map(|usage| &usage["language"])
+                .collect(),
+            "contact" => {
+                return list(root, "contact").filter_map(|one| reference(&one["contact"])).collect();
+            }
+            "master-file" => return list(root, "masterFile").filter_map(reference).collect(),
             "product-classification" => list(root, "classification").collect(),
             "characteristic" => list(root, "characteristic").map(|one| &one["type"]).collect(),
             "ingredient" => self
@@ -140,6 +148,12 @@ fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
 fn token(value: &Value, code: &str) -> Option<(String, String)> {
     let system = value["system"].as_str().map(canonical_system).unwrap_or_default();
     Some((system.into_owned(), value[code].as_str()?.to_owned()))
+}
+
+/// The type and the id of a reference.
+fn reference(value: &Value) -> Option<(String, String)> {
+    let (resource_type, id) = value["reference"].as_str()?.split_once('/')?;
+    Some((resource_type.to_owned(), id.to_owned()))
 }
 
 fn is((system, code): &(String, String), wanted: &TokenMatch) -> bool {

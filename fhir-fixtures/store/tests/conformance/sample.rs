@@ -186,10 +186,10 @@ pub(crate) async fn found_in_order(
     let (mut page, total) = search::first_page(database, audience, query, sort, 3, true).await.unwrap();
     let mut ids: Vec<String> = Vec::new();
     loop {
-        ids.extend(page.products.into_iter().map(|head| head.product_id));
-        let Some(next) = page.next else { break };
         // A place survives being written down.
-        let next = sort.position(next.fields()).unwrap();
+        let next = page.next().map(|next| sort.position(next.fields()).unwrap());
+        ids.extend(page.matches.into_iter().map(|one| one.head.product_id));
+        let Some(next) = next else { break };
         page = search::page_after(database, audience, query, sort, &next, 3).await.unwrap();
     }
     assert_eq!(total, i64::try_from(ids.len()).ok());
