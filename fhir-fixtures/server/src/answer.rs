@@ -1,64 +1,175 @@
-//! Answers: what representation is wanted, conditional reads, headers.
+//! Answers: which representation is wanted, conditional reads, headers.
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use fhir_model::xml;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use pms_terms::FhirVersion;
 use serde_json::Value;
 use time::{
     OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description,
 };
 
-use crate::outcome::Refusal;
+use crate::{fingerprint::Fingerprint, outcome::Refusal};
 
 /// The media type of FHIR in JSON.
 pub(crate) const FHIR_JSON: &str = "application/fhir+json";
+
+/// Names of JSON, in `Accept` and `_format` (FHIR "http", content types).
+const JSON: [&str; 4] = [FHIR_JSON, "application/json", "text/json", "application/json+fhir"];
+
+/// Names of XML.
+const XML: [&str; 4] = [xml::MEDIA_TYPE, "application/xml", "text/xml", "application/xml+fhir"];
 
 /// IMF-fixdate (RFC 9110 §5.6.7).
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
-/// What tells one state of an answer from another.
-#[derive(Clone, Debug)]
-pub(crate) struct Validators {
-    pub(crate) etag: HeaderValue,
-    pub(crate) last_modified: HeaderValue,
-    /// In whole seconds, as the header has it.
-    modified: OffsetDateTime,
+/// The two formats that FHIR is written in here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As everything is kept.
+    #[default]
+    Json,
+    /// Converted for each answer: few ask for it.
+    Xml,
 }
 
-impl Validators {
-    /// A weak entity tag from a version or revision, and a time.
-    pub(crate) fn new(version: impl std::fmt::Display, last_updated: OffsetDateTime) -> Self {
-        let modified = last_updated.replace_nanosecond(0).unwrap_or(last_updated);
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) format: Format,
+    /// For people: with line breaks.
+    pub(crate) pretty: bool,
+    pub(crate) version: FhirVersion,
+}
+
+impl Look {
+    /// What a request seems to want, before anything of it was checked: for refusals.
+    pub(crate) fn guessed(uri: &Uri, headers: &HeaderMap, version: FhirVersion) -> Self {
+        let query = uri.query().unwrap_or_default().as_bytes();
+        let value = |name: &str| {
+            form_urlencoded::parse(query).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
         Self {
-            etag: HeaderValue::try_from(format!("W/\"{version}\""))
-                .unwrap_or(HeaderValue::from_static("W/\"0\"")),
-            last_modified: modified
-                .format(HTTP_DATE)
-                .ok()
-                .and_then(|date| HeaderValue::try_from(date).ok())
-                .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
-            modified,
+            format: negotiate(value("_format").as_deref(), headers).unwrap_or_default(),
+            pretty: value("_pretty").as_deref() == Some("true"),
+            version,
         }
     }
 
+    /// The media type, and a JSON document in this look. What cannot be written in XML stays JSON: of refusals, which
+    /// are all ours, there is none.
+    pub(crate) fn write_or_json(self, body: Bytes) -> (&'static str, Bytes) {
+        self.write(body.clone()).map_or((FHIR_JSON, body), |written| (self.media_type(), written))
+    }
+
+    fn write(self, body: Bytes) -> Result<Bytes, Refusal> {
+        match (self.format, self.pretty) {
+            (Format::Json, false) => Ok(body),
+            (Format::Json, true) => Ok(serde_json::from_slice::<Value>(&body)
+                .and_then(|tree| serde_json::to_vec_pretty(&tree))
+                .map_or(body, Bytes::from)),
+            (Format::Xml, pretty) => {
+                let tree: Value = serde_json::from_slice(&body)
+                    .map_err(|_| Refusal::NotInXml("it is no JSON tree".to_owned()))?;
+                let write = if pretty { xml::write_pretty } else { xml::write };
+                write(self.version, &tree).map(Bytes::from).map_err(|error| {
+                    tracing::error!(%error, "an answer cannot be written as XML");
+                    Refusal::NotInXml(error.to_string())
+                })
+            }
+        }
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self.format {
+            Format::Json => FHIR_JSON,
+            Format::Xml => xml::MEDIA_TYPE,
+        }
+    }
+}
+
+/// What tells one state of an answer from another (`docs/decisions/0005-entity-tags.md`).
+#[derive(Clone, Debug)]
+pub(crate) struct Validators {
+    /// The version of the resource, when it is one resource.
+    version: Option<i64>,
+    /// Of everything that is shown.
+    fingerprint: String,
+    /// When what is shown was stored: meta.lastUpdated of the resource, or of the youngest one.
+    stored: Option<OffsetDateTime>,
+    /// When it last changed, which may be later: 4.4.0 shows links that stand in other resources.
+    changed: Option<OffsetDateTime>,
+}
+
+impl Validators {
+    /// For one version of a resource, shown like this. `changed`: when anything last did that it shows.
+    pub(crate) fn of_version(
+        version: i64,
+        body: &Bytes,
+        stored: OffsetDateTime,
+        changed: OffsetDateTime,
+    ) -> Self {
+        let fingerprint = Fingerprint::default().with(body).finish();
+        let (stored, changed) = (whole_seconds(stored), whole_seconds(changed));
+        Self { version: Some(version), fingerprint, stored: Some(stored), changed: Some(changed) }
+    }
+
+    /// For a Bundle whose youngest entry was stored then; without a time for those that shrink without a trace.
+    pub(crate) fn of_bundle(fingerprint: Fingerprint, youngest: Option<OffsetDateTime>) -> Self {
+        let youngest = youngest.map(whole_seconds);
+        Self { version: None, fingerprint: fingerprint.finish(), stored: youngest, changed: youngest }
+    }
+
+    /// The opaque part of the entity tag, quotes included. Formats are told apart: neither stands in for the other.
+    fn tag(&self, format: Format) -> String {
+        let version = self.version.map(|version| format!("{version}.")).unwrap_or_default();
+        let format = match format {
+            Format::Json => "",
+            Format::Xml => ".xml",
+        };
+        format!("\"{version}{}{format}\"", self.fingerprint)
+    }
+
     /// Whether the caller has this state already (RFC 9110 §13.1: If-None-Match, else If-Modified-Since).
-    fn is_known(&self, headers: &HeaderMap) -> bool {
+    fn is_known(&self, headers: &HeaderMap, format: Format) -> bool {
         if headers.contains_key(header::IF_NONE_MATCH) {
-            let own = opaque(self.etag.to_str().unwrap_or_default());
+            let own = self.tag(format);
+            // A bare version is FHIR's own way to name a state: who sends it asks for another version only.
+            let version = self.version.map(|version| format!("\"{version}\""));
             return headers
                 .get_all(header::IF_NONE_MATCH)
                 .iter()
                 .filter_map(|value| value.to_str().ok())
                 .flat_map(|value| value.split(','))
-                .any(|tag| tag.trim() == "*" || opaque(tag) == own);
+                .map(opaque)
+                .any(|tag| tag == "*" || tag == own || Some(tag) == version.as_deref());
         }
-        headers
+        let since = headers
             .get(header::IF_MODIFIED_SINCE)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| PrimitiveDateTime::parse(value.trim(), HTTP_DATE).ok())
-            .is_some_and(|since| self.modified <= since.assume_utc())
+            .and_then(|value| PrimitiveDateTime::parse(value.trim(), HTTP_DATE).ok());
+        match (since, self.changed) {
+            (Some(since), Some(changed)) => changed <= since.assume_utc(),
+            _ => false,
+        }
     }
+
+    fn write(&self, headers: &mut HeaderMap, format: Format) {
+        if let Ok(tag) = HeaderValue::try_from(format!("W/{}", self.tag(format))) {
+            headers.insert(header::ETAG, tag);
+        }
+        let date = self.stored.and_then(|stored| stored.format(HTTP_DATE).ok());
+        if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+            headers.insert(header::LAST_MODIFIED, date);
+        }
+    }
+}
+
+/// As the header has it.
+fn whole_seconds(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(0).unwrap_or(at)
 }
 
 /// An entity tag without its weakness: weak comparison (RFC 9110 §8.8.3.2).
@@ -67,38 +178,62 @@ fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-/// Refuses what asks for something else than JSON. `_format` counts before `Accept` (FHIR "http" §content-types).
-pub(crate) fn negotiate(format: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
+/// The format that is wanted. `_format` counts before `Accept` (FHIR "http", content types); of several the one with
+/// the greatest weight (RFC 9110 §12.5.1), JSON when they weigh the same. A `fhirVersion` beside it is not looked at:
+/// the path says the version.
+pub(crate) fn negotiate(format: Option<&str>, headers: &HeaderMap) -> Result<Format, Refusal> {
     if let Some(format) = format {
         // A plus sign that was not encoded arrives as a space.
-        return match format.split(';').next().unwrap_or_default().trim().replace(' ', "+").as_str() {
-            "json" | "application/json" | "text/json" | FHIR_JSON => Ok(()),
+        let name = format.split(';').next().unwrap_or_default().trim().replace(' ', "+");
+        return match name.to_ascii_lowercase().as_str() {
+            "json" => Ok(Format::Json),
+            "xml" => Ok(Format::Xml),
+            name if JSON.contains(&name) => Ok(Format::Json),
+            name if XML.contains(&name) => Ok(Format::Xml),
             _ => Err(Refusal::NotAcceptable(format.to_owned())),
         };
     }
+    let (mut json, mut xml, mut anything) = (None, None, None);
     let mut refused = None;
-    for accept in headers.get_all(header::ACCEPT) {
-        let Ok(accept) = accept.to_str() else { continue };
+    for accept in headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()) {
         for range in accept.split(',') {
             let mut parts = range.split(';');
-            let media = parts.next().unwrap_or_default().trim();
-            let zero = parts.any(|part| {
-                part.trim()
-                    .strip_prefix("q=")
-                    .is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0))
-            });
-            match media.to_ascii_lowercase().as_str() {
-                FHIR_JSON | "*/*" | "application/*" | "application/json" | "text/json" if !zero => {
-                    return Ok(());
-                }
-                "" => {}
+            let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+            if media.is_empty() {
+                continue;
+            }
+            let weight = weight(parts);
+            let place = match media.as_str() {
+                media if JSON.contains(&media) => &mut json,
+                media if XML.contains(&media) => &mut xml,
+                "*/*" | "application/*" => &mut anything,
                 _ => {
-                    refused.get_or_insert_with(|| media.to_owned());
+                    refused.get_or_insert(media);
+                    continue;
                 }
+            };
+            *place = Some(place.map_or(weight, |known: f32| known.max(weight)));
+            if weight <= 0.0 {
+                refused.get_or_insert(media);
             }
         }
     }
-    refused.map_or(Ok(()), |media| Err(Refusal::NotAcceptable(media)))
+    let of = |named: Option<f32>| named.or(anything).unwrap_or(0.0);
+    match (refused, of(json), of(xml)) {
+        (_, json, xml) if json > 0.0 && json >= xml => Ok(Format::Json),
+        (_, _, xml) if xml > 0.0 => Ok(Format::Xml),
+        (Some(media), _, _) => Err(Refusal::NotAcceptable(media)),
+        (None, _, _) => Ok(Format::Json),
+    }
+}
+
+/// The weight of a media range: 1 without one, and where it cannot be read.
+fn weight<'p>(parameters: impl Iterator<Item = &'p str>) -> f32 {
+    let mut weights = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().ok())?
+    });
+    weights.next().filter(|weight| weight.is_finite()).unwrap_or(1.0).clamp(0.0, 1.0)
 }
 
 /// 200 with a FHIR body, or 304 when the caller has it.
@@ -106,34 +241,23 @@ pub(crate) fn ok(
     body: Bytes,
     validators: Option<&Validators>,
     headers: &HeaderMap,
-    pretty: bool,
-) -> Response {
-    let known = validators.is_some_and(|validators| validators.is_known(headers));
-    let body = match (known, pretty) {
-        (true, _) => Bytes::new(),
-        (false, false) => body,
-        (false, true) => prettily(body),
-    };
+    look: Look,
+) -> Result<Response, Refusal> {
+    let known = validators.is_some_and(|validators| validators.is_known(headers, look.format));
+    let body = if known { Bytes::new() } else { look.write(body)? };
     let mut response = Response::new(body.into());
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(look.media_type()));
     }
     let answer = response.headers_mut();
     if let Some(validators) = validators {
-        answer.insert(header::ETAG, validators.etag.clone());
-        answer.insert(header::LAST_MODIFIED, validators.last_modified.clone());
+        validators.write(answer, look.format);
     }
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     answer.insert(header::VARY, HeaderValue::from_static("accept"));
-    response
-}
-
-fn prettily(body: Bytes) -> Bytes {
-    serde_json::from_slice::<Value>(&body)
-        .and_then(|tree| serde_json::to_vec_pretty(&tree))
-        .map_or(body, Bytes::from)
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -142,44 +266,81 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: header::HeaderName, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
     }
 
     #[test]
-    fn json_is_served_to_whoever_takes_it() {
-        for accept in [
-            "application/fhir+json",
-            "application/fhir+json; fhirVersion=5.0",
-            "*/*",
-            "application/fhir+xml, */*;q=0.1",
-            "",
+    fn the_format_is_the_one_that_weighs_most_and_json_in_doubt() {
+        for (accept, format) in [
+            ("application/fhir+json", Some(Format::Json)),
+            ("application/fhir+json; fhirVersion=5.0", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("application/fhir+xml, */*;q=0.1", Some(Format::Xml)),
+            ("application/fhir+xml;q=0.5, */*", Some(Format::Json)),
+            ("application/fhir+xml, application/fhir+json", Some(Format::Json)),
+            (
+                "application/fhir+json;q=0.2, APPLICATION/FHIR+XML ; fhirVersion=4.4 ; Q=0.3",
+                Some(Format::Xml),
+            ),
+            ("application/json;q=0, */*", Some(Format::Xml)),
+            ("text/html, application/xml;q=0.9", Some(Format::Xml)),
+            ("", Some(Format::Json)),
+            ("text/html", None),
+            ("application/fhir+turtle", None),
+            ("application/json;q=0", None),
+            ("*/*;q=0", None),
         ] {
-            assert!(negotiate(None, &headers(header::ACCEPT, accept)).is_ok(), "{accept}");
+            assert_eq!(negotiate(None, &headers(header::ACCEPT, accept)).ok(), format, "{accept}");
         }
-        assert!(negotiate(None, &HeaderMap::new()).is_ok());
-        for accept in ["application/fhir+xml", "text/html", "application/json;q=0"] {
-            assert!(negotiate(None, &headers(header::ACCEPT, accept)).is_err(), "{accept}");
+        assert_eq!(negotiate(None, &HeaderMap::new()).ok(), Some(Format::Json));
+        let turtle = headers(header::ACCEPT, "application/fhir+turtle");
+        for (wanted, format) in [
+            ("json", Some(Format::Json)),
+            ("application/fhir json", Some(Format::Json)),
+            ("xml", Some(Format::Xml)),
+            ("text/xml", Some(Format::Xml)),
+            ("application/fhir+xml;fhirVersion=5.0", Some(Format::Xml)),
+            ("ttl", None),
+            ("", None),
+        ] {
+            assert_eq!(negotiate(Some(wanted), &turtle).ok(), format, "{wanted}");
         }
-        assert!(
-            negotiate(Some("application/fhir json"), &headers(header::ACCEPT, "application/fhir+xml"))
-                .is_ok()
-        );
-        assert!(negotiate(Some("xml"), &HeaderMap::new()).is_err());
     }
 
     #[test]
     fn a_known_state_is_recognised_by_tag_before_time() {
-        let validators = Validators::new(7, datetime!(2026-01-15 09:30:00.5 UTC));
-        assert_eq!(validators.last_modified, "Thu, 15 Jan 2026 09:30:00 GMT");
-        for tag in ["W/\"7\"", "\"7\"", "\"1\", W/\"7\"", "*"] {
-            assert!(validators.is_known(&headers(header::IF_NONE_MATCH, tag)), "{tag}");
+        let at = datetime!(2026-01-15 09:30:00.5 UTC);
+        let validators = Validators::of_version(7, &Bytes::from_static(b"body"), at, at);
+        let mut written = HeaderMap::new();
+        validators.write(&mut written, Format::Json);
+        assert_eq!(written[header::LAST_MODIFIED], "Thu, 15 Jan 2026 09:30:00 GMT");
+        let own = written[header::ETAG].to_str().unwrap().to_owned();
+        let known = |name, value: &str| validators.is_known(&headers(name, value), Format::Json);
+        for tag in [own.as_str(), own.trim_start_matches("W/"), "W/\"7\"", "\"7\"", "\"1\", W/\"7\"", "*"] {
+            assert!(known(header::IF_NONE_MATCH, tag), "{tag}");
+            assert_eq!(
+                validators.is_known(&headers(header::IF_NONE_MATCH, tag), Format::Xml),
+                tag != own && tag != own.trim_start_matches("W/"),
+                "{tag}"
+            );
         }
-        assert!(!validators.is_known(&headers(header::IF_NONE_MATCH, "W/\"6\"")));
-        assert!(validators.is_known(&headers(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:30:00 GMT")));
-        assert!(!validators.is_known(&headers(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:29:59 GMT")));
+        let other = Validators::of_version(7, &Bytes::from_static(b"shown otherwise"), at, at);
+        assert!(!other.is_known(&headers(header::IF_NONE_MATCH, &own), Format::Json));
+        assert!(!known(header::IF_NONE_MATCH, "W/\"6\""));
+        assert!(known(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:30:00 GMT"));
+        assert!(!known(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:29:59 GMT"));
         let mut both = headers(header::IF_NONE_MATCH, "W/\"6\"");
         both.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static("Fri, 16 Jan 2026 09:30:00 GMT"));
-        assert!(!validators.is_known(&both));
+        assert!(!validators.is_known(&both, Format::Json));
+    }
+
+    #[test]
+    fn what_changed_after_it_was_stored_is_modified() {
+        let (stored, changed) = (datetime!(2026-01-15 09:30 UTC), datetime!(2026-01-16 09:30 UTC));
+        let validators = Validators::of_version(7, &Bytes::from_static(b"body"), stored, changed);
+        let since = |value| validators.is_known(&headers(header::IF_MODIFIED_SINCE, value), Format::Json);
+        assert!(!since("Thu, 15 Jan 2026 09:30:00 GMT"));
+        assert!(since("Fri, 16 Jan 2026 09:30:00 GMT"));
     }
 }

@@ -38,6 +38,12 @@ impl Base {
     }
 }
 
+/// Why an entry is on a page (FHIR search, `Bundle.entry.search`).
+pub(crate) const MATCH: &str = r#","search":{"mode":"match"}"#;
+
+/// The entry is there because of `_include` or `_revinclude`.
+pub(crate) const INCLUDED: &str = r#","search":{"mode":"include"}"#;
+
 /// A Bundle being written.
 pub(crate) struct BundleWriter {
     out: String,

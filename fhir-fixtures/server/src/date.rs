@@ -7,13 +7,15 @@ use time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOf
 pub(crate) const EXPECTED: &str =
     "must be a date or time such as 2026, 2026-01, 2026-01-15 or 2026-01-15T09:30:00Z";
 
-/// FHIR search §date: prefix and value. What is searched is an instant.
-pub(crate) fn time_match(value: &str) -> Result<TimeMatch, String> {
+/// FHIR search §date: prefix and value. What is searched is an instant. `now`: for `ap`, which is the vaguer the
+/// farther away.
+pub(crate) fn time_match(value: &str, now: OffsetDateTime) -> Result<TimeMatch, String> {
     let prefix =
         value.get(..2).filter(|two| two.bytes().all(|b| b.is_ascii_alphabetic())).unwrap_or_default();
     let rest = value.get(prefix.len()..).unwrap_or_default();
     let (from, until) = span(rest).ok_or_else(|| EXPECTED.to_owned())?;
     let (from, until) = (database::micros(from), database::micros(until));
+    let now = database::micros(now);
     let within = |from, until| TimeMatch { from, until, outside: false };
     Ok(match prefix {
         "" | "eq" => within(Some(from), Some(until)),
@@ -22,7 +24,14 @@ pub(crate) fn time_match(value: &str) -> Result<TimeMatch, String> {
         "ge" => within(Some(from), None),
         "lt" | "eb" => within(None, Some(from)),
         "le" => within(None, Some(until)),
-        other => return Err(format!("does not take the prefix {other}; there are eq ne gt ge lt le sa eb")),
+        // "10% of the gap between now and the date" (FHIR search, prefixes).
+        "ap" => {
+            let vague = |at: i64| now.saturating_sub(at).saturating_abs() / 10;
+            within(Some(from.saturating_sub(vague(from))), Some(until.saturating_add(vague(until))))
+        }
+        other => {
+            return Err(format!("does not take the prefix {other}; there are eq ne gt ge lt le sa eb ap"));
+        }
     })
 }
 
@@ -140,15 +149,24 @@ mod tests {
 
     #[test]
     fn prefixes_open_and_close_the_span() {
+        let now = datetime!(2026-02-04 0:00 UTC);
         let from = database::micros(datetime!(2026-01-15 0:00 UTC));
         let until = database::micros(datetime!(2026-01-16 0:00 UTC));
-        let day = |prefix: &str| time_match(&format!("{prefix}2026-01-15")).unwrap();
-        assert_eq!(day(""), TimeMatch { from: Some(from), until: Some(until), outside: false });
-        assert_eq!(day("ne"), TimeMatch { from: Some(from), until: Some(until), outside: true });
-        assert_eq!(day("gt"), TimeMatch { from: Some(until), until: None, outside: false });
-        assert_eq!(day("le"), TimeMatch { from: None, until: Some(until), outside: false });
-        assert_eq!(day("lt"), TimeMatch { from: None, until: Some(from), outside: false });
-        assert!(time_match("ap2026").is_err());
+        let day = |prefix: &str| time_match(&format!("{prefix}2026-01-15"), now).unwrap();
+        let within = |from, until| TimeMatch { from, until, outside: false };
+        assert_eq!(day(""), within(Some(from), Some(until)));
+        assert_eq!(day("eq"), day(""));
+        assert_eq!(day("ne"), TimeMatch { outside: true, ..day("") });
+        assert_eq!(day("gt"), within(Some(until), None));
+        assert_eq!(day("sa"), day("gt"));
+        assert_eq!(day("ge"), within(Some(from), None));
+        assert_eq!(day("lt"), within(None, Some(from)));
+        assert_eq!(day("eb"), day("lt"));
+        assert_eq!(day("le"), within(None, Some(until)));
+        // Twenty days away: two days on one side, not quite two on the other.
+        let day_long = 86_400_000_000;
+        assert_eq!(day("ap"), within(Some(from - 2 * day_long), Some(until + 19 * day_long / 10)));
+        assert!(time_match("zz2026", now).unwrap_err().contains("there are eq ne"));
     }
 
     proptest::proptest! {
@@ -158,7 +176,7 @@ mod tests {
             if let Some((from, until)) = span(&text) {
                 proptest::prop_assert!(from < until, "{text}");
             }
-            let _ = time_match(&text);
+            let _ = time_match(&text, datetime!(2026-02-04 0:00 UTC));
         }
     }
 }

@@ -15,8 +15,12 @@ mod capability;
 mod cursor;
 mod date;
 mod explain;
+mod fault;
+mod fingerprint;
 mod heads;
+mod include;
 mod interaction;
+mod merging;
 mod outcome;
 mod parameters;
 mod router;
@@ -37,12 +41,13 @@ pub use self::{
     cursor::CursorKey,
     explain::{ExplainError, Explained, explain},
     heads::ChangeFeed,
+    merging::MergeWorker,
 };
 
 /// What the backend is made from.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Page sizes and cache size.
+    /// Page sizes, cache size, limits of merges.
     pub settings: config::Backend,
     /// The API products, their paths and operations.
     pub products: ApiProducts,
@@ -56,6 +61,8 @@ pub struct Parts {
     pub cursor_key: CursorKey,
     /// The time.
     pub clock: Clock,
+    /// Whether callers may ask for faults to learn from (`X-Sandbox-Fault`).
+    pub sandbox: bool,
 }
 
 /// The backend: what answers, and what must run beside it.
@@ -65,11 +72,13 @@ pub struct Backend {
     pub router: Router,
     /// Keeps the memory true to the database; to be run once for each `Backend`.
     pub change_feed: ChangeFeed,
+    /// Works off the queue of merges; to be run once for each `Backend`.
+    pub merge_worker: MergeWorker,
 }
 
 /// Puts the backend together. Counters are registered here, so the metrics recorder must stand before.
 pub fn build(parts: Parts) -> Backend {
-    let Parts { settings, products, database, matrix, context_key, cursor_key, clock } = parts;
+    let Parts { settings, products, database, matrix, context_key, cursor_key, clock, sandbox } = parts;
     let heads = Arc::new(heads::Heads::new(database.clone()));
     let state = Arc::new(state::State {
         heads: Arc::clone(&heads),
@@ -79,9 +88,16 @@ pub fn build(parts: Parts) -> Backend {
         cursor_key,
         started_at: clock.now(),
         clock,
+        parameter_texts: products.parameter_texts().clone(),
+        sandbox,
+        merging: merging::Merging::new(settings.merge.clone()),
         page_size: usize::try_from(settings.page_size).unwrap_or(20),
         max_page_size: usize::try_from(settings.max_page_size).unwrap_or(200),
     });
     let products: Vec<_> = products.iter().cloned().map(Arc::new).collect();
-    Backend { router: router::router(&state, &products), change_feed: ChangeFeed::new(heads) }
+    Backend {
+        router: router::router(&state, &products),
+        change_feed: ChangeFeed::new(heads),
+        merge_worker: MergeWorker::new(state),
+    }
 }

@@ -6,13 +6,17 @@ use config::Operation;
 use fhir_model::search::{self as index, ParameterKind};
 use fhir_store::search::{Clause, Query, SystemMatch, TextMatch, TokenMatch};
 use http::HeaderMap;
-use pms_terms::Stakeholder;
+use pms_terms::{FhirVersion, Stakeholder};
 use time::OffsetDateTime;
 
-use crate::{answer, date, outcome::Refusal};
+use crate::{
+    answer::{self, Look},
+    date,
+    outcome::Refusal,
+};
 
-/// The longest URL that is looked at (ePI API specification: 2048 characters).
-const MAX_TARGET: usize = 2048;
+/// The longest URL that is looked at, and the longest that is given as a link (ePI API specification: 2048 characters).
+pub(crate) const MAX_TARGET: usize = 2048;
 
 /// Search parameters of one request (ePI API specification: 10).
 const MAX_PARAMETERS: usize = 10;
@@ -21,8 +25,21 @@ const MAX_PARAMETERS: usize = 10;
 const MAX_ALTERNATIVES: usize = 100;
 
 /// Parameters that say how the answer looks, not what it holds; they may stand once.
-const RESULT_PARAMETERS: [&str; 9] =
-    ["_count", "_cursor", "_elements", "_format", "_pretty", "_since", "_sort", "_summary", "_total"];
+const RESULT_PARAMETERS: [&str; 10] = [
+    "_count",
+    "_cursor",
+    "_elements",
+    "_format",
+    "_pretty",
+    "_since",
+    "_sort",
+    "_summary",
+    "_total",
+    "_validate-only",
+];
+
+/// Parameters that add to what was found; they may stand several times and count as search parameters.
+const INCLUSIONS: [&str; 2] = ["_include", "_revinclude"];
 
 /// The parameters of one request, as far as the operation takes them.
 #[derive(Clone, Debug, Default)]
@@ -31,28 +48,28 @@ pub(crate) struct Parameters {
     taken: Vec<(String, String, String)>,
     /// Names of those that were ignored at the caller's wish.
     pub(crate) ignored: Vec<String>,
-    pub(crate) pretty: bool,
+}
+
+/// Name and value of each parameter as given.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// The parameters of a query or a form.
+pub(crate) fn pairs(encoded: &[u8]) -> Pairs {
+    form_urlencoded::parse(encoded).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
 impl Parameters {
-    /// Reads the query of a request for `operation`, and whether JSON will do.
+    /// Reads what was given to `operation`.
     pub(crate) fn read(
-        target: &http::Uri,
+        given: Pairs,
         headers: &HeaderMap,
         operation: &Operation,
         stakeholder: Stakeholder,
     ) -> Result<Self, Refusal> {
-        let Some(query) = target.query().filter(|query| !query.is_empty()) else {
-            answer::negotiate(None, headers)?;
-            return Ok(Self::default());
-        };
-        if target.path().len() + 1 + query.len() > MAX_TARGET {
-            return Err(Refusal::TooMuch("The URL is longer than 2048 characters."));
-        }
         let mut parameters = Self::default();
         let mut unsupported = BTreeSet::new();
         let mut searched = 0;
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in given {
             let (base, modifier) = name.split_once(':').unwrap_or((&name, ""));
             match operation.restricted_parameters.get(base) {
                 Some(groups) if groups.contains(&stakeholder) => {}
@@ -60,7 +77,7 @@ impl Parameters {
                 Some(_) => return Err(Refusal::ParameterOfOthers(base.to_owned())),
                 None if operation.parameters.iter().any(|one| one == base) => {}
                 None => {
-                    unsupported.insert(name.into_owned());
+                    unsupported.insert(name);
                     continue;
                 }
             }
@@ -77,25 +94,39 @@ impl Parameters {
             } else {
                 searched += 1;
             }
-            parameters.taken.push((base.to_owned(), modifier.to_owned(), value.into_owned()));
+            parameters.taken.push((base.to_owned(), modifier.to_owned(), value));
         }
         if searched > MAX_PARAMETERS {
             return Err(Refusal::TooMuch("More than 10 search parameters in one request."));
         }
-        if !unsupported.is_empty() {
-            let unsupported = Vec::from_iter(unsupported);
-            if !is_lenient(headers) {
-                return Err(Refusal::UnsupportedParameters(unsupported));
-            }
-            parameters.ignored = unsupported;
+        if !unsupported.is_empty() && !prefers_lenient(headers) {
+            return Err(Refusal::UnsupportedParameters(Vec::from_iter(unsupported)));
         }
-        answer::negotiate(parameters.one("_format"), headers)?;
-        parameters.pretty = match parameters.one("_pretty") {
+        // Those that the gateway left out already, at the same wish.
+        let left_out = headers.get(caller_context::IGNORED_HEADER).map(http::HeaderValue::as_bytes);
+        unsupported.extend(pairs(left_out.unwrap_or_default()).into_iter().map(|(name, _)| name));
+        parameters.ignored = Vec::from_iter(unsupported);
+        Ok(parameters)
+    }
+
+    /// How the answer is to be written.
+    pub(crate) fn look(&self, headers: &HeaderMap, version: FhirVersion) -> Result<Look, Refusal> {
+        let format = answer::negotiate(self.one("_format"), headers)?;
+        let pretty = match self.one("_pretty") {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => return Err(wrong("_pretty", "must be true or false")),
         };
-        Ok(parameters)
+        Ok(Look { format, pretty, version })
+    }
+
+    /// Each `_include` and `_revinclude`: name, modifier and value.
+    pub(crate) fn inclusions(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let all = self
+            .taken
+            .iter()
+            .map(|(name, modifier, value)| (name.as_str(), modifier.as_str(), value.as_str()));
+        all.filter(|(name, _, _)| INCLUSIONS.contains(name))
     }
 
     /// The value of a parameter that stands once.
@@ -123,9 +154,18 @@ impl Parameters {
 
     /// What was taken, as a query string again, without `but`.
     pub(crate) fn query_without(&self, but: &[&str]) -> String {
+        self.query(|name| !but.contains(&name))
+    }
+
+    /// Of what was taken only these, as a query string.
+    pub(crate) fn query_of(&self, only: &[&str]) -> String {
+        self.query(|name| only.contains(&name))
+    }
+
+    fn query(&self, wanted: impl Fn(&str) -> bool) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, modifier, value) in &self.taken {
-            if !but.contains(&name.as_str()) {
+            if wanted(name) {
                 if modifier.is_empty() {
                     query.append_pair(name, value);
                 } else {
@@ -137,32 +177,35 @@ impl Parameters {
     }
 
     /// What is searched for.
-    pub(crate) fn search(&self) -> Result<Query, Refusal> {
+    pub(crate) fn search(&self, now: OffsetDateTime) -> Result<Query, Refusal> {
         let mut query = Query::default();
         for (name, modifier, value) in &self.taken {
-            if !RESULT_PARAMETERS.contains(&name.as_str()) {
-                query.clauses.push(clause(name, modifier, value)?);
+            if !RESULT_PARAMETERS.contains(&name.as_str()) && !INCLUSIONS.contains(&name.as_str()) {
+                query.clauses.push(clause(name, modifier, value, now)?);
             }
         }
         Ok(query)
     }
 }
 
-/// FHIR search §errors: `Prefer: handling=lenient` has unknown parameters ignored.
-fn is_lenient(headers: &HeaderMap) -> bool {
+/// FHIR search §errors: `Prefer: handling=lenient` has unknown parameters ignored. Of several the first counts
+/// (RFC 7240 §2).
+pub(crate) fn prefers_lenient(headers: &HeaderMap) -> bool {
     headers
         .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .any(|wish| wish.trim().eq_ignore_ascii_case("handling=lenient"))
+        .filter_map(|preference| preference.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("handling"))
+        .is_some_and(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("lenient"))
 }
 
 pub(crate) fn wrong(parameter: &str, problem: &str) -> Refusal {
     Refusal::Parameter { parameter: parameter.to_owned(), problem: problem.to_owned() }
 }
 
-fn clause(name: &str, modifier: &str, value: &str) -> Result<Clause, Refusal> {
+fn clause(name: &str, modifier: &str, value: &str, now: OffsetDateTime) -> Result<Clause, Refusal> {
     let alternatives = split(value, ',');
     if alternatives.len() > MAX_ALTERNATIVES {
         return Err(wrong(name, "has more than 100 alternatives"));
@@ -184,7 +227,7 @@ fn clause(name: &str, modifier: &str, value: &str) -> Result<Clause, Refusal> {
             Ok(Clause::LastUpdated(
                 alternatives
                     .iter()
-                    .map(|one| date::time_match(one).map_err(|problem| wrong(name, &problem)))
+                    .map(|one| date::time_match(one, now).map_err(|problem| wrong(name, &problem)))
                     .collect::<Result<_, _>>()?,
             ))
         }

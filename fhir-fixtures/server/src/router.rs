@@ -4,18 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::Request,
     response::Response,
     routing::{self, MethodRouter},
 };
+use bytes::Bytes;
+use caller_context::CallerContext;
 use config::{ApiProduct, Interaction, Operation};
 use http::StatusCode;
 use http_service::AccessNote;
+use pms_terms::FhirVersion;
 use tokio::time::Instant;
 
 use crate::{
+    answer::Look,
     call::{self, Call},
-    capability, interaction,
+    capability,
+    fault::Fault,
+    interaction,
     outcome::Refusal,
     state::State,
 };
@@ -94,33 +101,60 @@ fn method_router(state: &Arc<State>, route: Arc<Route>) -> MethodRouter {
 
 /// Context first: whoever has none learns nothing, not even what is wrong with the rest of the request.
 async fn answer(state: &State, route: &Route, request: Request) -> Response {
+    let look = Look::guessed(request.uri(), request.headers(), route.product.fhir_version);
     let context = match call::context(state, request.method(), request.uri(), request.headers()) {
         Ok(context) => context,
-        Err(refusal) => return refusal.respond(""),
+        Err(refusal) => return refusal.respond("", look),
     };
-    let (request_id, client_id) = (context.request_id.clone(), context.client_id.clone());
-    let answered = match Call::read(state, &route.product, &route.operation, context, request) {
-        Ok(call) => interaction::answer(&call).await,
-        Err(refusal) => Err(refusal),
+    let fault = match Fault::asked(state.sandbox, request.headers()) {
+        Ok(fault) => fault,
+        Err(refusal) => return refusal.respond(&context.request_id, look),
     };
+    if let Some(fault) = fault
+        && let Some(response) = fault.before(&context.request_id, look).await
+    {
+        return response;
+    }
+    let answered = understood(state, route, &context, request).await;
     let refused = answered.as_ref().err().map(Refusal::word);
-    let mut response = answered.unwrap_or_else(|refusal| refusal.respond(&request_id));
+    let mut response = answered.unwrap_or_else(|refusal| refusal.respond(&context.request_id, look));
+    if let Some(fault) = fault {
+        response = fault.after(response).await;
+    }
     response.extensions_mut().insert(AccessNote {
-        client_id: Some(client_id),
+        client_id: Some(context.client_id),
         operation: Some(route.label.clone()),
         refusal: refused,
     });
     response
 }
 
+async fn understood(
+    state: &State,
+    route: &Route,
+    context: &CallerContext,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    let operation = &route.operation;
+    let (form, body) = if operation.form {
+        (call::form(&head.headers, body).await?, Body::empty())
+    } else {
+        (Bytes::new(), body)
+    };
+    let call = Call::read(state, &route.product, operation, context, head, &form)?;
+    interaction::answer(&call, body).await
+}
+
 fn refuse(state: &State, request: &Request, refusal: &Refusal) -> Response {
+    let look = Look::guessed(request.uri(), request.headers(), FhirVersion::V5_0_0);
     match call::context(state, request.method(), request.uri(), request.headers()) {
-        Ok(context) => refusal.respond(&context.request_id),
-        Err(no_context) => no_context.respond(""),
+        Ok(context) => refusal.respond(&context.request_id, look),
+        Err(no_context) => no_context.respond("", look),
     }
 }
 
-/// Whether an operation is in use; `$merge` is listed, but not yet.
+/// Whether an operation stands in the CapabilityStatement; a TransactionResponse is no resource type of FHIR.
 pub(crate) const fn is_offered(operation: &Operation) -> bool {
-    !matches!(operation.interaction, Interaction::Merge | Interaction::TransactionResponse)
+    !matches!(operation.interaction, Interaction::TransactionResponse)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fhir_model::schema;
 use fhir_store::search::{Sort, SortBy, SortKey};
 use pms_terms::FhirVersion;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     outcome::Refusal,
@@ -24,17 +24,21 @@ const SORT_NAMES: [(&str, SortBy); 4] = [
 /// Kept whatever is left out (FHIR search §elements): what a resource is, and what changes its meaning.
 const ALWAYS: [&str; 5] = ["resourceType", "id", "meta", "implicitRules", "modifierExtension"];
 
-/// How much of each resource is shown (FHIR search §summary, §elements).
+/// How much of each resource is shown (FHIR search §summary, §elements), of what the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// All that the caller may see.
+    /// All of it.
     Whole,
     /// No resource at all: how many there are.
     Count,
     /// All but the narrative.
     Data,
-    /// These top-level elements only, of those that the caller may see.
-    Only(BTreeSet<String>),
+    /// What the specification marks as summary.
+    Summary,
+    /// The narrative, and what must be there.
+    Text(BTreeSet<String>),
+    /// These top-level elements of what was searched for.
+    Elements(BTreeSet<String>),
 }
 
 impl Parameters {
@@ -78,10 +82,12 @@ impl Parameters {
             None => Shape::Whole,
             Some("count") => Shape::Count,
             Some("data") => Shape::Data,
-            Some("text") => Shape::only(["text"], version, resource_type),
-            Some("true") => {
-                Shape::only(schema::summary_names(version, resource_type), version, resource_type)
+            Some("true") => Shape::Summary,
+            Some("text") if self.inclusions().next().is_some() => {
+                // FHIR search, _summary.
+                return Err(wrong("_summary", "text cannot stand beside _include and _revinclude"));
             }
+            Some("text") => Shape::Text(kept(["text"], version, resource_type)),
             Some(_) => return Err(wrong("_summary", "must be true, text, data, count or false")),
         })
     }
@@ -97,38 +103,58 @@ fn elements_of(elements: &str, version: FhirVersion, resource_type: &str) -> Res
         }
         wanted.insert(name);
     }
-    Ok(Shape::only(wanted, version, resource_type))
+    Ok(Shape::Elements(kept(wanted, version, resource_type)))
+}
+
+/// These elements and those that must be there.
+fn kept<'n>(
+    names: impl IntoIterator<Item = &'n str>,
+    version: FhirVersion,
+    resource_type: &str,
+) -> BTreeSet<String> {
+    let mandatory = schema::mandatory_names(version, resource_type);
+    names.into_iter().chain(mandatory).chain(ALWAYS).map(str::to_owned).collect()
 }
 
 impl Shape {
-    /// These elements and those that must be there.
-    fn only<'n>(names: impl IntoIterator<Item = &'n str>, version: FhirVersion, resource_type: &str) -> Self {
-        let mandatory = schema::mandatory_names(version, resource_type);
-        Self::Only(names.into_iter().chain(mandatory).chain(ALWAYS).map(str::to_owned).collect())
+    /// A resource that was searched for, filtered for the caller already, as this shape shows it.
+    pub(crate) fn apply(&self, version: FhirVersion, body: &Bytes) -> Bytes {
+        match self {
+            Self::Whole | Self::Count => body.clone(),
+            Self::Data => reshaped(body, |resource| {
+                resource.shift_remove("text");
+            }),
+            Self::Summary => reshaped(body, |resource| {
+                let mut tree = Value::Object(std::mem::take(resource));
+                schema::keep_summary(version, &mut tree);
+                if let Value::Object(fields) = tree {
+                    *resource = fields;
+                }
+            }),
+            Self::Text(names) | Self::Elements(names) => reshaped(body, |resource| {
+                // `_name` holds the extensions of the primitive `name`.
+                resource.retain(|name, _| names.contains(name.strip_prefix('_').unwrap_or(name)));
+            }),
+        }
     }
 
-    /// A resource, filtered for the caller already, as this shape shows it.
-    pub(crate) fn apply(&self, body: &Bytes) -> Bytes {
-        if matches!(self, Self::Whole | Self::Count) {
-            return body.clone();
+    /// The same for what was included: `_elements` is about what was searched for only.
+    pub(crate) fn apply_to_included(&self, version: FhirVersion, body: &Bytes) -> Bytes {
+        match self {
+            Self::Elements(_) => body.clone(),
+            shape => shape.apply(version, body),
         }
-        // Written by ourselves, so it is a JSON object; were it none, nothing of it would be shown.
-        let Ok(Value::Object(mut resource)) = serde_json::from_slice(body) else {
-            return Bytes::from_static(b"null");
-        };
-        resource.retain(|name, _| {
-            // `_name` holds the extensions of the primitive `name`.
-            let name = name.strip_prefix('_').unwrap_or(name);
-            match self {
-                Self::Whole | Self::Count => true,
-                Self::Data => name != "text",
-                Self::Only(names) => names.contains(name),
-            }
-        });
-        let meta = resource.entry("meta").or_insert_with(|| json!({}));
-        tag_as_subsetted(meta);
-        Bytes::from(Value::Object(resource).to_string())
     }
+}
+
+fn reshaped(body: &Bytes, change: impl FnOnce(&mut Map<String, Value>)) -> Bytes {
+    // Written by ourselves, so it is a JSON object; were it none, nothing of it would be shown.
+    let Ok(Value::Object(mut resource)) = serde_json::from_slice(body) else {
+        return Bytes::from_static(b"null");
+    };
+    change(&mut resource);
+    tag_as_subsetted(resource.entry("meta").or_insert_with(|| json!({})));
+    Bytes::from(Value::Object(resource).to_string())
 }
 
 /// Marks a resource as incomplete (FHIR "Resource", `Meta.tag` SUBSETTED), once.
@@ -153,13 +179,15 @@ mod tests {
             br#"{"resourceType":"MedicinalProductDefinition","id":"1","meta":{"versionId":"3"},"text":{"status":"empty"},
                 "modifierExtension":[{"url":"x"}],"version":"7","_version":{"id":"v"},"name":[{"productName":"A"}]}"#,
         );
-        let shape = Shape::only(["version"], FhirVersion::V5_0_0, "MedicinalProductDefinition");
-        let once = shape.apply(&body);
+        let version = FhirVersion::V5_0_0;
+        let shape = Shape::Elements(kept(["version"], version, "MedicinalProductDefinition"));
+        let once = shape.apply(version, &body);
         let tree: Value = serde_json::from_slice(&once).unwrap();
         let names: Vec<&String> = tree.as_object().unwrap().keys().collect();
         assert_eq!(names, ["resourceType", "id", "meta", "modifierExtension", "version", "_version", "name"]);
         assert_eq!(tree["meta"]["tag"][0]["code"], "SUBSETTED");
-        assert_eq!(shape.apply(&once), once);
-        assert_eq!(Shape::Whole.apply(&body), body);
+        assert_eq!(shape.apply(version, &once), once);
+        assert_eq!(shape.apply_to_included(version, &body), body);
+        assert_eq!(Shape::Whole.apply(version, &body), body);
     }
 }

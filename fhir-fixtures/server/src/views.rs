@@ -1,13 +1,13 @@
 //! Prepared answers: each resource of a product filtered for a column, in a FHIR version, written to bytes once.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use database::Database;
 use fhir_model::{
     Product,
-    access::{self, AccessMatrix, Column},
-    render,
+    access::{self, AccessMatrix, Column, Targets},
+    links, render,
 };
 use fhir_store::{ProductHead, StoredProduct};
 use moka::future::Cache;
@@ -15,7 +15,33 @@ use pms_terms::FhirVersion;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{answer::Validators, outcome::Refusal};
+use crate::{answer::Validators, call::Call, fingerprint, outcome::Refusal};
+
+/// From where a caller looks at a product: all that its view hangs on, but for the FHIR version.
+#[derive(Clone, Debug)]
+pub(crate) struct Angle {
+    pub(crate) head: Arc<ProductHead>,
+    pub(crate) column: Column,
+    /// Those of the other products that it mentions that the caller may know of. Most mention none, so that callers
+    /// of one column share one view.
+    pub(crate) targets: Targets,
+}
+
+impl Angle {
+    /// The same for old versions, which may mention products that the current one does not.
+    pub(crate) async fn over<'v>(
+        self,
+        call: &Call<'_>,
+        versions: impl IntoIterator<Item = &'v Value>,
+    ) -> Result<Self, Refusal> {
+        let mut mentioned: BTreeSet<String> = self.head.mentions.iter().cloned().collect();
+        for version in versions {
+            mentioned.extend(links::products_in(version));
+        }
+        let targets = call.known(mentioned.iter().map(String::as_str)).await?;
+        Ok(Self { targets, ..self })
+    }
+}
 
 /// What a view hangs on. Whatever else could change it gives the product a new revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +49,7 @@ struct Key {
     product_id: String,
     revision: i64,
     column: Column,
+    targets: Targets,
     version: FhirVersion,
 }
 
@@ -33,6 +60,8 @@ pub(crate) struct Rendered {
     pub(crate) resource_type: String,
     pub(crate) id: String,
     pub(crate) last_updated: OffsetDateTime,
+    /// Of the body: equal for equal bodies.
+    pub(crate) fingerprint: String,
     pub(crate) body: Bytes,
 }
 
@@ -47,7 +76,8 @@ pub(crate) struct RootView {
 #[derive(Clone, Debug)]
 pub(crate) struct ProductView {
     pub(crate) resources: Vec<Rendered>,
-    pub(crate) validators: Validators,
+    /// When the youngest of them was stored.
+    pub(crate) last_updated: OffsetDateTime,
 }
 
 /// Prepared answers, bounded by their bytes. Many requests for the same one prepare it once.
@@ -80,19 +110,19 @@ impl Views {
     /// The MedicinalProductDefinition of a product; nothing when the column does not see it.
     pub(crate) async fn root(
         &self,
-        head: &ProductHead,
-        column: Column,
+        angle: &Angle,
         version: FhirVersion,
     ) -> Result<Option<Arc<RootView>>, Refusal> {
-        let key = key(head, column, version);
+        let key = key(angle, version);
         if let Some(view) = self.roots.get(&key).await {
             return Ok(view);
         }
         let wanted = key.clone();
         let made = Box::pin(self.roots.try_get_with(key, async {
-            let Some(whole) = self.whole(wanted, head).await? else { return Ok(None) };
+            let Some(whole) = self.whole(wanted, angle).await? else { return Ok(None) };
             let Some(resource) = whole.resources.first().cloned() else { return Ok(None) };
-            let validators = Validators::new(head.version_id, head.last_updated);
+            let (version, stored) = (angle.head.version_id, angle.head.last_updated);
+            let validators = Validators::of_version(version, &resource.body, stored, whole.last_updated);
             Ok(Some(Arc::new(RootView { resource, validators })))
         }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(error.to_string()))
@@ -101,32 +131,31 @@ impl Views {
     /// A whole product; nothing when the column does not see it.
     pub(crate) async fn product(
         &self,
-        head: &ProductHead,
-        column: Column,
+        angle: &Angle,
         version: FhirVersion,
     ) -> Result<Option<Arc<ProductView>>, Refusal> {
-        let key = key(head, column, version);
+        let key = key(angle, version);
         if let Some(view) = self.products.get(&key).await {
             return Ok(view);
         }
-        self.whole(key, head).await
+        self.whole(key, angle).await
     }
 
-    async fn whole(&self, key: Key, head: &ProductHead) -> Result<Option<Arc<ProductView>>, Refusal> {
-        let (column, version) = (key.column, key.version);
+    async fn whole(&self, key: Key, angle: &Angle) -> Result<Option<Arc<ProductView>>, Refusal> {
+        let version = key.version;
         // In a box: it is large, and seldom needed.
         let made = Box::pin(self.products.try_get_with(key, async {
-            let Some(stored) = fhir_store::find(&self.database, &head.product_id).await? else {
+            let Some(stored) = fhir_store::find(&self.database, &angle.head.product_id).await? else {
                 return Ok(None);
             };
-            Ok(self.prepare(&stored, column, version).map(Arc::new))
+            Ok(self.prepare(&stored, angle, version).map(Arc::new))
         }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(chain(&error)))
     }
 
-    fn prepare(&self, stored: &StoredProduct, column: Column, version: FhirVersion) -> Option<ProductView> {
-        let filtered =
-            access::filter(&self.matrix, column, &stored.facts, &stored.product, &stored.targets)?.product;
+    fn prepare(&self, stored: &StoredProduct, angle: &Angle, version: FhirVersion) -> Option<ProductView> {
+        let (facts, product) = (&stored.facts, &stored.product);
+        let filtered = access::filter(&self.matrix, angle.column, facts, product, &angle.targets)?.product;
         let product = match version {
             FhirVersion::V5_0_0 => filtered,
             FhirVersion::V4_4_0 => render::product_to_4_4_0(&filtered),
@@ -138,8 +167,7 @@ impl Views {
         }
         let last_updated =
             resources.iter().map(|one| one.last_updated).max().unwrap_or(stored.head.last_updated);
-        let validators = Validators::new(format_args!("r{}", stored.head.revision), last_updated);
-        Some(ProductView { resources, validators })
+        Some(ProductView { resources, last_updated })
     }
 
     /// The matrix by which views are filtered.
@@ -148,50 +176,82 @@ impl Views {
     }
 }
 
-fn key(head: &ProductHead, column: Column, version: FhirVersion) -> Key {
-    Key { product_id: head.product_id.clone(), revision: head.revision, column, version }
+fn key(angle: &Angle, version: FhirVersion) -> Key {
+    let Angle { head, column, targets } = angle;
+    Key {
+        product_id: head.product_id.clone(),
+        revision: head.revision,
+        column: *column,
+        targets: targets.clone(),
+        version,
+    }
 }
 
 /// Bytes of an entry, with an allowance for what surrounds the bodies.
 fn weight<'r>(key: &Key, resources: impl Iterator<Item = &'r Rendered>) -> u32 {
     let bytes: usize = resources.map(|one| one.body.len() + one.id.len() + 160).sum();
-    u32::try_from(bytes + key.product_id.len() + 200).unwrap_or(u32::MAX)
+    let targets: usize = key.targets.visible.iter().map(|id| id.len() + 60).sum();
+    u32::try_from(bytes + targets + key.product_id.len() + 200).unwrap_or(u32::MAX)
 }
 
 /// A resource written to bytes.
 pub(crate) fn rendered(resource: &Value) -> Rendered {
     let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let last_updated = resource
+    let last_updated = last_updated_of(resource);
+    let body = Bytes::from(resource.to_string());
+    let fingerprint = fingerprint::of(&body);
+    Rendered { resource_type: text("resourceType"), id: text("id"), last_updated, fingerprint, body }
+}
+
+fn last_updated_of(resource: &Value) -> OffsetDateTime {
+    resource
         .pointer("/meta/lastUpdated")
         .and_then(Value::as_str)
         .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    Rendered {
-        resource_type: text("resourceType"),
-        id: text("id"),
-        last_updated,
-        body: Bytes::from(resource.to_string()),
-    }
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// One old version of a product's root, filtered by today's policy and written in `version`.
-pub(crate) fn old_version(
-    matrix: &AccessMatrix,
-    stored: &StoredProduct,
-    column: Column,
+/// Old versions of a product's root, filtered by today's policy.
+pub(crate) struct Past<'a> {
+    view: access::View<'a>,
     version: FhirVersion,
-    body: &Value,
-) -> Option<Value> {
-    let resource =
-        access::filter_resource(matrix, column, &stored.facts, &stored.product, &stored.targets, body)?;
-    match version {
-        FhirVersion::V5_0_0 => Some(resource),
-        FhirVersion::V4_4_0 => {
-            let parts = access::filter(matrix, column, &stored.facts, &stored.product, &stored.targets)?
-                .product
-                .parts;
-            Some(render::product_to_4_4_0(&Product::new(resource, parts)).root)
-        }
+    /// The other resources as they are now: 4.4.0 shows links to them.
+    parts: Vec<Value>,
+}
+
+impl<'a> Past<'a> {
+    /// Nothing when the column does not see the product.
+    pub(crate) fn of(
+        matrix: &'a AccessMatrix,
+        stored: &'a StoredProduct,
+        angle: &'a Angle,
+        version: FhirVersion,
+    ) -> Option<Self> {
+        let view = access::View::new(matrix, angle.column, &stored.facts, &stored.product, &angle.targets)?;
+        let parts = match version {
+            FhirVersion::V5_0_0 => Vec::new(),
+            FhirVersion::V4_4_0 => view.filtered().product.parts,
+        };
+        Some(Self { view, version, parts })
+    }
+
+    /// What the column sees of a version; nothing when that is nothing.
+    pub(crate) fn seen(&self, body: &Value) -> Option<Value> {
+        self.view.resource(body)
+    }
+
+    /// What was seen, in the FHIR version of the answer.
+    pub(crate) fn rendered(&self, seen: Value) -> Rendered {
+        rendered(&match self.version {
+            FhirVersion::V5_0_0 => seen,
+            FhirVersion::V4_4_0 => render::product_to_4_4_0(&Product::new(seen, self.parts.clone())).root,
+        })
+    }
+
+    /// When the youngest resource was stored that an old version's links may show.
+    pub(crate) fn youngest_link(&self) -> OffsetDateTime {
+        let parts = self.parts.iter().map(|part| last_updated_of(part));
+        parts.max().unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 

@@ -2,15 +2,20 @@
 
 use axum::response::Response;
 
-use crate::{answer, bundle::BundleWriter, call::Call, cursor::Place, outcome::Refusal, views::Rendered};
-
-const MATCH: &str = r#","search":{"mode":"match"}"#;
+use crate::{
+    answer::{self, Validators},
+    bundle::{BundleWriter, MATCH},
+    call::Call,
+    cursor::Place,
+    fingerprint::Fingerprint,
+    outcome::Refusal,
+    views::Rendered,
+};
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let state = call.state;
-    let (head, column) = call.visible().await?;
-    let view =
-        state.views.product(&head, column, call.product.fhir_version).await?.ok_or(Refusal::NotFound)?;
+    let angle = call.visible().await?;
+    let view = state.views.product(&angle, call.product.fhir_version).await?.ok_or(Refusal::NotFound)?;
     let since = call.parameters.since()?;
     let wanted: Vec<&Rendered> =
         view.resources.iter().filter(|one| since.is_none_or(|since| one.last_updated >= since)).collect();
@@ -30,20 +35,21 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     };
     let page = wanted.iter().skip(start).take(limit);
     let end = start.saturating_add(limit);
-    let next = (limit > 0 && end < wanted.len()).then(|| wanted.get(end - 1)).flatten().map(|last| {
-        state.cursor_key.seal(
-            &Place { total: Some(total), after: format!("{}/{}", last.resource_type, last.id) },
-            &binding,
-        )
-    });
+    let next = (limit > 0 && end < wanted.len())
+        .then(|| wanted.get(end - 1))
+        .flatten()
+        .map(|last| Place { total: Some(total), after: format!("{}/{}", last.resource_type, last.id) });
     let room = page.clone().map(|one| one.body.len() + 200).sum();
-    let mut bundle = BundleWriter::new("searchset", Some(total), &call.links(next), room);
+    let mut bundle = BundleWriter::new("searchset", Some(total), &call.links(next.as_ref())?, room);
+    let mut fingerprint = Fingerprint::default().with(total.to_be_bytes());
     for resource in page {
         bundle.entry(&call.base, resource, MATCH);
+        fingerprint = fingerprint.with(&resource.fingerprint);
     }
-    // The tag stands for the whole product; a part of it asked for by time or page has none.
+    // A whole product that loses a resource gets a new version of what had pointed to it; a part of one need not.
     let whole = since.is_none() && limit == usize::MAX;
-    Ok(answer::ok(bundle.finish(), whole.then_some(&view.validators), &call.headers, call.parameters.pretty))
+    let validators = Validators::of_bundle(fingerprint, whole.then_some(view.last_updated));
+    answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)
 }
 
 /// Where the page after the entry `last` starts. The entry may have gone since; then where it would stand.

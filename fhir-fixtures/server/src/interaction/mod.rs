@@ -2,27 +2,26 @@
 
 mod everything;
 mod history;
+mod merge;
 mod read;
 mod search;
+mod transaction_response;
 mod vread;
 
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use config::Interaction;
 
 use crate::{call::Call, outcome::Refusal};
 
 /// Answers a request.
-pub(crate) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
+pub(crate) async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Refusal> {
     match call.operation.interaction {
         Interaction::Search => search::answer(call).await,
         Interaction::Read => read::answer(call).await,
         Interaction::Vread => vread::answer(call).await,
         Interaction::History => history::answer(call).await,
         Interaction::Everything => everything::answer(call).await,
-        Interaction::Merge => Err(Refusal::NotSupported(
-            "$merge is not supported by this server yet: products can be read, not changed.",
-        )),
-        // Nothing was ever merged here, so there is no outcome of it.
-        Interaction::TransactionResponse => Err(Refusal::NotFound),
+        Interaction::Merge => merge::answer(call, body).await,
+        Interaction::TransactionResponse => transaction_response::answer(call).await,
     }
 }

@@ -5,8 +5,7 @@ use axum::response::Response;
 use crate::{answer, call::Call, outcome::Refusal};
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
-    let (head, column) = call.visible().await?;
-    let view =
-        call.state.views.root(&head, column, call.product.fhir_version).await?.ok_or(Refusal::NotFound)?;
-    Ok(answer::ok(view.resource.body.clone(), Some(&view.validators), &call.headers, call.parameters.pretty))
+    let angle = call.visible().await?;
+    let view = call.state.views.root(&angle, call.product.fhir_version).await?.ok_or(Refusal::NotFound)?;
+    answer::ok(view.resource.body.clone(), Some(&view.validators), &call.headers, call.look)
 }

@@ -1,38 +1,44 @@
 //! Search: products that match, of those the caller may know of (EP301).
 
+use std::sync::Arc;
+
 use axum::response::Response;
-use fhir_store::search::{Position, Sort};
+use fhir_store::search::{Match, Page, Position, Sort};
 use serde_json::Value;
 
 use crate::{
-    answer,
-    bundle::BundleWriter,
+    answer::{self, Validators},
+    bundle::{BundleWriter, INCLUDED, MATCH},
     call::Call,
     cursor::Place,
+    fingerprint::Fingerprint,
+    include::{Along, Inclusions},
     outcome::{self, Refusal},
     shape::Shape,
-    views::Rendered,
+    views::{Angle, Rendered},
 };
-
-const MATCH: &str = r#","search":{"mode":"match"}"#;
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let state = call.state;
     if call.operation.resource_type != "MedicinalProductDefinition" {
         return Err(Refusal::NotFound);
     }
-    let query = call.parameters.search()?;
-    let sort = call.parameters.sort()?;
-    let counted = call.parameters.counts()?;
-    let shape = call.parameters.shape(call.product.fhir_version, &call.operation.resource_type)?;
-    let limit = call.parameters.count(state.page_size, state.max_page_size)?;
-    let binding = call.binding();
-    let place =
-        call.parameters.one("_cursor").map(|cursor| state.cursor_key.open(cursor, &binding)).transpose()?;
+    let (parameters, version) = (&call.parameters, call.product.fhir_version);
+    let query = parameters.search(state.clock.now())?;
+    let sort = parameters.sort()?;
+    let counted = parameters.counts()?;
+    let shape = parameters.shape(version, &call.operation.resource_type)?;
+    let wishes = parameters.includes(version)?;
+    let limit = parameters.count(state.page_size, state.max_page_size)?;
+    let place = parameters
+        .one("_cursor")
+        .map(|cursor| state.cursor_key.open(cursor, &call.binding()))
+        .transpose()?
+        .filter(|place| !place.after.is_empty());
     let (database, audience) = (&state.database, &call.audience);
     if limit == 0 || shape == Shape::Count {
         let total = fhir_store::search::count(database, audience, &query).await?;
-        return Ok(finish(call, BundleWriter::new("searchset", Some(total), &call.links(None), 0)));
+        return finish(call, Answer::new(Some(total), shape), None);
     }
     let (page, total) = match place {
         None => fhir_store::search::first_page(database, audience, &query, &sort, limit, counted).await?,
@@ -41,23 +47,10 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
             (fhir_store::search::page_after(database, audience, &query, &sort, &after, limit).await?, total)
         }
     };
-    let mut resources = Vec::with_capacity(page.products.len());
-    for head in &page.products {
-        // Both were decided by the SQL already; should one of them say otherwise now, the product is left out.
-        let Some(column) = head.seen_by(audience) else { continue };
-        let Some(view) = state.views.root(head, column, call.product.fhir_version).await? else { continue };
-        resources.push(Rendered { body: shape.apply(&view.resource.body), ..view.resource.clone() });
-    }
-    let next = page.next.map(|next| {
-        let after = Value::from(next.fields()).to_string();
-        state.cursor_key.seal(&Place { total, after }, &binding)
-    });
-    let room = resources.iter().map(|resource| resource.body.len() + 200).sum();
-    let mut bundle = BundleWriter::new("searchset", total, &call.links(next), room);
-    for resource in &resources {
-        bundle.entry(&call.base, resource, MATCH);
-    }
-    Ok(finish(call, bundle))
+    let mut answer = Answer::new(total, shape);
+    let end = answer.fill(call, page, &wishes).await?;
+    let next = end.map(|end| Place { total, after: Value::from(end.fields()).to_string() });
+    finish(call, answer, next.as_ref())
 }
 
 /// The place in a cursor, if it is one of this order.
@@ -65,11 +58,79 @@ fn position(sort: &Sort, after: &str) -> Option<Position> {
     sort.position(serde_json::from_str(after).ok()?)
 }
 
-/// Says at the end what was ignored.
-fn finish(call: &Call<'_>, mut bundle: BundleWriter) -> Response {
-    if !call.parameters.ignored.is_empty() {
-        let text = format!("Ignored, because not supported here: {}.", call.parameters.ignored.join(", "));
-        bundle.outcome(&outcome::outcome("warning", "not-supported", &text, None, None).to_string());
+/// What one page shows.
+struct Answer {
+    total: Option<i64>,
+    shape: Shape,
+    matches: Vec<Rendered>,
+    along: Along,
+}
+
+impl Answer {
+    fn new(total: Option<i64>, shape: Shape) -> Self {
+        Self { total, shape, matches: Vec::new(), along: Along::default() }
     }
-    answer::ok(bundle.finish(), None, &call.headers, call.parameters.pretty)
+
+    /// Takes the products of a page, and what comes along with them, until the page ends or what comes along is too
+    /// much. Answers where the next page starts, if there is one.
+    async fn fill(
+        &mut self,
+        call: &Call<'_>,
+        page: Page,
+        wishes: &Inclusions,
+    ) -> Result<Option<Position>, Refusal> {
+        let (views, version) = (&call.state.views, call.product.fhir_version);
+        let mentioned = page.matches.iter().flat_map(|one| &one.head.mentions).map(String::as_str);
+        let known = call.known(mentioned).await?;
+        let mut end = None;
+        for Match { head, place } in page.matches {
+            // Both were decided by the SQL already; should one of them say otherwise now, the product is left out.
+            if let Some(column) = head.seen_by(&call.audience) {
+                let targets = known.among(&head.mentions);
+                let angle = Angle { head: Arc::new(head), column, targets };
+                if !wishes.is_empty()
+                    && let Some(view) = views.product(&angle, version).await?
+                    && !self.along.add(wishes, &view)
+                {
+                    return Ok(end);
+                }
+                if let Some(view) = views.root(&angle, version).await? {
+                    self.matches.push(view.resource.clone());
+                }
+            }
+            end = Some(place);
+        }
+        Ok(end.filter(|_| page.more))
+    }
+}
+
+/// Writes it down, and says at the end what was ignored.
+fn finish(call: &Call<'_>, answer: Answer, next: Option<&Place>) -> Result<Response, Refusal> {
+    let version = call.product.fhir_version;
+    let links = call.links(next)?;
+    let mut fingerprint = Fingerprint::default().with(answer.total.unwrap_or(-1).to_be_bytes());
+    for (relation, url) in &links {
+        fingerprint = fingerprint.with(relation).with(url);
+    }
+    let room = answer.matches.iter().chain(answer.along.resources()).map(|one| one.body.len() + 200).sum();
+    let mut bundle = BundleWriter::new("searchset", answer.total, &links, room);
+    for resource in answer.matches {
+        fingerprint = fingerprint.with(&resource.fingerprint);
+        let body = answer.shape.apply(version, &resource.body);
+        bundle.entry(&call.base, &Rendered { body, ..resource }, MATCH);
+    }
+    for resource in answer.along.resources() {
+        fingerprint = fingerprint.with(&resource.fingerprint);
+        let body = answer.shape.apply_to_included(version, &resource.body);
+        bundle.entry(&call.base, &Rendered { body, ..resource.clone() }, INCLUDED);
+    }
+    let ignored = call.parameters.ignored.join(", ");
+    if !ignored.is_empty() {
+        let text = format!("Ignored, because not supported here: {ignored}.");
+        bundle.outcome(&outcome::outcome("warning", "not-supported", &text, None, None).to_string());
+        fingerprint = fingerprint.with(&ignored);
+    }
+    // No time: what no longer matches leaves no trace.
+    let validators = Validators::of_bundle(fingerprint, None);
+    answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)
 }

@@ -8,30 +8,33 @@ use crate::{
     answer::{self, Validators},
     call::Call,
     outcome::Refusal,
-    views,
+    views::{Angle, Past},
 };
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let version_id = version_id(call.segment("vid")).ok_or(Refusal::NotFound)?;
-    let (stored, column) = with_history(call).await?;
+    let (stored, angle) = with_history(call).await?;
     let key = ResourceKey::new(ResourceType::MedicinalProductDefinition, call.segment("id"));
     let version =
         fhir_store::find_version(&call.state.database, &key, version_id).await?.ok_or(Refusal::NotFound)?;
-    let matrix = call.state.views.matrix();
-    let resource = views::old_version(matrix, &stored, column, call.product.fhir_version, &version.body)
-        .ok_or(Refusal::NotFound)?;
-    let validators = Validators::new(version.version_id, version.last_updated);
-    Ok(answer::ok(views::rendered(&resource).body, Some(&validators), &call.headers, call.parameters.pretty))
+    let angle = angle.over(call, [&version.body]).await?;
+    let past = Past::of(call.state.views.matrix(), &stored, &angle, call.product.fhir_version);
+    let past = past.ok_or(Refusal::NotFound)?;
+    let shown = past.rendered(past.seen(&version.body).ok_or(Refusal::NotFound)?);
+    let changed = version.last_updated.max(past.youngest_link());
+    let validators = Validators::of_version(version_id, &shown.body, version.last_updated, changed);
+    answer::ok(shown.body, Some(&validators), &call.headers, call.look)
 }
 
 /// The product of the path for a caller who may see its history; for any other caller there is none.
-pub(super) async fn with_history(call: &Call<'_>) -> Result<(StoredProduct, access::Column), Refusal> {
-    let (head, column) = call.visible().await?;
-    if !access::may_see_history(call.state.views.matrix(), column) {
+pub(super) async fn with_history(call: &Call<'_>) -> Result<(StoredProduct, Angle), Refusal> {
+    let angle = call.visible().await?;
+    if !access::may_see_history(call.state.views.matrix(), angle.column) {
         return Err(Refusal::NotFound);
     }
-    let stored = fhir_store::find(&call.state.database, &head.product_id).await?.ok_or(Refusal::NotFound)?;
-    Ok((stored, column))
+    let product_id = &angle.head.product_id;
+    let stored = fhir_store::find(&call.state.database, product_id).await?.ok_or(Refusal::NotFound)?;
+    Ok((stored, angle))
 }
 
 /// A version as we write it: digits without a zero in front.

@@ -6,8 +6,9 @@ use axum::body::Body;
 use caller_context::{CallerContext, ContextKey};
 use config::ApiProducts;
 use database::{Database, testing::TestDatabase};
-use fhir_model::access::{AccessMatrix, DEFAULT_MATRIX};
+use fhir_model::access::{AccessMatrix, DEFAULT_MATRIX, Targets, Viewer};
 use fhir_server::{Backend, CursorKey, Parts};
+use fhir_store::{Audience, StoredProduct};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use http_service::Clock;
@@ -73,6 +74,16 @@ impl Caller {
         Self { label, stakeholder, qualified: false, domains: Domains::NONE, organisation }
     }
 
+    /// The caller as the access matrix knows it.
+    pub(crate) fn viewer(&self) -> Viewer {
+        Viewer {
+            stakeholder: self.stakeholder,
+            qualified: self.qualified,
+            domains: self.domains,
+            organisation: self.organisation.map(|id| id.parse().unwrap()),
+        }
+    }
+
     /// The API that such a caller reads searches from.
     pub(crate) fn base(&self) -> &'static str {
         if self.stakeholder == Stakeholder::Public { PUBLIC } else { V3 }
@@ -132,6 +143,7 @@ impl House {
             context_key: key.clone(),
             cursor_key: CursorKey::new(&[6; 32]),
             clock: clock.clone(),
+            sandbox: true,
         });
         Self { _database: td, backend, clock, key, database, matrix, products }
     }
@@ -153,7 +165,16 @@ impl House {
             fhir_store::import::documents(self.database(), &self.matrix, "memory", bundles, &move || now)
                 .await
                 .unwrap();
-        assert_eq!(report.refused, []);
+        let refused: Vec<String> =
+            report.refused.iter().map(|one| format!("{}: {}", one.resource, one.reason)).collect();
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+    }
+
+    /// Those of the products that a product mentions that `viewer` may know of.
+    pub(crate) async fn known_to(&self, viewer: &Viewer, product: &StoredProduct) -> Targets {
+        let mentions: Vec<&str> = product.head.mentions.iter().map(String::as_str).collect();
+        let audience = Audience::new(viewer.clone());
+        fhir_store::known_to(self.database(), &audience, &mentions).await.unwrap()
     }
 
     pub(crate) async fn follow(&self) {
@@ -204,6 +225,25 @@ impl House {
         self.send(method, target, &all).await
     }
 
+    /// Posts a form.
+    pub(crate) async fn form(&self, caller: &Caller, target: &str, form: &str) -> Answer {
+        self.form_with(caller, target, form, &[("content-type", "application/x-www-form-urlencoded")]).await
+    }
+
+    pub(crate) async fn form_with(
+        &self,
+        caller: &Caller,
+        target: &str,
+        form: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Answer {
+        let context = self.context(caller, target);
+        let signed = caller_context::sign(&context, &self.key, "POST", target, self.clock.now()).unwrap();
+        let mut all = vec![(caller_context::HEADER, signed.as_str())];
+        all.extend_from_slice(headers);
+        self.send_with(&Method::POST, target, &all, form).await
+    }
+
     /// Sends exactly this, signed or not.
     pub(crate) async fn send(
         &self,
@@ -211,8 +251,19 @@ impl House {
         target: &str,
         headers: &[(&'static str, &str)],
     ) -> Answer {
+        self.send_with(method, target, headers, "").await
+    }
+
+    async fn send_with(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Answer {
+        let body = Body::from(body.to_owned());
         let mut request =
-            Request::builder().method(method).uri(target).header("host", HOST).body(Body::empty()).unwrap();
+            Request::builder().method(method).uri(target).header("host", HOST).body(body).unwrap();
         for (name, value) in headers {
             request
                 .headers_mut()

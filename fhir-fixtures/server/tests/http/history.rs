@@ -34,7 +34,7 @@ async fn old_versions_are_read_by_those_who_may_see_history() {
             assert_eq!(resource["name"][0]["productName"], name);
             assert_eq!(resource["meta"]["versionId"], vid);
             assert!(resource["name"][0].get("namePart").is_some());
-            assert_eq!(answer.header("etag"), format!("W/\"{vid}\""));
+            assert!(answer.header("etag").starts_with(&format!("W/\"{vid}.")), "{}", answer.header("etag"));
         }
     }
     for (caller, vid) in

@@ -6,16 +6,23 @@
     reason = "a test that cannot go on panics, and says what it did not check"
 )]
 
+mod access_rows;
 mod catalogue;
 mod context;
 mod explain;
+mod formats;
+mod forms;
 mod harness;
 mod history;
+mod includes;
 mod memory;
+mod merge;
 mod metadata;
+mod other_products;
 mod reads;
 mod routes;
 mod search;
 mod shapes;
 mod shared_products;
+mod specimen;
 mod visibility;

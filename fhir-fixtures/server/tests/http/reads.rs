@@ -94,20 +94,34 @@ async fn a_state_the_caller_has_is_not_sent_again() {
     let house = house().await;
     let read = format!("{V3}/MedicinalProductDefinition/{ID}");
     let first = house.get(&Caller::OWNER, &read).await;
-    assert_eq!(first.header("etag"), "W/\"1\"");
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with("W/\"1."), "{tag}");
     assert_eq!(first.header("last-modified"), "Sun, 01 Mar 2026 12:00:00 GMT");
-    let known = house.get_with(&Caller::OWNER, &read, &[("if-none-match", "W/\"1\"")]).await;
-    assert_eq!(
-        (known.status, known.text.as_str(), known.header("etag")),
-        (StatusCode::NOT_MODIFIED, "", "W/\"1\"")
-    );
+    // The bare version is FHIR's own name for the state.
+    for known in [tag.as_str(), "W/\"1\""] {
+        let again = house.get_with(&Caller::OWNER, &read, &[("if-none-match", known)]).await;
+        assert_eq!(
+            (again.status, again.text.as_str(), again.header("etag")),
+            (StatusCode::NOT_MODIFIED, "", tag.as_str())
+        );
+    }
     let unchanged = [("if-modified-since", "Sun, 01 Mar 2026 12:00:00 GMT")];
     assert_eq!(house.get_with(&Caller::OWNER, &read, &unchanged).await.status, StatusCode::NOT_MODIFIED);
+    // The same version shows less to somebody else: another state.
+    let less = house.get_with(&Caller::STRANGER, &read, &[("if-none-match", &tag)]).await;
+    assert_eq!(less.status, StatusCode::OK);
+    assert_ne!(less.header("etag"), tag);
+    // So does the other format.
+    let xml = [("if-none-match", tag.as_str()), ("accept", "application/fhir+xml")];
+    let xml = house.get_with(&Caller::OWNER, &read, &xml).await;
+    assert_eq!(xml.status, StatusCode::OK);
+    assert_eq!(xml.header("etag"), format!("{}.xml\"", tag.trim_end_matches('"')));
 
     house.clock.advance(Duration::hours(1));
     house.import(vec![catalogue::product(ID, "Examplol new", OWNER)]).await;
-    let changed = house.get_with(&Caller::OWNER, &read, &[("if-none-match", "W/\"1\"")]).await;
-    assert_eq!((changed.status, changed.header("etag")), (StatusCode::OK, "W/\"2\""));
+    let changed = house.get_with(&Caller::OWNER, &read, &[("if-none-match", &tag)]).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert!(changed.header("etag").starts_with("W/\"2."), "{}", changed.header("etag"));
     // Somebody who may not see it is not told that it did not change.
     let stranger = house.get_with(&Caller::VETERINARY_AUTHORITY, &read, &[("if-none-match", "*")]).await;
     assert_eq!(stranger.status, StatusCode::NOT_FOUND);
@@ -138,18 +152,25 @@ async fn a_change_is_seen_once_the_feed_was_read() {
 }
 
 #[tokio::test]
-async fn json_is_served_pretty_on_demand_and_xml_is_refused_in_words() {
+async fn a_new_link_changes_what_4_4_0_shows_without_a_new_version() {
     let house = house().await;
     let read = format!("{V3}/MedicinalProductDefinition/{ID}");
-    let plain = house.get(&Caller::OWNER, &read).await;
-    let pretty = house.get(&Caller::OWNER, &format!("{read}?_pretty=true&_format=json")).await;
-    assert!(pretty.text.contains("\n  \"id\""));
-    assert_eq!(pretty.json(), plain.json());
-    for (target, accept) in [(format!("{read}?_format=xml"), "*/*"), (read.clone(), "application/fhir+xml")] {
-        let refused = house.get_with(&Caller::OWNER, &target, &[("accept", accept)]).await;
-        assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
-        assert!(refused.text.contains("application/fhir+json"), "{}", refused.text);
-        assert_eq!(refused.header("content-type"), "application/fhir+json");
+    let first = house.get(&Caller::OWNER, &read).await;
+    house.clock.advance(Duration::hours(1));
+    let pack = json!({
+        "resourceType": "PackagedProductDefinition", "id": "second-ppd",
+        "packageFor": [{"reference": format!("MedicinalProductDefinition/{ID}")}],
+    });
+    let mut bundle = catalogue::product(ID, "Examplol", OWNER);
+    bundle["entry"].as_array_mut().unwrap().push(json!({"resource": pack}));
+    house.import(vec![bundle]).await;
+    for known in
+        [("if-none-match", first.header("etag")), ("if-modified-since", first.header("last-modified"))]
+    {
+        let again = house.get_with(&Caller::OWNER, &read, &[known]).await;
+        assert_eq!(again.status, StatusCode::OK, "{known:?}");
+        assert_eq!(again.json()["packagedMedicinalProduct"].as_array().unwrap().len(), 2);
+        assert_eq!(again.json()["meta"]["versionId"], "1");
     }
 }
 

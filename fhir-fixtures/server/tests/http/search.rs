@@ -70,6 +70,8 @@ async fn parameters_combine_and_a_product_is_found_by_each() {
         ("product-classification=100000095065&name=vet", &["600000000003"]),
         ("_lastUpdated=2026-03-01", &["600000000001", "600000000002", "600000000003"]),
         ("_lastUpdated=gt2026-03-01", &[]),
+        ("_lastUpdated=ap2026-03-01", &["600000000001", "600000000002", "600000000003"]),
+        ("_lastUpdated=ap2020", &[]),
         ("name=nonesuch", &[]),
     ] {
         let answer = house.get(&Caller::AGENCY, &format!("{SEARCH}?{query}")).await;
@@ -118,7 +120,17 @@ async fn wrong_parameters_are_refused_by_name() {
         ("_summary=yes", "_summary"),
         ("_elements=name,colour", "colour"),
         ("_elements=name&_summary=true", "_summary"),
-        ("_include=*", "_include"),
+        ("_include=Organization:partof", "_include:iterate"),
+        ("_include=RegulatedAuthorization:subject", "_include:iterate"),
+        ("_include=MedicinalProductDefinition:colour", "contact"),
+        ("_include=MedicinalProductDefinition", "names no parameter"),
+        ("_include=a:b:c:d", "colons"),
+        ("_include=Patient:x", "no resource type"),
+        ("_include:recurse=*", ":iterate"),
+        ("_revinclude=PackagedProductDefinition:package-for", "subject"),
+        ("_revinclude=ClinicalUseDefinition:subject", "ClinicalUseIssue"),
+        ("_revinclude=Ingredient:for", "no link"),
+        ("_revinclude=*&_summary=text", "_summary"),
         ("name:missing=true", ":missing"),
         ("status:missing=true", ":missing"),
         ("name:not=a", ":not"),
@@ -128,7 +140,7 @@ async fn wrong_parameters_are_refused_by_name() {
         ("_count=ten", "_count"),
         ("_count=1&_count=2", "more than once"),
         ("_lastUpdated=yesterday", "_lastUpdated"),
-        ("_lastUpdated=ap2026", "ap"),
+        ("_lastUpdated=zz2026", "eq ne gt ge lt le sa eb ap"),
         ("identifier=a%7Cb%7Cc", "bar"),
         ("_pretty=maybe", "_pretty"),
         ("_cursor=AAAA", "page link"),
@@ -137,8 +149,11 @@ async fn wrong_parameters_are_refused_by_name() {
     ] {
         let answer = house.get(&Caller::OWNER, &format!("{SEARCH}?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
-        let text = answer.json()["issue"][0]["details"]["text"].as_str().unwrap().to_owned();
+        let issue = answer.json()["issue"][0].clone();
+        let text = issue["details"]["text"].as_str().unwrap();
         assert!(text.contains(words), "{query}: {text}");
+        assert!(issue["details"]["coding"][0]["code"].is_string(), "{issue}");
+        assert!(issue["diagnostics"].as_str().unwrap().starts_with("Request r-1. Rule: "), "{issue}");
     }
 }
 
@@ -153,6 +168,34 @@ async fn unknown_parameters_are_ignored_on_demand_and_the_answer_says_so() {
     assert_eq!(entries[1]["search"]["mode"], "outcome");
     assert!(entries[1]["resource"]["issue"][0]["details"]["text"].as_str().unwrap().contains("nonsense"));
     assert_eq!(answer.link("self").unwrap(), format!("{SEARCH}?name=examplol"));
+    // What the gateway had left out already is told, too; strict is strict whatever follows.
+    let told = [("prefer", "handling=lenient"), ("x-pmsgate-ignored", "colour&shoe%20size")];
+    let answer = house.get_with(&Caller::OWNER, &format!("{SEARCH}?name=examplol"), &told).await;
+    assert!(
+        answer.text.contains("Ignored, because not supported here: colour, shoe size."),
+        "{}",
+        answer.text
+    );
+    let strict = [("prefer", "handling=strict, handling=lenient")];
+    assert_eq!(house.get_with(&Caller::OWNER, &target, &strict).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_unchanged_page_is_not_sent_again() {
+    let house = House::empty().await;
+    let ids = ["600000000001", "600000000002", "600000000003"];
+    house.import(ids.iter().map(|id| catalogue::product(id, "Examplol", OWNER)).collect()).await;
+    let target = format!("{SEARCH}?_count=2&_revinclude=RegulatedAuthorization:subject");
+    let tag = house.get(&Caller::OWNER, &target).await.header("etag").to_owned();
+    let again = house.get_with(&Caller::OWNER, &target, &[("if-none-match", &tag)]).await;
+    assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    // Another caller sees something else at the same address.
+    let other = house.get_with(&Caller::STRANGER, &target, &[("if-none-match", &tag)]).await;
+    assert_eq!(other.status, StatusCode::OK);
+    house.import(vec![catalogue::product("600000000004", "Examplol", OWNER)]).await;
+    let more = house.get_with(&Caller::OWNER, &target, &[("if-none-match", &tag)]).await;
+    assert_eq!(more.status, StatusCode::OK, "the total is another one");
+    assert_eq!(more.header("last-modified"), "", "what no longer matches leaves no trace");
 }
 
 #[tokio::test]
