@@ -9,7 +9,26 @@ use crate::{ConfigError, data::DataFile};
 
 /// All API products.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiProducts(Vec<ApiProduct>);
+pub struct ApiProducts {
+    products: Vec<ApiProduct>,
+    parameters: ParameterTexts,
+}
+
+/// What the documents say about query parameters, by name.
+pub type ParameterTexts = BTreeMap<String, ParameterText>;
+
+/// What the documents say about a query parameter of any operation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterText {
+    /// For people, in Markdown.
+    pub description: String,
+    /// A value that makes sense.
+    pub example: Option<String>,
+    /// All values that it may have, where they are few.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
 
 /// One API product (seed: Chapter 1 §4, Annex B §3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -59,6 +78,21 @@ pub struct Operation {
     /// Parameters admitted for some stakeholder groups only.
     #[serde(default)]
     pub restricted_parameters: BTreeMap<String, Vec<Stakeholder>>,
+    /// Where the same search may be sent as a form (FHIR "http", search by POST).
+    #[serde(default)]
+    pub form_path: Option<String>,
+    /// Its parameters come in a form, too: the twin of an operation with a `form_path`, made when the file is read.
+    #[serde(skip)]
+    pub form: bool,
+}
+
+impl Operation {
+    /// The operation that answers forms for this one, if it has such a path.
+    fn twin(&self) -> Option<Self> {
+        let path = self.form_path.clone()?;
+        let (ep, title) = (format!("{}-form", self.ep), format!("{} (form)", self.title));
+        Some(Self { ep, title, method: Method::Post, path, form_path: None, form: true, ..self.clone() })
+    }
 }
 
 /// The HTTP methods of operations. `HEAD` goes wherever `GET` goes.
@@ -116,8 +150,10 @@ impl ApiProducts {
         struct Whole {
             #[serde(rename = "product")]
             products: Vec<ApiProduct>,
+            #[serde(rename = "parameter", default)]
+            parameters: ParameterTexts,
         }
-        let Whole { products } = file.parse()?;
+        let Whole { mut products, parameters } = file.parse()?;
         let wrong = |key: String, problem: &str| ConfigError::Value {
             place: file.place.clone(),
             key,
@@ -151,18 +187,61 @@ impl ApiProducts {
                         "must start with a slash",
                     ));
                 }
+                let form_path = || format!("{}.{}.form_path", product.id, operation.ep);
+                match &operation.form_path {
+                    Some(path) if !path.starts_with('/') => {
+                        return Err(wrong(form_path(), "must start with a slash"));
+                    }
+                    Some(_) if operation.interaction != Interaction::Search => {
+                        return Err(wrong(form_path(), "is for searches only"));
+                    }
+                    _ => {}
+                }
             }
         }
-        Ok(Self(products))
+        for product in &mut products {
+            let twins: Vec<Operation> = product.operations.iter().filter_map(Operation::twin).collect();
+            product.operations.extend(twins);
+        }
+        Ok(Self { products, parameters })
     }
 
     /// The products, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &ApiProduct> {
-        self.0.iter()
+        self.products.iter()
+    }
+
+    /// What the documents say about query parameters.
+    pub const fn parameter_texts(&self) -> &ParameterTexts {
+        &self.parameters
     }
 
     /// The product with this id.
     pub fn find(&self, id: &str) -> Option<&ApiProduct> {
-        self.0.iter().find(|product| product.id == id)
+        self.products.iter().find(|product| product.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Data, DataFiles};
+
+    #[test]
+    fn every_parameter_that_is_shipped_is_described() {
+        let files = DataFiles::load(&Data::default()).unwrap();
+        let known = files.products.parameter_texts();
+        let mut used = BTreeSet::new();
+        for operation in files.products.iter().flat_map(|product| &product.operations) {
+            used.extend(operation.parameters.iter().chain(operation.restricted_parameters.keys()));
+        }
+        let described: BTreeSet<&String> = known.keys().collect();
+        assert_eq!(
+            used, described,
+            "[parameter.NAME] in products.toml: used on the left, described on the right"
+        );
+        for (name, text) in known {
+            assert!(text.description.ends_with('.') && text.description.len() > 20, "{name}: {text:?}");
+        }
     }
 }
