@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result, bail};
 use authz_domain::Actor;
-use pms_terms::LocationId;
 use serde_json::{Value, json};
 
 use super::print;
@@ -26,7 +25,7 @@ pub(super) async fn run(common: &Common, command: OrganisationCommand) -> Result
                         "name": organisation.name,
                         "category": organisation.category.as_str(),
                         "country": organisation.country,
-                        "locations": organisation.locations.iter().map(LocationId::as_str).collect::<Vec<_>>(),
+                        "locations": organisation.locations.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
                     })
                 })
                 .collect();
@@ -42,7 +41,7 @@ pub(super) async fn run(common: &Common, command: OrganisationCommand) -> Result
             let locations: Vec<_> = organisations
                 .iter()
                 .flat_map(|organisation| {
-                    organisation.locations.iter().map(|id| (id.clone(), organisation.id.clone()))
+                    organisation.locations.iter().map(|one| (one.id.clone(), organisation.id.clone()))
                 })
                 .collect();
             let products = house.products_database().await?;

@@ -163,6 +163,8 @@ pub struct AccessRequest {
     pub by_agency: bool,
     /// Whether it was submitted against a rule.
     pub waiver_asked: bool,
+    /// Whether the box beside the terms is ticked. They are accepted by submitting.
+    pub terms_ticked: bool,
     /// When it was begun.
     pub created_at: OffsetDateTime,
     /// When it was submitted.

@@ -108,6 +108,11 @@ impl Account {
         }
     }
 
+    /// Its status after a reviewer let its owner in again.
+    pub fn unblock(&self) -> Result<AccountStatus, InvalidTransition> {
+        self.step(AccountStatus::Blocked, AccountStatus::Active, "let in again")
+    }
+
     fn step(
         &self,
         from: AccountStatus,

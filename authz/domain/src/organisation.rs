@@ -58,6 +58,30 @@ impl FromStr for OrganisationCategory {
 #[error("unknown category {0:?}: one of industry, authority, agency, network, centre")]
 pub struct UnknownCategory(pub String);
 
+/// A place of an organisation: a plant, an office, a depot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// `LOC-` and nine digits.
+    pub id: LocationId,
+    /// Where it is, in one line; may be empty.
+    pub address: String,
+    /// ISO 3166-1 alpha-2, upper case; empty while only its id is known.
+    pub country: String,
+}
+
+impl Location {
+    /// A location with tidy parts: country upper case, address trimmed.
+    pub fn new(id: LocationId, country: &str, address: &str) -> Result<Self, MalformedOrganisation> {
+        let country = if country.trim().is_empty() { String::new() } else { tidy_country(country)? };
+        Ok(Self { id, country, address: tidy_address(address)? })
+    }
+
+    /// A location of which only the id is known.
+    pub fn bare(id: LocationId) -> Self {
+        Self { id, address: String::new(), country: String::new() }
+    }
+}
+
 /// An organisation as the register knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organisation {
@@ -70,7 +94,7 @@ pub struct Organisation {
     /// What kind of organisation it is.
     pub category: OrganisationCategory,
     /// Its locations, sorted, each once. Holders on products are often given as one of these.
-    pub locations: Vec<LocationId>,
+    pub locations: Vec<Location>,
     /// Where it sits, in one line; may be empty.
     pub address: String,
     /// The organisation it is part of, such as a centre's network.
@@ -109,25 +133,22 @@ impl Organisation {
         name: &str,
         country: &str,
         category: OrganisationCategory,
-        mut locations: Vec<LocationId>,
+        mut locations: Vec<Location>,
     ) -> Result<Self, MalformedOrganisation> {
         let name = name.trim();
         if name.is_empty() || name.len() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
             return Err(MalformedOrganisation::Name);
         }
-        let country = country.trim();
-        if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-            return Err(MalformedOrganisation::Country(country.chars().take(40).collect()));
-        }
+        let country = tidy_country(country)?;
         if locations.len() > MAX_LOCATIONS {
             return Err(MalformedOrganisation::Locations);
         }
         locations.sort();
-        locations.dedup();
+        locations.dedup_by(|later, first| later.id == first.id);
         Ok(Self {
             id,
             name: name.to_owned(),
-            country: country.to_ascii_uppercase(),
+            country,
             category,
             locations,
             address: String::new(),
@@ -141,17 +162,31 @@ impl Organisation {
         address: &str,
         parent: Option<OrganisationId>,
     ) -> Result<Self, MalformedOrganisation> {
-        let address = address.trim();
-        if address.len() > MAX_NAME_LENGTH || address.chars().any(char::is_control) {
-            return Err(MalformedOrganisation::Address);
-        }
+        let address = tidy_address(address)?;
         if parent.as_ref() == Some(&self.id) {
             return Err(MalformedOrganisation::Parent);
         }
-        address.clone_into(&mut self.address);
+        self.address = address;
         self.parent = parent;
         Ok(self)
     }
+}
+
+fn tidy_country(country: &str) -> Result<String, MalformedOrganisation> {
+    let country = country.trim();
+    if country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        Ok(country.to_ascii_uppercase())
+    } else {
+        Err(MalformedOrganisation::Country(country.chars().take(40).collect()))
+    }
+}
+
+fn tidy_address(address: &str) -> Result<String, MalformedOrganisation> {
+    let address = address.trim();
+    if address.len() > MAX_NAME_LENGTH || address.chars().any(char::is_control) {
+        return Err(MalformedOrganisation::Address);
+    }
+    Ok(address.to_owned())
 }
 
 #[cfg(test)]
@@ -159,8 +194,9 @@ mod tests {
     use super::*;
 
     fn organisation(name: &str, country: &str) -> Result<Organisation, MalformedOrganisation> {
-        let locations =
-            ["LOC-100000002", "LOC-100000001", "LOC-100000002"].map(|id| id.parse().unwrap()).to_vec();
+        let locations = ["LOC-100000002", "LOC-100000001", "LOC-100000002"]
+            .map(|id| Location::bare(id.parse().unwrap()))
+            .to_vec();
         Organisation::new(
             "ORG-100000001".parse().unwrap(),
             name,
@@ -175,7 +211,7 @@ mod tests {
         let organisation = organisation(" Fable Pharma ", "nl").unwrap();
         assert_eq!((organisation.name.as_str(), organisation.country.as_str()), ("Fable Pharma", "NL"));
         assert_eq!(
-            organisation.locations.iter().map(LocationId::as_str).collect::<Vec<_>>(),
+            organisation.locations.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
             ["LOC-100000001", "LOC-100000002"]
         );
     }

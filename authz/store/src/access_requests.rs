@@ -20,6 +20,7 @@ struct Row {
     state: String,
     by_agency: bool,
     waiver_asked: bool,
+    terms_ticked: bool,
     created_at: i64,
     submitted_at: Option<i64>,
     decided_at: Option<i64>,
@@ -32,7 +33,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT r.id, r.number, r.account_id, r.application, r.organisation_id, r.deciding_organisation_id,
-                 r.language, r.comment, r.state, r.by_agency, r.waiver_asked, r.created_at, r.submitted_at,
+                 r.language, r.comment, r.state, r.by_agency, r.waiver_asked, r.terms_ticked, r.created_at, r.submitted_at,
                  r.decided_at, r.decided_by, r.reason, r.reminders
              FROM access_requests r ",
             $rest
@@ -60,6 +61,7 @@ async fn complete(db: &mut Db<'_>, row: Row) -> Result<AccessRequest, DatabaseEr
         state: cell("state").parse(&row.state)?,
         by_agency: row.by_agency,
         waiver_asked: row.waiver_asked,
+        terms_ticked: row.terms_ticked,
         created_at: instant(row.created_at),
         submitted_at: row.submitted_at.map(instant),
         decided_at: row.decided_at.map(instant),
@@ -83,8 +85,8 @@ pub async fn insert(db: &mut Db<'_>, request: &AccessRequest) -> Result<(), Data
     on_db!(db, conn => sqlx::query(
         "INSERT INTO access_requests (id, number, account_id, application, organisation_id, deciding_organisation_id,
              language, comment, state, by_agency, waiver_asked, created_at, submitted_at, decided_at, decided_by,
-             reason, reminders)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+             reason, reminders, terms_ticked)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     )
     .bind(request.id.as_str()).bind(request.number).bind(request.account.as_str())
     .bind(request.application.as_str()).bind(request.organisation.as_ref().map(OrganisationId::as_str))
@@ -92,7 +94,7 @@ pub async fn insert(db: &mut Db<'_>, request: &AccessRequest) -> Result<(), Data
     .bind(request.comment.as_str()).bind(request.state.as_str()).bind(request.by_agency)
     .bind(request.waiver_asked).bind(micros(request.created_at)).bind(request.submitted_at.map(micros))
     .bind(request.decided_at.map(micros)).bind(request.decided_by.as_deref()).bind(request.reason.as_str())
-    .bind(request.reminders)
+    .bind(request.reminders).bind(request.terms_ticked)
     .execute(conn).await.map(|_| ()))?;
     set_roles(db, request).await
 }
@@ -107,7 +109,7 @@ pub async fn update(
     let changed = on_db!(db, conn => sqlx::query(
         "UPDATE access_requests SET number = $2, organisation_id = $3, deciding_organisation_id = $4, language = $5,
              comment = $6, state = $7, by_agency = $8, waiver_asked = $9, submitted_at = $10, decided_at = $11,
-             decided_by = $12, reason = $13, reminders = $14
+             decided_by = $12, reason = $13, reminders = $14, terms_ticked = $16
          WHERE id = $1 AND state = $15"
     )
     .bind(request.id.as_str()).bind(request.number)
@@ -116,7 +118,7 @@ pub async fn update(
     .bind(request.comment.as_str()).bind(request.state.as_str()).bind(request.by_agency)
     .bind(request.waiver_asked).bind(request.submitted_at.map(micros)).bind(request.decided_at.map(micros))
     .bind(request.decided_by.as_deref()).bind(request.reason.as_str()).bind(request.reminders)
-    .bind(before.as_str())
+    .bind(before.as_str()).bind(request.terms_ticked)
     .execute(conn).await.map(|done| done.rows_affected()))?;
     if changed == 1 {
         set_roles(db, request).await?;
@@ -196,15 +198,18 @@ pub async fn open_since(
     complete_all(db, rows).await
 }
 
-/// Turns what waits for administrators of an organisation over to the agency: nobody is left there to decide.
+/// Turns the requests for `role` that wait for administrators of an organisation over to the agency: nobody is left there
+/// to decide.
 pub async fn turn_over_to_agency(
     db: &mut Db<'_>,
     organisation: &OrganisationId,
+    role: &str,
 ) -> Result<(), DatabaseError> {
     on_db!(db, conn => sqlx::query(
         "UPDATE access_requests SET by_agency = TRUE
-         WHERE deciding_organisation_id = $1 AND state IN ('submitted', 'waiting')"
-    ).bind(organisation.as_str()).execute(conn).await.map(|_| ()))?;
+         WHERE deciding_organisation_id = $1 AND state IN ('submitted', 'waiting')
+           AND id IN (SELECT request_id FROM access_request_roles WHERE role = $2)"
+    ).bind(organisation.as_str()).bind(role).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 
@@ -235,4 +240,44 @@ pub async fn accepted_terms(
         "SELECT version, accepted_at FROM terms_acceptances WHERE account_id = $1 AND terms = $2 ORDER BY accepted_at"
     ).bind(account).bind(terms).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(|(version, at)| (version, instant(at))).collect())
+}
+
+/// Whether an account accepted this version of terms for a request.
+pub async fn terms_accepted_for(
+    db: &mut Db<'_>,
+    account: &str,
+    terms: &str,
+    version: &str,
+    request: &str,
+) -> Result<bool, DatabaseError> {
+    let count = on_db!(db, conn => sqlx::query_scalar::<_, i64>(
+        "SELECT COUNT(*) FROM terms_acceptances
+         WHERE account_id = $1 AND terms = $2 AND version = $3 AND request_id = $4"
+    ).bind(account).bind(terms).bind(version).bind(request).fetch_one(conn).await)?;
+    Ok(count > 0)
+}
+
+/// Requests that were handed in, by number after `after`, of one organisation or of all.
+pub async fn page(
+    db: &mut Db<'_>,
+    organisation: Option<&OrganisationId>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<AccessRequest>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
+        "WHERE r.number > $1 AND ($2 = '' OR r.organisation_id = $2) ORDER BY r.number LIMIT $3"
+    ))
+    .bind(after).bind(organisation.map_or("", OrganisationId::as_str)).bind(limit)
+    .fetch_all(conn).await)?;
+    complete_all(db, rows).await
+}
+
+/// The request with this number.
+pub async fn find_by_number(db: &mut Db<'_>, number: i64) -> Result<Option<AccessRequest>, DatabaseError> {
+    let row = on_db!(db, conn => sqlx::query_as::<_, Row>(select!("WHERE r.number = $1"))
+        .bind(number).fetch_optional(conn).await)?;
+    match row {
+        Some(row) => complete(db, row).await.map(Some),
+        None => Ok(None),
+    }
 }

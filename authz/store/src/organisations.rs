@@ -1,6 +1,6 @@
 //! Organisations and their locations.
 
-use authz_domain::{Organisation, OrganisationCategory};
+use authz_domain::{Location, Organisation, OrganisationCategory};
 use database::{DatabaseError, Db, micros, on_db};
 use pms_terms::{LocationId, OrganisationId};
 use time::OffsetDateTime;
@@ -20,13 +20,19 @@ pub enum Upserted {
 
 type Row = (String, String, String, String, String, Option<String>);
 
-fn read(row: Row, locations: &[String]) -> Result<Organisation, DatabaseError> {
+/// Id, address and country.
+type LocationRow = (String, String, String);
+
+fn read(row: Row, locations: Vec<LocationRow>) -> Result<Organisation, DatabaseError> {
     let (id, name, country, category, address, parent) = row;
     let cell = |column| Cell { table: "organisations", column, row: &id };
     let locations = locations
-        .iter()
-        .map(|text| Cell { table: "organisation_locations", column: "location_id", row: text }.parse(text))
-        .collect::<Result<Vec<LocationId>, _>>()?;
+        .into_iter()
+        .map(|(id, address, country)| {
+            let cell = Cell { table: "organisation_locations", column: "location_id", row: &id };
+            Ok(Location { id: cell.parse(&id)?, address, country })
+        })
+        .collect::<Result<Vec<_>, DatabaseError>>()?;
     let (parsed, category) = (cell("id").parse(&id)?, cell("category").parse(&category)?);
     let parent = parent.map(|parent| cell("parent_id").parse(&parent)).transpose()?;
     Ok(Organisation { id: parsed, name, country, category, locations, address, parent })
@@ -38,10 +44,15 @@ pub async fn find(db: &mut Db<'_>, id: &OrganisationId) -> Result<Option<Organis
         "SELECT id, name, country, category, address, parent_id FROM organisations WHERE id = $1"
     ).bind(id.as_str()).fetch_optional(conn).await)?;
     let Some(row) = row else { return Ok(None) };
-    let locations = on_db!(db, conn => sqlx::query_scalar::<_, String>(
-        "SELECT location_id FROM organisation_locations WHERE organisation_id = $1 ORDER BY location_id"
-    ).bind(id.as_str()).fetch_all(conn).await)?;
-    read(row, &locations).map(Some)
+    let locations = locations_of(db, id.as_str()).await?;
+    read(row, locations).map(Some)
+}
+
+async fn locations_of(db: &mut Db<'_>, organisation: &str) -> Result<Vec<LocationRow>, DatabaseError> {
+    Ok(on_db!(db, conn => sqlx::query_as::<_, LocationRow>(
+        "SELECT location_id, address, country FROM organisation_locations
+         WHERE organisation_id = $1 ORDER BY location_id"
+    ).bind(organisation).fetch_all(conn).await)?)
 }
 
 /// All organisations by id, with their locations.
@@ -49,16 +60,21 @@ pub async fn list(db: &mut Db<'_>) -> Result<Vec<Organisation>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
         "SELECT id, name, country, category, address, parent_id FROM organisations ORDER BY id"
     ).fetch_all(conn).await)?;
-    let mut locations = locations(db).await?.into_iter().peekable();
+    let mut locations = on_db!(db, conn => sqlx::query_as::<_, (String, String, String, String)>(
+        "SELECT organisation_id, location_id, address, country FROM organisation_locations
+         ORDER BY organisation_id, location_id"
+    ).fetch_all(conn).await)?
+    .into_iter()
+    .peekable();
     rows.into_iter()
         .map(|row| {
             let mut own = Vec::new();
-            while let Some((location, _)) =
-                locations.next_if(|(_, organisation)| organisation.as_str() == row.0)
+            while let Some((_, id, address, country)) =
+                locations.next_if(|(organisation, ..)| *organisation == row.0)
             {
-                own.push(String::from(location));
+                own.push((id, address, country));
             }
-            read(row, &own)
+            read(row, own)
         })
         .collect()
 }
@@ -80,14 +96,14 @@ pub async fn locations(db: &mut Db<'_>) -> Result<Vec<(LocationId, OrganisationI
 pub async fn claimed_by_others(
     db: &mut Db<'_>,
     organisation: &OrganisationId,
-    locations: &[LocationId],
+    locations: &[Location],
 ) -> Result<Option<(LocationId, String)>, DatabaseError> {
     for location in locations {
         let owner = on_db!(db, conn => sqlx::query_scalar::<_, String>(
             "SELECT organisation_id FROM organisation_locations WHERE location_id = $1 AND organisation_id <> $2"
-        ).bind(location.as_str()).bind(organisation.as_str()).fetch_optional(conn).await)?;
+        ).bind(location.id.as_str()).bind(organisation.as_str()).fetch_optional(conn).await)?;
         if let Some(owner) = owner {
-            return Ok(Some((location.clone(), owner)));
+            return Ok(Some((location.id.clone(), owner)));
         }
     }
     Ok(None)
@@ -118,12 +134,15 @@ pub async fn upsert(
     let before = stored.as_ref().map_or(&[][..], |stored| &stored.locations[..]);
     for gone in before.iter().filter(|location| !organisation.locations.contains(location)) {
         on_db!(db, conn => sqlx::query("DELETE FROM organisation_locations WHERE location_id = $1")
-            .bind(gone.as_str()).execute(conn).await.map(|_| ()))?;
+            .bind(gone.id.as_str()).execute(conn).await.map(|_| ()))?;
     }
     for new in organisation.locations.iter().filter(|location| !before.contains(location)) {
         on_db!(db, conn => sqlx::query(
-            "INSERT INTO organisation_locations (location_id, organisation_id) VALUES ($1, $2)"
-        ).bind(new.as_str()).bind(organisation.id.as_str()).execute(conn).await.map(|_| ()))?;
+            "INSERT INTO organisation_locations (location_id, organisation_id, address, country)
+             VALUES ($1, $2, $3, $4)"
+        )
+        .bind(new.id.as_str()).bind(organisation.id.as_str()).bind(new.address.as_str())
+        .bind(new.country.as_str()).execute(conn).await.map(|_| ()))?;
     }
     Ok(if stored.is_none() { Upserted::Imported } else { Upserted::Updated })
 }
@@ -181,10 +200,8 @@ pub async fn search(
     .fetch_all(conn).await)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let locations = on_db!(db, conn => sqlx::query_scalar::<_, String>(
-            "SELECT location_id FROM organisation_locations WHERE organisation_id = $1 ORDER BY location_id"
-        ).bind(row.0.as_str()).fetch_all(conn).await)?;
-        found.push(read(row, &locations)?);
+        let locations = locations_of(db, &row.0).await?;
+        found.push(read(row, locations)?);
     }
     Ok(found)
 }

@@ -75,6 +75,49 @@ pub async fn mark_failed(
     Ok(())
 }
 
+/// A message that was not sent yet, as an operator sees it: nothing of what it says, nor to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingMessage {
+    /// What it is about.
+    pub notice: String,
+    /// `mail` or `text`.
+    pub channel: String,
+    /// Since when it waits.
+    pub created_at: OffsetDateTime,
+    /// How often it was tried.
+    pub tries: i64,
+    /// When it is tried next.
+    pub due_at: OffsetDateTime,
+    /// Why the last try failed; empty before the first.
+    pub failure: String,
+}
+
+/// The messages that were not sent yet, those that failed most often first.
+pub async fn waiting_list(db: &mut Db<'_>, limit: i64) -> Result<Vec<WaitingMessage>, DatabaseError> {
+    let rows = on_db!(db, conn => sqlx::query_as::<_, (String, String, i64, i64, i64, Option<String>)>(
+        "SELECT notice, channel, created_at, tries, due_at, failure FROM outbox
+         WHERE sent_at IS NULL ORDER BY tries DESC, created_at, id LIMIT $1"
+    ).bind(limit).fetch_all(conn).await)?;
+    Ok(rows
+        .into_iter()
+        .map(|(notice, channel, created_at, tries, due_at, failure)| WaitingMessage {
+            notice,
+            channel,
+            created_at: instant(created_at),
+            tries,
+            due_at: instant(due_at),
+            failure: failure.unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// Makes every message that waits due at `now`.
+pub async fn make_due(db: &mut Db<'_>, now: OffsetDateTime) -> Result<(), DatabaseError> {
+    on_db!(db, conn => sqlx::query("UPDATE outbox SET due_at = $1 WHERE sent_at IS NULL AND due_at > $1")
+        .bind(micros(now)).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// How many messages wait, and since when the oldest does.
 pub async fn waiting(db: &mut Db<'_>) -> Result<(i64, Option<OffsetDateTime>), DatabaseError> {
     let (count, oldest) = on_db!(db, conn => sqlx::query_as::<_, (i64, Option<i64>)>(

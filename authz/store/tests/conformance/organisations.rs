@@ -40,7 +40,7 @@ async fn a_location_belongs_to_one_organisation() {
         organisations::upsert(&mut work.db(), &other, NOW).await.unwrap();
         let claimed =
             organisations::claimed_by_others(&mut work.db(), &other.id, &one.locations).await.unwrap();
-        assert_eq!(claimed, Some((one.locations[0].clone(), "ORG-100000001".to_owned())));
+        assert_eq!(claimed, Some((one.locations[0].id.clone(), "ORG-100000001".to_owned())));
         let free = organisations::claimed_by_others(&mut work.db(), &one.id, &one.locations).await.unwrap();
         assert_eq!(free, None);
         work.commit().await.unwrap();

@@ -237,6 +237,7 @@ fn draft() -> AccessRequest {
         state: RequestState::Draft,
         by_agency: false,
         waiver_asked: false,
+        terms_ticked: false,
         created_at: NOW,
         submitted_at: None,
         decided_at: None,
@@ -261,6 +262,7 @@ async fn a_request_moves_on_once() {
         request.organisation = Some(fable.id.clone());
         request.deciding_organisation = Some(fable.id.clone());
         request.roles = vec!["admin".to_owned()];
+        request.terms_ticked = true;
         request.state = request.state.after(RequestAct::Submit).unwrap();
         request.submitted_at = Some(NOW);
         assert!(access_requests::update(&mut db, &request, RequestState::Draft).await.unwrap());
@@ -269,7 +271,13 @@ async fn a_request_moves_on_once() {
         assert_eq!(access_requests::open_for_agency(&mut db, 9).await.unwrap(), []);
         let open = access_requests::open_for_organisation(&mut db, &fable.id, 9).await.unwrap();
         assert_eq!(open, [request.clone()]);
-        access_requests::turn_over_to_agency(&mut db, &fable.id).await.unwrap();
+        access_requests::turn_over_to_agency(&mut db, &fable.id, "user").await.unwrap();
+        assert_eq!(
+            access_requests::open_for_agency(&mut db, 9).await.unwrap(),
+            [],
+            "it is not for this role"
+        );
+        access_requests::turn_over_to_agency(&mut db, &fable.id, "admin").await.unwrap();
         assert_eq!(access_requests::open_for_agency(&mut db, 9).await.unwrap().len(), 1);
         assert_eq!(access_requests::open_since(&mut db, NOW, 9).await.unwrap().len(), 1);
         assert_eq!(access_requests::open_since(&mut db, NOW - Duration::DAY, 9).await.unwrap(), []);
@@ -322,6 +330,11 @@ async fn a_message_is_claimed_by_one_and_wiped_when_sent() {
         assert!(outbox::claim_due(&mut db, NOW + lease, lease).await.unwrap().is_some());
         outbox::mark_failed(&mut db, "m", "no answer", NOW + Duration::HOUR).await.unwrap();
         assert_eq!(outbox::claim_due(&mut db, NOW + lease * 3, lease).await.unwrap(), None);
+        let shown = outbox::waiting_list(&mut db, 9).await.unwrap().remove(0);
+        assert_eq!((shown.notice.as_str(), shown.failure.as_str()), ("confirm", "no answer"));
+        assert_eq!((shown.tries, shown.due_at), (2, NOW + Duration::HOUR));
+        outbox::make_due(&mut db, NOW + lease * 3).await.unwrap();
+        assert!(outbox::claim_due(&mut db, NOW + lease * 3, lease).await.unwrap().is_some());
         outbox::mark_sent(&mut db, "m", NOW).await.unwrap();
         assert_eq!(outbox::waiting(&mut db).await.unwrap(), (0, None));
         outbox::forget_sent(&mut db, NOW + Duration::DAY).await.unwrap();

@@ -207,7 +207,7 @@ fn the_demo_organisations_are_those_of_the_catalogue() {
         match ids {
             [Some(org), None] => assert_eq!(listed[org][1], resource["name"]),
             [Some(org), Some(location)] => {
-                assert!(listed[org][4].split(' ').any(|it| it == location), "{org} has no {location}");
+                assert!(listed[org][6].split(' ').any(|it| it == location), "{org} has no {location}");
             }
             [None, Some(_)] => {}
             [None, None] => panic!("{} has no id", key(resource)),
