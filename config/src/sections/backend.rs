@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Merge;
+
 /// The product backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +19,8 @@ pub struct Backend {
     pub max_page_size: u32,
     /// Bytes of prepared answers that are kept.
     pub view_cache_bytes: u64,
+    /// Writing products.
+    pub merge: Merge,
 }
 
 impl Default for Backend {
@@ -26,6 +30,7 @@ impl Default for Backend {
             page_size: 20,
             max_page_size: 200,
             view_cache_bytes: 16 * 1024 * 1024,
+            merge: Merge::default(),
         }
     }
 }
