@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use config::{ApiProducts, Interaction, Operation};
+use config::{ApiProduct, ApiProducts, Interaction, Operation};
 use database::Database;
-use fhir_model::access::{self, AccessMatrix, Column, Outcome, Viewer};
+use fhir_model::access::{self, AccessMatrix, Column, Viewer};
 use fhir_store::{Audience, StoreError};
+use pms_terms::FhirVersion;
 use serde::Serialize;
 
 /// One decision.
@@ -26,7 +27,7 @@ pub struct Explained {
 pub enum ExplainError {
     /// The URL names no operation of an API product.
     #[error(
-        "{method} {url} names no operation of an API product: give a path such as /pms/api/v3/MedicinalProductDefinition/600000000001"
+        "{method} {url} names no operation of an API product: give a path such as /pms/api/v3/MedicinalProductDefinition/600000900001"
     )]
     NoOperation {
         /// As given.
@@ -48,25 +49,34 @@ pub async fn explain(
     method: &str,
     url: &str,
 ) -> Result<Vec<Explained>, ExplainError> {
-    let Some((title, operation, id)) = find_operation(products, method, url) else {
+    let Some(found) = find_operation(products, method, url) else {
         return Err(ExplainError::NoOperation { method: method.to_owned(), url: url.to_owned() });
     };
+    let Found { product, operation, id } = found;
     let mut steps = vec![Explained {
         path: format!("{} {}", operation.method.as_str(), operation.path),
         rule: operation.ep.clone(),
         outcome: "found",
-        reason: format!("{}: {} of {title}", operation.ep, operation.title),
+        reason: format!("{}: {} of {}", operation.ep, operation.title, product.title),
     }];
-    if operation.interaction == Interaction::Search {
-        steps.extend(search_rules(viewer));
-        return Ok(steps);
+    match operation.interaction {
+        Interaction::Search => {
+            steps.extend(search_rules(viewer));
+            return Ok(steps);
+        }
+        Interaction::Merge | Interaction::TransactionResponse => {
+            steps.push(write_rules(operation.interaction));
+            return Ok(steps);
+        }
+        Interaction::Read | Interaction::Vread | Interaction::History | Interaction::Everything => {}
     }
     let Some(stored) = fhir_store::find(database, &id).await? else {
         steps.push(Explained {
             path: format!("{}/{id}", operation.resource_type),
             rule: "store".to_owned(),
             outcome: "absent",
-            reason: "there is no such product in the store; the answer is 404".to_owned(),
+            reason: "there is no such product in the store; the answer is 404, as for one that is hidden"
+                .to_owned(),
         });
         return Ok(steps);
     };
@@ -88,19 +98,57 @@ pub async fn explain(
             },
         });
     }
-    for decision in access::explain(matrix, viewer, &stored.facts, &stored.product, &stored.targets) {
+    let mentioned: Vec<&str> = stored.head.mentions.iter().map(String::as_str).collect();
+    let targets = fhir_store::known_to(database, &Audience::new(viewer.clone()), &mentioned).await?;
+    let decisions = access::explain(matrix, viewer, &stored.facts, &stored.product, &targets);
+    let root = format!("{}/{id}", operation.resource_type);
+    let whole = operation.interaction == Interaction::Everything;
+    if gate.visible && product.fhir_version == FhirVersion::V4_4_0 {
+        steps.push(Explained {
+            path: root.clone(),
+            rule: "rendering".to_owned(),
+            outcome: "partly",
+            reason: "elements are decided and named as in FHIR 5.0.0; what is left is written in 4.4.0"
+                .to_owned(),
+        });
+    }
+    // Of the parts a 4.4.0 root shows links, of which each part's own gate decides.
+    let shown = |path: &str| {
+        let (resource, element) =
+            path.split_once('.').map_or((path, false), |(resource, _)| (resource, true));
+        whole || resource == root || (!element && product.fhir_version == FhirVersion::V4_4_0)
+    };
+    for decision in decisions.into_iter().filter(|decision| shown(&decision.path)) {
         steps.push(Explained {
             path: decision.path,
             rule: decision.rule,
-            outcome: match decision.outcome {
-                Outcome::Kept => "kept",
-                Outcome::Removed => "removed",
-                Outcome::Partly => "partly",
-            },
+            outcome: decision.outcome.as_str(),
             reason: decision.reason,
         });
     }
     Ok(steps)
+}
+
+/// What decides about an operation that changes something.
+fn write_rules(interaction: Interaction) -> Explained {
+    let (path, reason) = match interaction {
+        Interaction::Merge => (
+            "$merge",
+            "the Bundle decides: whose products it is about, and what it changes. Send it with ?_validate-only=true to \
+             hear which rules it meets; what the answer shows is filtered as a read is",
+        ),
+        _ => (
+            "TransactionResponse",
+            "it is for the organisation that sent the Bundle, and absent for everybody else; what it shows is filtered as \
+             a read is",
+        ),
+    };
+    Explained {
+        path: path.to_owned(),
+        rule: "R1 to R5".to_owned(),
+        outcome: "partly",
+        reason: reason.to_owned(),
+    }
 }
 
 /// What holds for every search of this viewer.
@@ -125,12 +173,15 @@ fn search_rules(viewer: &Viewer) -> Vec<Explained> {
     ]
 }
 
-/// The product's title, the operation and the id that a URL names.
-fn find_operation<'p>(
-    products: &'p ApiProducts,
-    method: &str,
-    url: &str,
-) -> Option<(&'p str, &'p Operation, String)> {
+/// What a method and a URL name.
+struct Found<'p> {
+    product: &'p ApiProduct,
+    operation: &'p Operation,
+    /// The `{id}` of the path.
+    id: String,
+}
+
+fn find_operation<'p>(products: &'p ApiProducts, method: &str, url: &str) -> Option<Found<'p>> {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.get(rest.find('/')?..)?,
         None => url,
@@ -141,11 +192,7 @@ fn find_operation<'p>(
         let rest = path.strip_prefix(product.base_path.as_str())?;
         product.operations.iter().find_map(|operation| {
             let id = matched(&operation.path, rest)?;
-            operation.method.as_str().eq_ignore_ascii_case(method).then_some((
-                product.title.as_str(),
-                operation,
-                id,
-            ))
+            operation.method.as_str().eq_ignore_ascii_case(method).then_some(Found { product, operation, id })
         })
     })
 }

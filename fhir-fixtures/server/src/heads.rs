@@ -5,6 +5,7 @@
 //! the same way.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -13,7 +14,8 @@ use std::{
 };
 
 use database::Database;
-use fhir_store::{ProductHead, StoreError};
+use fhir_model::access::Targets;
+use fhir_store::{Audience, ProductHead, StoreError};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
@@ -71,6 +73,48 @@ impl Heads {
             }
         }
         Ok(head)
+    }
+
+    /// Those of the products `ids` that `audience` may know of. A hidden one and an unknown id take the same way.
+    pub(crate) async fn known_to<'i>(
+        &self,
+        audience: &Audience,
+        ids: impl IntoIterator<Item = &'i str>,
+    ) -> Result<Targets, StoreError> {
+        let mut targets = Targets::default();
+        let mut note = |head: &ProductHead| {
+            if head.seen_by(audience).is_some() {
+                targets.visible.insert(head.product_id.clone());
+            }
+        };
+        let trusted = self.milliseconds() < self.trusted_until.load(Ordering::Acquire);
+        let mut unknown = BTreeSet::new();
+        for id in ids {
+            match self.kept.get(id).filter(|_| trusted) {
+                Some(head) => head.iter().for_each(|head| note(head)),
+                None => {
+                    unknown.insert(id);
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(targets);
+        }
+        let generation = self.generation.load(Ordering::Acquire);
+        let unknown = Vec::from_iter(unknown);
+        let found = fhir_store::find_heads(&self.database, &unknown).await?;
+        found.iter().for_each(note);
+        if trusted {
+            let mut found: HashMap<_, _> =
+                found.into_iter().map(|head| (head.product_id.clone(), Arc::new(head))).collect();
+            for id in &unknown {
+                self.kept.insert((*id).to_owned(), found.remove(*id));
+            }
+            if self.generation.load(Ordering::Acquire) != generation {
+                unknown.iter().for_each(|id| self.kept.invalidate(*id));
+            }
+        }
+        Ok(targets)
     }
 
     /// Reads the feed once.

@@ -16,8 +16,6 @@ mod bit {
     pub(super) const NCA: i64 = 1 << 4;
     /// Times one of four sets of domains.
     pub(super) const EMA: i64 = 1 << 8;
-    /// The product passes the public gate: others may show references to it.
-    pub(super) const REFERABLE: i64 = 1 << 12;
 }
 
 /// The four sets of domains, in the order of their bits.
@@ -51,7 +49,6 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
         set(opens(Stakeholder::Nca, false, domains, None), bit::NCA << domain_shift(domains));
         set(opens(Stakeholder::Ema, false, domains, None), bit::EMA << domain_shift(domains));
     }
-    set(access::passes_public_gate(facts), bit::REFERABLE);
     gates
 }
 
@@ -59,7 +56,7 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
 pub(crate) fn readable(gates: i64, reads: impl Fn(Column) -> bool) -> i64 {
     const DOMAIN_SETS: i64 = 0b1111;
     let classes = [
-        (Column::Public, bit::PUBLIC | bit::REFERABLE),
+        (Column::Public, bit::PUBLIC),
         (Column::IndustryOther, bit::INDUSTRY_OTHER),
         (Column::IndustryOwner, bit::INDUSTRY_OWNER),
         (Column::IndustryOwnerQualified, bit::INDUSTRY_OWNER_QUALIFIED),
@@ -71,9 +68,6 @@ pub(crate) fn readable(gates: i64, reads: impl Fn(Column) -> bool) -> i64 {
         .filter(|(column, bits)| gates & bits != 0 && !reads(*column))
         .fold(gates, |gates, (_, bits)| gates & !bits)
 }
-
-/// The bit that says whether other products may show references to this one.
-pub(crate) const REFERABLE: i64 = bit::REFERABLE;
 
 /// A viewer as the index knows it: two ways to look at a product, as one of its owners or not.
 #[derive(Clone, Debug, PartialEq, Eq)]

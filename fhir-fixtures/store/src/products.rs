@@ -1,24 +1,24 @@
 //! Products: the small row that decides visibility, the whole product, and the order of changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use database::{Database, DatabaseError, Db, on_db};
 use fhir_model::{
     Product, ResourceType,
     access::{Column, Targets},
     facts::{self, ProductFacts},
-    links,
 };
 use pms_terms::{LocationId, OrganisationId};
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 use crate::{
-    Audience, StoreError, StoredResource,
-    audience::REFERABLE,
-    resources,
+    Audience, StoreError, StoredResource, derived, resources,
     statement::{Statement, bound},
 };
+
+/// How many heads one statement asks for.
+const HEADS_BATCH: usize = 500;
 
 /// What is known of a product without looking at its resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct ProductHead {
     pub gates: i64,
     /// The organisations that hold its marketing authorisations.
     pub owners: Vec<OrganisationId>,
+    /// The other products that its resources refer to ([`known_to`] tells which of them a caller may hear of).
+    pub mentions: Vec<String>,
     /// The version of its MedicinalProductDefinition.
     pub version_id: i64,
     /// When that version was stored.
@@ -50,6 +52,7 @@ pub(crate) struct HeadRow {
     pub(crate) revision: i64,
     pub(crate) gates: i64,
     pub(crate) owners: String,
+    pub(crate) mentions: String,
     pub(crate) version_id: i64,
     pub(crate) last_updated: i64,
 }
@@ -65,6 +68,7 @@ impl HeadRow {
             revision: self.revision,
             gates: self.gates,
             owners,
+            mentions: self.mentions.split_ascii_whitespace().map(str::to_owned).collect(),
             version_id: self.version_id,
             last_updated: database::instant(self.last_updated),
         })
@@ -79,9 +83,51 @@ pub async fn find_head(database: &Database, product_id: &str) -> Result<Option<P
 
 pub(crate) async fn head(db: &mut Db<'_>, product_id: &str) -> Result<Option<ProductHead>, StoreError> {
     let row = on_db!(db, conn => sqlx::query_as::<_, HeadRow>(
-        "SELECT product_id, revision, gates, owners, version_id, last_updated FROM products WHERE product_id = $1"
+        "SELECT product_id, revision, gates, owners, mentions, version_id, last_updated FROM products
+         WHERE product_id = $1"
     ).bind(product_id).fetch_optional(conn).await)?;
     Ok(row.map(HeadRow::into_head).transpose()?)
+}
+
+/// The heads of those of `ids` that name products.
+pub async fn find_heads(database: &Database, ids: &[&str]) -> Result<Vec<ProductHead>, StoreError> {
+    let mut reader = database.read().await?;
+    heads(&mut reader.db(), ids).await
+}
+
+pub(crate) async fn heads(db: &mut Db<'_>, ids: &[&str]) -> Result<Vec<ProductHead>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(HEADS_BATCH) {
+        let mut statement = Statement::new(
+            "SELECT product_id, revision, gates, owners, mentions, version_id, last_updated FROM products
+             WHERE product_id IN ",
+        );
+        statement.list(batch.iter().copied());
+        let rows = on_db!(db, conn => bound!(
+            sqlx::query_as::<_, HeadRow>(AssertSqlSafe(statement.sql.clone())), statement
+        ).fetch_all(conn).await)?;
+        for row in rows {
+            found.push(row.into_head()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the products `ids` that `audience` may know of: what a view of a product that mentions them hangs on.
+pub async fn known_to(database: &Database, audience: &Audience, ids: &[&str]) -> Result<Targets, StoreError> {
+    let mut reader = database.read().await?;
+    targets(&mut reader.db(), audience, ids).await
+}
+
+/// The same within a unit of work.
+pub(crate) async fn targets(
+    db: &mut Db<'_>,
+    audience: &Audience,
+    ids: &[&str],
+) -> Result<Targets, StoreError> {
+    let found = heads(db, ids).await?;
+    let seen = found.into_iter().filter(|head| head.seen_by(audience).is_some());
+    Ok(Targets { visible: seen.map(|head| head.product_id).collect() })
 }
 
 /// A whole product as stored, with what is needed to decide about it.
@@ -93,8 +139,6 @@ pub struct StoredProduct {
     pub product: Product,
     /// What the matrix's conditions ask about it.
     pub facts: ProductFacts,
-    /// Which of the other products it refers to may be shown.
-    pub targets: Targets,
 }
 
 /// Loads a product with everything that belongs to it.
@@ -106,8 +150,7 @@ pub async fn find(database: &Database, product_id: &str) -> Result<Option<Stored
     let members = resources::members(&mut db, product_id).await?;
     let Some(product) = assemble(product_id, members) else { return Ok(None) };
     let facts = known_facts(&mut db, &product).await?;
-    let targets = known_targets(&mut db, &product).await?;
-    Ok(Some(StoredProduct { head, product, facts, targets }))
+    Ok(Some(StoredProduct { head, product, facts }))
 }
 
 /// Root and parts from members in any order.
@@ -121,12 +164,20 @@ pub(crate) fn assemble(product_id: &str, members: Vec<StoredResource>) -> Option
 
 /// The facts of a product, with its holders' locations looked up.
 pub(crate) async fn known_facts(db: &mut Db<'_>, product: &Product) -> Result<ProductFacts, StoreError> {
-    let wanted: Vec<LocationId> = facts::holder_locations(product);
+    let wanted = facts::holder_locations(product);
+    Ok(derived::facts_with(product, &organisations_of(db, &wanted).await?))
+}
+
+/// The organisations that locations belong to, as far as they are known.
+pub(crate) async fn organisations_of(
+    db: &mut Db<'_>,
+    wanted: &[LocationId],
+) -> Result<BTreeMap<String, OrganisationId>, StoreError> {
     let mut known = BTreeMap::new();
-    if !wanted.is_empty() {
+    for batch in wanted.chunks(HEADS_BATCH) {
         let mut statement =
             Statement::new("SELECT location_id, organisation FROM locations WHERE location_id IN ");
-        statement.list(wanted.iter().map(LocationId::as_str));
+        statement.list(batch.iter().map(LocationId::as_str));
         let rows = on_db!(db, conn => bound!(
             sqlx::query_as::<_, (String, String)>(AssertSqlSafe(statement.sql.clone())), statement
         ).fetch_all(conn).await)?;
@@ -139,21 +190,7 @@ pub(crate) async fn known_facts(db: &mut Db<'_>, product: &Product) -> Result<Pr
             known.insert(location, organisation);
         }
     }
-    Ok(facts::facts(product, &|location| known.get(location.as_str()).cloned()))
-}
-
-/// Which of the products that `product` refers to pass the public gate.
-pub(crate) async fn known_targets(db: &mut Db<'_>, product: &Product) -> Result<Targets, StoreError> {
-    let wanted: BTreeSet<String> = links::cross_references(product);
-    if wanted.is_empty() {
-        return Ok(Targets::default());
-    }
-    let mut statement = Statement::new("SELECT product_id FROM products WHERE (gates & ");
-    statement.integer(REFERABLE).push(") <> 0 AND product_id IN ").list(wanted.iter().map(String::as_str));
-    let visible = on_db!(db, conn => bound!(
-        sqlx::query_scalar::<_, String>(AssertSqlSafe(statement.sql.clone())), statement
-    ).fetch_all(conn).await)?;
-    Ok(Targets { visible: visible.into_iter().collect() })
+    Ok(known)
 }
 
 /// A product that changed, and its place in the order of changes.
@@ -187,6 +224,63 @@ pub async fn changes_after(
         sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement.sql.clone())), statement
     ).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(|(product_id, change_seq)| ProductChange { product_id, change_seq }).collect())
+}
+
+/// The ids of the products after `after`, in order, at most `limit`: all, or those of one holder.
+pub(crate) async fn ids_after(
+    db: &mut Db<'_>,
+    after: &str,
+    owner: Option<&OrganisationId>,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = match owner {
+        None => Statement::new("SELECT product_id FROM products WHERE "),
+        Some(owner) => {
+            let mut statement = Statement::new("SELECT product_id FROM product_owners WHERE organisation = ");
+            statement.text(owner.as_str()).push(" AND ");
+            statement
+        }
+    };
+    statement.push("product_id > ").text(after).push(" ORDER BY product_id").limit(limit);
+    Ok(on_db!(db, conn => bound!(
+        sqlx::query_scalar::<_, String>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?)
+}
+
+/// How many products there are, or one holder has.
+pub(crate) async fn count_of(db: &mut Db<'_>, owner: Option<&OrganisationId>) -> Result<u64, StoreError> {
+    let mut statement = Statement::new("SELECT COUNT(*) FROM ");
+    match owner {
+        None => statement.push("products"),
+        Some(owner) => statement.push("product_owners WHERE organisation = ").text(owner.as_str()),
+    };
+    let counted = on_db!(db, conn => bound!(
+        sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_one(conn).await)?;
+    Ok(u64::try_from(counted).unwrap_or_default())
+}
+
+/// Every `step`-th id of all products.
+pub async fn ids_by_steps(database: &Database, step: usize) -> Result<Vec<String>, StoreError> {
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    let ids = on_db!(&mut db, conn => sqlx::query_scalar::<_, String>(
+        "SELECT product_id FROM products ORDER BY product_id"
+    ).fetch_all(conn).await)?;
+    Ok(ids.into_iter().step_by(step.max(1)).collect())
+}
+
+/// The greatest id of a product from `from` to `to`, both included.
+pub async fn last_id_between(
+    database: &Database,
+    from: &str,
+    to: &str,
+) -> Result<Option<String>, StoreError> {
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    Ok(on_db!(&mut db, conn => sqlx::query_scalar::<_, Option<String>>(
+        "SELECT MAX(product_id) FROM products WHERE product_id >= $1 AND product_id <= $2"
+    ).bind(from).bind(to).fetch_one(conn).await)?)
 }
 
 /// How much is stored.

@@ -56,10 +56,16 @@ pub fn explain(
         outcome: if decided.visible { Outcome::Kept } else { Outcome::Removed },
         reason: format!("column {column}: {}", decided.reason),
     }];
-    if decided.visible
-        && let Some(view) = View::new(matrix, column, facts, product, targets)
-    {
-        view.explain(&mut journal);
+    if decided.visible {
+        match View::new(matrix, column, facts, product, targets) {
+            Some(view) => view.explain(&mut journal),
+            None => journal.push(Decision {
+                path: format!("MedicinalProductDefinition/{}", product.id()),
+                rule: "(closed)".to_owned(),
+                outcome: Outcome::Removed,
+                reason: format!("nothing of it is left for the column {column}, so it is absent"),
+            }),
+        }
     }
     journal
 }

@@ -1,6 +1,5 @@
 //! Explanations name the operation, the gate and the rule of each element.
 
-use fhir_model::access::Viewer;
 use fhir_server::{ExplainError, Explained, explain};
 
 use crate::{
@@ -14,13 +13,7 @@ async fn steps(
     method: &str,
     url: &str,
 ) -> Result<Vec<Explained>, ExplainError> {
-    let viewer = Viewer {
-        stakeholder: caller.stakeholder,
-        qualified: caller.qualified,
-        domains: caller.domains,
-        organisation: caller.organisation.map(|id| id.parse().unwrap()),
-    };
-    explain(house.database(), &house.matrix, &house.products, &viewer, method, url).await
+    explain(house.database(), &house.matrix, &house.products, &caller.viewer(), method, url).await
 }
 
 #[tokio::test]
