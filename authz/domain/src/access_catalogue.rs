@@ -60,6 +60,12 @@ pub struct AccessRole {
     pub by_operator_only: bool,
     /// Whether its holder acts for the agency.
     pub acts_for_agency: bool,
+    /// Roles of which the requester must hold one in the organisation; none: anybody may ask.
+    pub requested_by: Vec<String>,
+    /// The API role of the client that is made when it is approved, in place of a role for the requester.
+    pub issues: Option<String>,
+    /// Whether approval gives a client a new secret, in place of a role for the requester.
+    pub renews: bool,
     /// Who decides.
     pub approval: Approval,
     /// What its holder is asked at first.
@@ -187,6 +193,11 @@ impl AccessCatalogue {
         self.roles.iter().find(|role| role.id == id)
     }
 
+    /// The name of a role for people; its id when it is not in the catalogue any more.
+    pub fn title_of<'c>(&'c self, role: &'c str) -> &'c str {
+        self.role(role).map_or(role, |known| known.title.as_str())
+    }
+
     /// The application with this id.
     pub fn application(&self, id: &str) -> Option<&Application> {
         self.applications.iter().find(|application| application.id == id)
@@ -197,9 +208,31 @@ impl AccessCatalogue {
         self.terms.iter().find(|terms| terms.id == id)
     }
 
-    /// The roles of an application that can be asked for.
+    /// The roles of an application that people can ask for, to hold them.
     pub fn roles_of<'c>(&'c self, application: &'c str) -> impl Iterator<Item = &'c AccessRole> {
-        self.roles.iter().filter(move |role| role.application == application && !role.by_operator_only)
+        self.roles.iter().filter(move |role| {
+            role.application == application && !role.by_operator_only && !role.is_about_credentials()
+        })
+    }
+
+    /// What can be asked for to get credentials: for an organisation, or without one.
+    pub fn issuing(&self, for_organisation: bool) -> impl Iterator<Item = &AccessRole> {
+        self.roles
+            .iter()
+            .filter(move |role| role.issues.is_some() && role.categories.is_empty() != for_organisation)
+    }
+
+    /// What can be asked for to renew credentials: those of organisations, or those without one.
+    pub fn renewing(&self, for_organisation: bool) -> Option<&AccessRole> {
+        self.roles.iter().find(|role| role.renews && role.categories.is_empty() != for_organisation)
+    }
+
+    /// The roles whose holders administer clients of an API role in their organisation.
+    pub fn administrators_of(&self, api_role: &str) -> &[String] {
+        self.roles
+            .iter()
+            .find(|role| role.issues.as_deref() == Some(api_role))
+            .map_or(&[], |role| &role.requested_by)
     }
 
     /// The applications that have a role that can be asked for.
@@ -264,6 +297,11 @@ impl AccessCatalogue {
         held.iter().any(|one| self.role(&one.role).is_some_and(|role| role.acts_for_agency))
     }
 
+    /// The roles whose holders act for the agency.
+    pub fn agency_roles(&self) -> Vec<&str> {
+        self.roles.iter().filter(|role| role.acts_for_agency).map(|role| role.id.as_str()).collect()
+    }
+
     /// Whether somebody with these roles needs a second factor.
     pub fn needs_second_factor(&self, held: &[HeldRole]) -> bool {
         held.iter().any(|one| self.role(&one.role).is_some_and(|role| role.second_factor))
@@ -276,6 +314,21 @@ impl AccessCatalogue {
 }
 
 impl AccessRole {
+    /// Whether approval is about a client's credentials rather than a role that somebody holds.
+    pub fn is_about_credentials(&self) -> bool {
+        self.issues.is_some() || self.renews
+    }
+
+    /// Whether somebody with these roles may ask for it in an organisation.
+    pub fn may_be_requested(&self, held: &[HeldRole], organisation: Option<&OrganisationId>) -> bool {
+        self.requested_by.is_empty()
+            || held.iter().any(|one| {
+                one.organisation.is_some()
+                    && one.organisation.as_ref() == organisation
+                    && self.requested_by.contains(&one.role)
+            })
+    }
+
     /// Whether it is held in this organisation, or without one.
     pub fn admits(&self, organisation: Option<&Organisation>) -> Result<(), NotOffered> {
         let fits = match organisation {
@@ -333,6 +386,9 @@ mod tests {
             second_factor: false,
             by_operator_only: false,
             acts_for_agency: false,
+            requested_by: Vec::new(),
+            issues: None,
+            renews: false,
             approval: Approval {
                 by: by.iter().map(|one| (*one).to_owned()).collect(),
                 within_network: false,

@@ -66,6 +66,10 @@ pub struct Client {
     pub role: String,
     /// On whose behalf it acts; a public client has none.
     pub organisation: Option<OrganisationId>,
+    /// The account that a public client belongs to; none when an operator made it.
+    pub owner: Option<String>,
+    /// What automation calls it: unique within its organisation.
+    pub external_key: Option<String>,
     /// Whether it may see what only qualified users may.
     pub qualified: bool,
     /// The domains of products it may see.
@@ -110,6 +114,14 @@ impl Client {
         match self.status {
             ClientStatus::Active | ClientStatus::Suspended => Ok(()),
             ClientStatus::Revoked => Err(self.refused("given a new secret")),
+        }
+    }
+
+    /// Whether its label and contact may be changed.
+    pub fn may_change(&self) -> Result<(), InvalidTransition> {
+        match self.status {
+            ClientStatus::Active | ClientStatus::Suspended => Ok(()),
+            ClientStatus::Revoked => Err(self.refused("changed")),
         }
     }
 
@@ -166,6 +178,8 @@ mod tests {
             contact: None,
             role: "pms-industry-api".to_owned(),
             organisation: None,
+            owner: None,
+            external_key: None,
             qualified: false,
             domains: Domains::BOTH,
             allowed: Scope::parse("system/*.rs").unwrap(),

@@ -1,6 +1,7 @@
 //! What a client is granted: the wished scope against the allowed one.
 
-use access_token::Scope;
+use access_token::{AdministrationScope, Scope};
+use pms_terms::ADMINISTRATION_RESOURCE;
 use thiserror::Error;
 
 /// The longest scope parameter that is read, in bytes.
@@ -13,7 +14,9 @@ const EVERYTHING: &str = "/.default";
 /// What a token may carry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    /// The SMART system scopes granted.
+    /// What it is for: its audience.
+    pub resource: String,
+    /// What it may be used for there.
     pub scope: Scope,
 }
 
@@ -56,8 +59,10 @@ pub enum InvalidScope {
         /// What the client may have.
         allowed: String,
     },
-    /// Two `/.default`, or one beside SMART scopes.
-    #[error("ask either for {resource}/.default alone, or for SMART scopes within {allowed:?}")]
+    /// Two `/.default`, or one beside other scopes, or scopes of two APIs: a token is for one.
+    #[error(
+        "ask either for {resource}/.default alone, or for SMART scopes within {allowed:?}, or for client.rotate alone"
+    )]
     Mixed {
         /// The client's resource.
         resource: String,
@@ -82,10 +87,17 @@ pub enum InvalidScope {
 }
 
 /// Decides what a client gets that wishes for `wish` (none: everything, RFC 6749 §3.3) and may have `allowed` on
-/// `resource`. Nothing is granted that is not allowed, and nothing is silently left out.
+/// `resource`. Nothing is granted that is not allowed, and nothing is silently left out. Every client may have
+/// `client.rotate`, to give itself a new secret at the administration API, and nothing else with it.
 pub fn grant(wish: Option<&str>, resource: &str, allowed: &Scope) -> Result<Grant, InvalidScope> {
-    let everything = || Ok(Grant { scope: allowed.clone() });
-    let Some(wish) = wish.map(str::trim).filter(|wish| !wish.is_empty()) else { return everything() };
+    let everything = || Ok(Grant { resource: resource.to_owned(), scope: allowed.clone() });
+    // A parameter without a value is as good as none (RFC 6749 §3.1); blanks alone are a scope without a token (§3.3).
+    let Some(wish) = wish.filter(|wish| !wish.is_empty()) else { return everything() };
+    let wish = wish.trim();
+    if wish.is_empty() {
+        let (resource, allowed) = names(resource, allowed);
+        return Err(InvalidScope::Malformed { scope: " ".to_owned(), resource, allowed });
+    }
     if wish.len() > MAX_SCOPE_LENGTH {
         return Err(InvalidScope::TooLong);
     }
@@ -120,11 +132,17 @@ pub fn grant(wish: Option<&str>, resource: &str, allowed: &Scope) -> Result<Gran
         let scope = wish.split(' ').find(|token| Scope::parse(token).is_err()).unwrap_or(wish);
         return Err(InvalidScope::Malformed { scope: shortened(scope), resource, allowed });
     };
-    if !wished.is_subset_of(allowed) {
+    if wished.administers() && wished.iter().next().is_some() {
+        let (resource, allowed) = names(resource, allowed);
+        return Err(InvalidScope::Mixed { resource, allowed });
+    }
+    let may_have = allowed.clone().with_administration(AdministrationScope::RotateOwnSecret);
+    if !wished.is_subset_of(&may_have) {
         let (resource, allowed) = names(resource, allowed);
         return Err(InvalidScope::NotAllowed { scope: shortened(wish), resource, allowed });
     }
-    Ok(Grant { scope: wished })
+    let resource = if wished.administers() { ADMINISTRATION_RESOURCE } else { resource };
+    Ok(Grant { resource: resource.to_owned(), scope: wished })
 }
 
 fn names(resource: &str, allowed: &Scope) -> (String, String) {
@@ -155,13 +173,8 @@ mod tests {
 
     #[test]
     fn default_and_nothing_mean_everything_allowed() {
-        for wish in [
-            None,
-            Some(""),
-            Some(" "),
-            Some("api://pmsgate/pms/.default"),
-            Some(" api://pmsgate/pms/.default "),
-        ] {
+        for wish in [None, Some(""), Some("api://pmsgate/pms/.default"), Some(" api://pmsgate/pms/.default ")]
+        {
             assert_eq!(granted(wish, "system/*.cruds").unwrap(), "system/*.cruds", "{wish:?}");
         }
     }
@@ -183,12 +196,29 @@ mod tests {
     }
 
     #[test]
+    fn every_client_may_rotate_its_secret_with_a_token_for_nothing_else() {
+        let allowed = Scope::parse("system/*.rs").unwrap();
+        let granted = grant(Some("client.rotate"), RESOURCE, &allowed).unwrap();
+        assert_eq!(granted.resource, ADMINISTRATION_RESOURCE);
+        assert_eq!(granted.scope.to_string(), "client.rotate");
+        assert_eq!(grant(None, RESOURCE, &allowed).unwrap().resource, RESOURCE);
+        let refused = |wish: &str| grant(Some(wish), RESOURCE, &allowed).unwrap_err();
+        assert!(matches!(refused("client.rotate system/*.rs"), InvalidScope::Mixed { .. }));
+        assert!(matches!(refused("clients.read"), InvalidScope::NotAllowed { .. }));
+        assert!(matches!(refused("client.rotate clients.write"), InvalidScope::NotAllowed { .. }));
+        let operator = Scope::parse("clients.read").unwrap();
+        let granted = grant(Some("clients.read client.rotate"), ADMINISTRATION_RESOURCE, &operator).unwrap();
+        assert_eq!(granted.scope.to_string(), "client.rotate clients.read");
+    }
+
+    #[test]
     fn each_kind_of_wrong_wish_has_its_own_reason() {
         let reason = |wish: &str| granted(Some(wish), "system/*.rs").unwrap_err();
         assert!(matches!(reason("api://other/.default"), InvalidScope::OtherResource { .. }));
         assert!(matches!(reason("api://pmsgate/pms"), InvalidScope::WithoutDefault { .. }));
         assert!(matches!(reason("api://pmsgate/pms/.default system/*.rs"), InvalidScope::Mixed { .. }));
         assert!(matches!(reason("openid"), InvalidScope::Malformed { .. }));
+        assert!(matches!(reason("  "), InvalidScope::Malformed { .. }));
         assert!(matches!(reason("system/*.zz"), InvalidScope::Malformed { .. }));
         assert!(matches!(reason(&"system/*.rs ".repeat(65)), InvalidScope::TooLong));
         assert!(matches!(reason(&"x".repeat(5000)), InvalidScope::TooLong));
@@ -211,7 +241,7 @@ mod tests {
         ) {
             let allowed = Scope::parse(&format!("system/*.{allowed}")).unwrap();
             if let Ok(grant) = grant(Some(&wish.join(" ")), RESOURCE, &allowed) {
-                prop_assert!(grant.scope.is_subset_of(&allowed));
+                prop_assert!(grant.scope.is_subset_of(&allowed) && grant.resource == RESOURCE);
             }
         }
 

@@ -1,7 +1,7 @@
 //! API roles: what a client of a role may have, and which organisations may hold it.
 
 use access_token::Scope;
-use pms_terms::Stakeholder;
+use pms_terms::{ADMINISTRATION_RESOURCE, Stakeholder};
 use thiserror::Error;
 
 use crate::{Organisation, OrganisationCategory};
@@ -59,6 +59,11 @@ pub enum RoleRefused {
 }
 
 impl ApiRole {
+    /// Whether its clients use the administration API, rather than an API of products.
+    pub fn administers(&self) -> bool {
+        self.resource == ADMINISTRATION_RESOURCE
+    }
+
     /// Whether a client of this role may act for `organisation`.
     pub fn admits(&self, organisation: Option<&Organisation>) -> Result<(), RoleRefused> {
         let role = self.id.clone();

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::{Secret, SecretState};
+use crate::{Secret, SecretId, SecretState};
 
 /// The most secrets of a client that are live at the same time.
 pub const MAX_LIVE_SECRETS: usize = 2;
@@ -30,13 +30,23 @@ pub struct Rotation {
 
 /// Decides what a successor made at `now` does to the secrets before it.
 ///
-/// With an overlap the newest live secret retires when it is over; an older one that was itself still overlapping
-/// ends now, because at most two may be live. Its tokens run out by themselves: nobody said it was stolen.
-pub fn rotate(current: Vec<Secret>, mode: RotationMode, now: OffsetDateTime) -> Rotation {
+/// With an overlap one live secret goes on until it is over: the one `in_use`, by which a machine that rotates its own
+/// secret has just proven itself, else the newest. Another one ends now, because at most two may be live. Its tokens
+/// run out by themselves: nobody said it was stolen. So a machine that never received a successor can ask for another
+/// one as often as it must.
+pub fn rotate(
+    current: Vec<Secret>,
+    mode: RotationMode,
+    in_use: Option<&SecretId>,
+    now: OffsetDateTime,
+) -> Rotation {
     let mut live: Vec<Secret> =
         current.into_iter().filter(|secret| secret.state(now) == SecretState::Live).collect();
     // Newest first. Two may be of the same second; then the one already told to retire is the older.
-    live.sort_by_key(|secret| (secret.retires_at.is_some(), std::cmp::Reverse(secret.issued_at)));
+    live.sort_by_key(|secret| {
+        let used = in_use == Some(&secret.id);
+        (!used, secret.retires_at.is_some(), std::cmp::Reverse(secret.issued_at))
+    });
     let mut changed = Vec::with_capacity(live.len());
     for (age, mut secret) in live.into_iter().enumerate() {
         match mode {
@@ -61,7 +71,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::{ClientId, ClientSecret, SecretId, SecretLifetime, SecretPepper};
+    use crate::{ClientId, ClientSecret, SecretLifetime, SecretPepper};
 
     fn secret(number: u8, issued_at: OffsetDateTime) -> Secret {
         Secret::issue(
@@ -77,7 +87,8 @@ mod tests {
     #[test]
     fn old_and_new_overlap_for_thirty_days() {
         let now = datetime!(2026-05-01 0:00 UTC);
-        let rotation = rotate(vec![secret(1, datetime!(2026-01-01 0:00 UTC))], RotationMode::DEFAULT, now);
+        let rotation =
+            rotate(vec![secret(1, datetime!(2026-01-01 0:00 UTC))], RotationMode::DEFAULT, None, now);
         assert_eq!(rotation.changed[0].retires_at, Some(datetime!(2026-05-31 0:00 UTC)));
         assert!(rotation.changed[0].is_live(now));
     }
@@ -86,7 +97,7 @@ mod tests {
     fn the_overlap_never_passes_the_old_expiry() {
         let now = datetime!(2027-12-25 0:00 UTC);
         let old = secret(1, datetime!(2026-01-01 0:00 UTC));
-        let rotation = rotate(vec![old.clone()], RotationMode::DEFAULT, now);
+        let rotation = rotate(vec![old.clone()], RotationMode::DEFAULT, None, now);
         assert_eq!(rotation.changed[0].retires_at, Some(old.expires_at));
         assert_eq!(rotation.changed[0].state(old.expires_at), SecretState::Expired);
     }
@@ -96,11 +107,24 @@ mod tests {
         let (one, two) =
             (secret(1, datetime!(2026-01-01 0:00 UTC)), secret(2, datetime!(2026-02-01 0:00 UTC)));
         let now = datetime!(2026-02-02 0:00 UTC);
-        let rotation = rotate(vec![one.clone(), two.clone()], RotationMode::DEFAULT, now);
+        let rotation = rotate(vec![one.clone(), two.clone()], RotationMode::DEFAULT, None, now);
         let find = |wanted: &Secret| rotation.changed.iter().find(|s| s.id == wanted.id).unwrap();
         assert_eq!(find(&one).state(now), SecretState::Retired);
         assert_eq!(find(&one).revoked_at, None);
         assert!(find(&two).is_live(now));
+    }
+
+    #[test]
+    fn the_secret_in_use_outlives_a_successor_that_never_arrived() {
+        let (mut used, lost) =
+            (secret(1, datetime!(2026-01-01 0:00 UTC)), secret(2, datetime!(2026-02-01 0:00 UTC)));
+        used.retires_at = Some(datetime!(2026-03-03 0:00 UTC));
+        let now = datetime!(2026-02-02 0:00 UTC);
+        let current = vec![lost.clone(), used.clone()];
+        let rotation = rotate(current, RotationMode::DEFAULT, Some(&used.id), now);
+        assert_eq!(rotation.changed.len(), 1, "the one in use goes on as long as it would have");
+        assert_eq!(rotation.changed[0].id, lost.id);
+        assert_eq!(rotation.changed[0].state(now), SecretState::Retired);
     }
 
     #[test]
@@ -109,6 +133,7 @@ mod tests {
         let rotation = rotate(
             vec![secret(1, datetime!(2026-01-01 0:00 UTC)), secret(2, datetime!(2026-02-01 0:00 UTC))],
             RotationMode::Immediately,
+            None,
             now,
         );
         assert_eq!(rotation.changed.len(), 2);
@@ -127,7 +152,7 @@ mod tests {
             for (number, (days, overlap)) in steps.into_iter().enumerate() {
                 now += Duration::days(days);
                 let mode = overlap.map_or(RotationMode::Immediately, |days| RotationMode::Overlap(Duration::days(days)));
-                for changed in rotate(secrets.clone(), mode, now).changed {
+                for changed in rotate(secrets.clone(), mode, None, now).changed {
                     let old = secrets.iter_mut().find(|s| s.id == changed.id).unwrap();
                     prop_assert!(changed.ends_at() <= old.ends_at());
                     prop_assert_eq!(changed.expires_at, old.expires_at);

@@ -15,7 +15,9 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{AccessTokenClaims, TOKEN_TYPE};
 pub use jwk::{Jwk, JwkSet};
 pub use revocation::{FeedLine, Revocation, RevocationSubject};
-pub use scope::{MalformedScope, Permission, Permissions, ResourcePattern, Scope, SystemScope};
+pub use scope::{
+    AdministrationScope, MalformedScope, Permission, Permissions, ResourcePattern, Scope, SystemScope,
+};
 pub use signing::{KeyError, SigningKey};
 pub use verification::{
     Expected, TokenError, TokenHeader, VerificationKey, install_crypto_provider, peek_header, verify,

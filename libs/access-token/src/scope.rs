@@ -1,6 +1,11 @@
-//! SMART App Launch v2 system scopes: `system/MedicinalProductDefinition.rs`, `system/*.cruds`.
+//! Scopes: SMART App Launch v2 system scopes (`system/MedicinalProductDefinition.rs`, `system/*.cruds`), and the few
+//! words of the administration API.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 /// One permission letter (SMART App Launch 2.0, "Scopes for requesting FHIR Resources").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,24 +155,98 @@ fn is_type_name(name: &str) -> bool {
 )]
 pub struct MalformedScope(pub String);
 
-/// A set of system scopes, one entry a resource pattern, in a fixed order.
+/// What a token may be used for at the administration API. Tokens with such a scope are for that API alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AdministrationScope {
+    /// Give oneself a new secret. Every client may have it.
+    RotateOwnSecret,
+    /// Look at clients, their secrets, and what expires.
+    ReadClients,
+    /// Make, change, rotate and end clients.
+    WriteClients,
+    /// Look at requests for access.
+    ReadRequests,
+}
+
+impl AdministrationScope {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::RotateOwnSecret, Self::ReadClients, Self::WriteClients, Self::ReadRequests];
+
+    /// The word in a token.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RotateOwnSecret => "client.rotate",
+            Self::ReadClients => "clients.read",
+            Self::WriteClients => "clients.write",
+            Self::ReadRequests => "requests.read",
+        }
+    }
+}
+
+impl FromStr for AdministrationScope {
+    type Err = MalformedScope;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|one| one.as_str() == text)
+            .ok_or_else(|| MalformedScope(text.chars().take(100).collect()))
+    }
+}
+
+/// A set of scopes in a fixed order: system scopes, one entry a resource pattern, then those of the administration API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Scope(BTreeMap<ResourcePattern, Permissions>);
+pub struct Scope {
+    system: BTreeMap<ResourcePattern, Permissions>,
+    administration: BTreeSet<AdministrationScope>,
+}
 
 impl Scope {
     /// Reads scopes separated by single spaces (RFC 6749 §3.3). The same resource twice adds up.
     pub fn parse(text: &str) -> Result<Self, MalformedScope> {
-        text.split(' ').filter(|word| !word.is_empty()).map(SystemScope::from_str).collect()
+        let mut set = Self::default();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            match word.parse() {
+                Ok(administration) => {
+                    set.administration.insert(administration);
+                }
+                Err(_) => set.add(word.parse()?),
+            }
+        }
+        Ok(set)
+    }
+
+    fn add(&mut self, scope: SystemScope) {
+        let entry = self.system.entry(scope.resource).or_default();
+        *entry = entry.union(scope.permissions);
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.system.is_empty() && self.administration.is_empty()
+    }
+
+    /// Whether there is something of the administration API in it.
+    pub fn administers(&self) -> bool {
+        !self.administration.is_empty()
+    }
+
+    /// Whether this of the administration API is in it.
+    pub fn permits_administration(&self, scope: AdministrationScope) -> bool {
+        self.administration.contains(&scope)
+    }
+
+    /// With one more of the administration API.
+    #[must_use]
+    pub fn with_administration(mut self, scope: AdministrationScope) -> Self {
+        self.administration.insert(scope);
+        self
     }
 
     /// Whether `permission` on `resource_type` is in it.
     pub fn permits(&self, permission: Permission, resource_type: &str) -> bool {
-        self.0.iter().any(|(pattern, permissions)| {
+        self.system.iter().any(|(pattern, permissions)| {
             permissions.contains(permission)
                 && match pattern {
                     ResourcePattern::Any => true,
@@ -178,16 +257,17 @@ impl Scope {
 
     /// Whether everything in it is also in `allowed`.
     pub fn is_subset_of(&self, allowed: &Self) -> bool {
-        let any = allowed.0.get(&ResourcePattern::Any).copied().unwrap_or_default();
-        self.0.iter().all(|(pattern, wished)| {
-            let named = allowed.0.get(pattern).copied().unwrap_or_default();
+        let any = allowed.system.get(&ResourcePattern::Any).copied().unwrap_or_default();
+        let system = self.system.iter().all(|(pattern, wished)| {
+            let named = allowed.system.get(pattern).copied().unwrap_or_default();
             wished.is_subset_of(any.union(named))
-        })
+        });
+        system && self.administration.is_subset(&allowed.administration)
     }
 
-    /// The single scopes, in order.
+    /// The single system scopes, in order.
     pub fn iter(&self) -> impl Iterator<Item = SystemScope> + '_ {
-        self.0.iter().map(|(resource, permissions)| SystemScope {
+        self.system.iter().map(|(resource, permissions)| SystemScope {
             resource: resource.clone(),
             permissions: *permissions,
         })
@@ -196,19 +276,22 @@ impl Scope {
 
 impl FromIterator<SystemScope> for Scope {
     fn from_iter<I: IntoIterator<Item = SystemScope>>(scopes: I) -> Self {
-        let mut set = BTreeMap::<ResourcePattern, Permissions>::new();
-        for scope in scopes {
-            let entry = set.entry(scope.resource).or_default();
-            *entry = entry.union(scope.permissions);
-        }
-        Self(set)
+        let mut set = Self::default();
+        scopes.into_iter().for_each(|scope| set.add(scope));
+        set
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, scope) in self.iter().enumerate() {
-            write!(f, "{}{scope}", if i == 0 { "" } else { " " })?;
+        let mut space = "";
+        for scope in self.iter() {
+            write!(f, "{space}{scope}")?;
+            space = " ";
+        }
+        for scope in &self.administration {
+            write!(f, "{space}{}", scope.as_str())?;
+            space = " ";
         }
         Ok(())
     }
@@ -258,6 +341,20 @@ mod tests {
         assert!(!scope("system/A.r").permits(Permission::Read, "B"));
     }
 
+    #[test]
+    fn a_scope_of_the_administration_api_is_covered_by_itself_only() {
+        let mixed = scope("clients.read system/*.rs client.rotate");
+        assert_eq!(mixed.to_string(), "system/*.rs client.rotate clients.read");
+        assert!(mixed.administers() && mixed.permits_administration(AdministrationScope::ReadClients));
+        assert!(!scope("clients.read").is_subset_of(&scope("system/*.cruds")));
+        assert!(!scope("clients.write").is_subset_of(&scope("clients.read")));
+        assert!(!scope("system/*.cruds").administers());
+        assert!(Scope::parse("clients.delete").is_err());
+        let own = scope("").with_administration(AdministrationScope::RotateOwnSecret);
+        assert_eq!(own, scope("client.rotate"));
+        assert!(!own.is_empty() && !own.permits(Permission::Read, "Anything"));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,200}") {
@@ -267,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn a_subset_permits_nothing_more(a in "(system/(A|B|\\*)\\.c?r?u?d?s ){0,3}", b in "(system/(A|B|\\*)\\.c?r?u?d?s ){0,3}") {
+        fn a_subset_permits_nothing_more(a in "(system/(A|B|\\*)\\.c?r?u?d?s ){0,3}(clients.read)?", b in "(system/(A|B|\\*)\\.c?r?u?d?s ){0,3}(clients.read)?") {
             let (a, b) = (scope(&a), scope(&b));
             if a.is_subset_of(&b) {
                 for permission in Permission::ALL {
@@ -275,6 +372,7 @@ mod tests {
                         prop_assert!(!a.permits(permission, name) || b.permits(permission, name));
                     }
                 }
+                prop_assert!(!a.administers() || b.permits_administration(AdministrationScope::ReadClients));
             }
         }
     }

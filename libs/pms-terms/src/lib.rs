@@ -12,3 +12,6 @@ pub use domains::{Domain, Domains, UnknownDomain};
 pub use fhir_version::{FhirVersion, UnknownFhirVersion};
 pub use organisation_id::{LocationId, MalformedId, OrganisationId};
 pub use stakeholder::{Stakeholder, UnknownStakeholder};
+
+/// The audience of tokens for the administration API, and what stands before `/.default` to ask for one.
+pub const ADMINISTRATION_RESOURCE: &str = "api://pmsgate/administration";
