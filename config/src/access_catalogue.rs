@@ -69,6 +69,15 @@ pub struct AccessRole {
     /// Whether its holder acts for the agency: decides what the agency decides, and sees everything.
     #[serde(default)]
     pub acts_for_agency: bool,
+    /// Roles of which the requester must hold one in the organisation; none: anybody may ask.
+    #[serde(default)]
+    pub requested_by: Vec<String>,
+    /// The role of the API client that is made when it is approved, in place of a role for the requester: its id.
+    #[serde(default)]
+    pub issues: Option<String>,
+    /// Whether approval gives an API client a new secret, in place of a role for the requester.
+    #[serde(default)]
+    pub renews: bool,
     /// Who decides.
     pub approval: Approval,
     /// What its holder is asked at the first sign-in with it.
@@ -179,8 +188,8 @@ pub struct Terms {
 }
 
 impl AccessCatalogue {
-    /// Whether all of it fits together; what does not is named with its line.
-    pub(crate) fn check(&self, file: &DataFile) -> Result<(), ConfigError> {
+    /// Whether all of it fits together, and to the roles of API clients; what does not is named with its line.
+    pub(crate) fn check(&self, file: &DataFile, api_roles: &[&str]) -> Result<(), ConfigError> {
         let wrong = |table: &str, index: usize, word: &str, problem: String| {
             let line = line_of(&file.text, table, index, word);
             Err(ConfigError::Value {
@@ -223,6 +232,16 @@ impl AccessCatalogue {
             }
             if let Some(id) = role.approval.by.iter().find(|id| !roles.contains(id.as_str())) {
                 return wrong(id, format!("there is no role {id:?} that could decide"));
+            }
+            if let Some(id) = role.requested_by.iter().find(|id| !roles.contains(id.as_str())) {
+                return wrong(id, format!("there is no role {id:?} that could ask"));
+            }
+            if let Some(id) = role.issues.as_deref().filter(|id| !api_roles.contains(id)) {
+                return wrong(id, format!("there is no API role {id:?} to issue"));
+            }
+            if role.issues.is_some() && (role.renews || role.terms.is_none()) {
+                let problem = "what issues credentials needs terms, and renews none";
+                return wrong("issues", problem.to_owned());
             }
             if role.approval.otherwise == Otherwise::Refuse && role.approval.refusal.is_none() {
                 return wrong("refuse", "a refusal needs its reason: add `refusal`".to_owned());
@@ -307,6 +326,12 @@ mod tests {
                 "[[exclusion]]\nid = \"x\"\nrule = \"x\"\nbetween = [\"pui-user\"]\nand = [\"pui-x\"]\nwithin = \"account\"\n",
                 5,
                 "no role \"pui-x\"",
+            ),
+            (
+                "[[access_role]]\nid = \"x\"\napplication = \"spor\"\ntitle = \"X\"\nsummary = \"x\"\n\
+                 issues = \"pms-x-api\"\nterms = \"privacy\"\napproval = {}\n",
+                6,
+                "no API role \"pms-x-api\"",
             ),
             ("[[application]]\nid = \"x\"\ntitel = \"X\"\nsummary = \"x\"\n", 3, "titel"),
         ] {

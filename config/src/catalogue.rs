@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pms_terms::Stakeholder;
+use pms_terms::{ADMINISTRATION_RESOURCE, Stakeholder};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,9 +34,9 @@ pub struct Role {
     /// Categories of organisation that may hold it; none at all for roles without an organisation.
     #[serde(default)]
     pub organisation_categories: Vec<OrganisationCategory>,
-    /// The resource (audience) whose products it opens.
+    /// The resource (audience) whose products it opens, or that of the administration API.
     pub resource: String,
-    /// The widest scope its clients may have.
+    /// The widest scope its clients may have: SMART scopes, or those of the administration API.
     pub scopes: String,
 }
 
@@ -88,7 +88,8 @@ impl Catalogue {
         }
         let Whole { roles, applications, access_roles, exclusions, terms } = file.parse()?;
         let access = AccessCatalogue { applications, roles: access_roles, exclusions, terms };
-        access.check(file)?;
+        let api_roles: Vec<&str> = roles.iter().map(|role| role.id.as_str()).collect();
+        access.check(file, &api_roles)?;
         let wrong =
             |key: String, problem: String| ConfigError::Value { place: file.place.clone(), key, problem };
         let mut ids = BTreeSet::new();
@@ -96,7 +97,8 @@ impl Catalogue {
             if !ids.insert(&role.id) {
                 return Err(wrong(role.id.clone(), "this role id is used twice".to_owned()));
             }
-            if !products.iter().any(|product| product.resource == role.resource) {
+            let administers = role.resource == ADMINISTRATION_RESOURCE;
+            if !administers && !products.iter().any(|product| product.resource == role.resource) {
                 return Err(wrong(
                     format!("{}.resource", role.id),
                     format!("no product has {}", role.resource),

@@ -18,6 +18,7 @@ mod data;
 mod error;
 mod limits;
 mod master_key;
+mod network;
 mod products;
 mod sections;
 mod settings;
@@ -31,19 +32,22 @@ pub use data::{DataFile, DataFiles};
 pub use error::ConfigError;
 pub use limits::{Budget, RequestLimit, RequestLimits};
 pub use master_key::{MasterKey, MasterKeyError, Purpose};
-pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation};
+pub use network::Network;
+pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation, ParameterText, ParameterTexts};
 pub use sections::{
     backend::Backend,
     compat::Compat,
-    credentials::Credentials,
+    credentials::{Credentials, Delivery},
     data_files::Data,
     database::DatabaseSection,
     gateway::{FeedLoss, Gateway},
     listen::{Listen, TlsMode},
     mail::{Mail, MailTls},
+    merge::Merge,
     portal::Portal,
     telemetry::{LogFormat, Telemetry},
     tokens::{TokenAlgorithm, Tokens},
+    webhooks::Webhooks,
 };
 pub use settings::{Environment, Settings};
 pub use span::{ClockOffset, Lifetime, Span};

@@ -1,6 +1,6 @@
 //! Client secrets: keyed hashes, hints and times.
 
-use authz_domain::{Secret, SecretHash, SecretId};
+use authz_domain::{ClientId, Secret, SecretHash, SecretId};
 use database::{DatabaseError, Db, instant, micros, on_db};
 use time::OffsetDateTime;
 
@@ -92,6 +92,15 @@ pub async fn expiring_before(db: &mut Db<'_>, before: OffsetDateTime) -> Result<
     rows.into_iter().map(Secret::try_from).collect()
 }
 
+/// Whose secret it is.
+pub async fn client_of(db: &mut Db<'_>, id: &SecretId) -> Result<Option<ClientId>, DatabaseError> {
+    let found = on_db!(db, conn => sqlx::query_scalar::<_, String>(
+        "SELECT client_id FROM client_secrets WHERE id = $1"
+    ).bind(id.as_str()).fetch_optional(conn).await)?;
+    let cell = Cell { table: "client_secrets", column: "client_id", row: id.as_str() };
+    found.map(|client| cell.parse(&client)).transpose()
+}
+
 /// Writes when a secret retires or was revoked. Whether it was there.
 pub async fn set_end(db: &mut Db<'_>, secret: &Secret) -> Result<bool, DatabaseError> {
     let changed = on_db!(db, conn => sqlx::query(
@@ -102,10 +111,14 @@ pub async fn set_end(db: &mut Db<'_>, secret: &Secret) -> Result<bool, DatabaseE
     Ok(changed == 1)
 }
 
-/// Notes that a secret was used; an earlier use never overwrites a later one.
-pub async fn note_used(db: &mut Db<'_>, id: &SecretId, at: OffsetDateTime) -> Result<(), DatabaseError> {
+/// Notes that a secret was used; an earlier use never overwrites a later one. Whether it was its first use: of several
+/// instances, one gets true.
+pub async fn note_used(db: &mut Db<'_>, id: &SecretId, at: OffsetDateTime) -> Result<bool, DatabaseError> {
     on_db!(db, conn => sqlx::query(
         "UPDATE client_secrets SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)"
     ).bind(id.as_str()).bind(micros(at)).execute(conn).await.map(|_| ()))?;
-    Ok(())
+    let first = on_db!(db, conn => sqlx::query(
+        "UPDATE client_secrets SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL"
+    ).bind(id.as_str()).bind(micros(at)).execute(conn).await.map(|done| done.rows_affected()))?;
+    Ok(first == 1)
 }

@@ -19,6 +19,8 @@ fn client(number: u8, organisation: Option<&str>) -> Client {
         contact: Some("api-team@example.org".to_owned()),
         role: "pms-industry-api".to_owned(),
         organisation: organisation.map(|id| id.parse().unwrap()),
+        owner: None,
+        external_key: None,
         qualified: true,
         domains: Domains::HUMAN,
         allowed: Scope::parse("system/*.rs system/MedicinalProductDefinition.cruds").unwrap(),
@@ -128,8 +130,8 @@ async fn an_earlier_use_never_overwrites_a_later_one() {
         let secret = secret(1, &client);
         clients::insert(&mut db, &client).await.unwrap();
         secrets::insert(&mut db, &secret).await.unwrap();
-        for at in [NOW, NOW + Duration::SECOND, NOW] {
-            secrets::note_used(&mut db, &secret.id, at).await.unwrap();
+        for (at, first) in [(NOW, true), (NOW + Duration::SECOND, false), (NOW, false)] {
+            assert_eq!(secrets::note_used(&mut db, &secret.id, at).await.unwrap(), first);
         }
         let found = secrets::of_client(&mut db, client.id.as_str()).await.unwrap();
         assert_eq!(found[0].last_used_at, Some(NOW + Duration::SECOND));
