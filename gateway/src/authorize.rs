@@ -16,6 +16,8 @@ pub struct Permit<'a> {
     caller: &'a Caller,
     request: &'a FhirRequest<'a, 'a>,
     query: Option<Cow<'a, str>>,
+    form: Option<String>,
+    ignored: Vec<&'a str>,
 }
 
 impl<'a> Permit<'a> {
@@ -32,6 +34,16 @@ impl<'a> Permit<'a> {
     /// The query to send on: without unknown parameters where the caller asked for lenience.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
+    }
+
+    /// The form to send on, of an operation that takes one: likewise.
+    pub fn form(&self) -> Option<&str> {
+        self.form.as_deref()
+    }
+
+    /// The names of the unknown parameters that are not sent on.
+    pub fn ignored(&self) -> &[&'a str] {
+        &self.ignored
     }
 }
 
@@ -76,8 +88,8 @@ pub fn authorize<'a>(
 ) -> Result<Permit<'a>, Denial> {
     role(caller, request)?;
     scope(caller, request)?;
-    let query = admitted_query(caller, request, lenient)?;
-    Ok(Permit { caller, request, query })
+    let Admitted { query, form, ignored } = admitted(caller, request, lenient)?;
+    Ok(Permit { caller, request, query, form, ignored })
 }
 
 /// Role × product.
@@ -120,27 +132,41 @@ pub fn parameter(caller: &Caller, operation: &Operation, parameter: &Parameter<'
     Ok(())
 }
 
-/// The query with what is admitted; without what is unknown, where lenience is wished for.
-fn admitted_query<'a>(
+/// What is sent on of query and form.
+struct Admitted<'a> {
+    query: Option<Cow<'a, str>>,
+    form: Option<String>,
+    ignored: Vec<&'a str>,
+}
+
+/// Query and form with what is admitted; without what is unknown, where lenience is wished for.
+fn admitted<'a>(
     caller: &Caller,
-    request: &FhirRequest<'a, 'a>,
+    request: &'a FhirRequest<'a, 'a>,
     lenient: bool,
-) -> Result<Option<Cow<'a, str>>, Denial> {
-    let mut kept = Vec::with_capacity(request.parameters.len());
-    for given in request.parameters.iter().filter(|given| !given.is_relic()) {
+) -> Result<Admitted<'a>, Denial> {
+    let (mut query, mut form) = (Vec::with_capacity(request.parameters.len()), Vec::new());
+    let (mut ignored, mut in_query) = (Vec::new(), 0);
+    for given in &request.parameters {
+        in_query += usize::from(!given.in_form);
+        if given.is_relic() {
+            continue;
+        }
         match parameter(caller, request.operation, given) {
-            Ok(()) => kept.push(given.raw),
-            Err(Denial::UnknownParameter { .. }) if lenient => {}
+            Ok(()) => (if given.in_form { &mut form } else { &mut query }).push(given.raw),
+            Err(Denial::UnknownParameter { .. }) if lenient => ignored.push(given.name.as_ref()),
             Err(denial) => return Err(denial),
         }
     }
-    Ok(if kept.len() == request.parameters.len() {
+    let query = if query.len() == in_query {
         request.raw_query.filter(|query| !query.is_empty()).map(Cow::Borrowed)
-    } else if kept.is_empty() {
+    } else if query.is_empty() {
         None
     } else {
-        Some(Cow::Owned(kept.join("&")))
-    })
+        Some(Cow::Owned(query.join("&")))
+    };
+    let form = request.operation.form.then(|| form.join("&"));
+    Ok(Admitted { query, form, ignored })
 }
 
 /// A name as it may be repeated in an answer.
@@ -148,14 +174,17 @@ fn shown(name: &str) -> String {
     name.chars().take(64).collect()
 }
 
-/// Whether `Prefer: handling=lenient` is among the preferences (RFC 7240 §4.4, FHIR search "handling errors").
+/// Whether `Prefer: handling=lenient` is among the preferences (RFC 7240 §4.4, FHIR search "handling errors"). Of
+/// several the first counts (RFC 7240 §2).
 pub fn prefers_lenient(headers: &HeaderMap) -> bool {
     headers
         .get_all(HeaderName::from_static("prefer"))
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("handling=lenient"))
+        .filter_map(|preference| preference.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("handling"))
+        .is_some_and(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("lenient"))
 }
 
 #[cfg(test)]
@@ -273,7 +302,9 @@ mod tests {
             HeaderMap::from_iter([(HeaderName::from_static("prefer"), HeaderValue::from_static(value))])
         };
         assert!(prefers_lenient(&with("return=minimal; handling=lenient")));
+        assert!(prefers_lenient(&with("respond-async, Handling=\"lenient\"")));
         assert!(!prefers_lenient(&with("handling=strict")));
+        assert!(!prefers_lenient(&with("handling=strict, handling=lenient")));
     }
 
     proptest! {

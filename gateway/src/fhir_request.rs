@@ -12,6 +12,8 @@ use crate::routes::{Document, Located, Operation, Product, Routes};
 
 /// The longest path and query that are read, together, in bytes (EMA house rule for FHIR APIs: 2,048 characters).
 pub const MAX_TARGET_LENGTH: usize = 2048;
+/// The longest form that is read, in bytes: ten parameters with their alternatives fit in many times over.
+pub const MAX_FORM: usize = 64 * 1024;
 /// The most search parameters in one request (EMA house rule for FHIR APIs).
 pub const MAX_SEARCH_PARAMETERS: usize = 10;
 /// The longest FHIR id (FHIR datatype `id`).
@@ -46,8 +48,20 @@ pub struct FhirRequest<'t, 'r> {
     pub path: Cow<'r, str>,
     /// The query as it came, without its question mark.
     pub raw_query: Option<&'r str>,
-    /// The query's parameters in their order, decoded.
+    /// The parameters of the query, then of the form, in their order, decoded.
     pub parameters: Vec<Parameter<'r>>,
+}
+
+impl<'t, 'r> FhirRequest<'t, 'r> {
+    /// With the parameters of a form: they are judged like those of the query, and together with them.
+    pub fn with_form<'f>(self, form: &'f str) -> Result<FhirRequest<'t, 'f>, RequestRefusal>
+    where
+        'r: 'f,
+    {
+        let FhirRequest { product, operation, path, raw_query, parameters } = self;
+        let parameters = parsed(form, true, parameters)?;
+        Ok(FhirRequest { product, operation, path, raw_query, parameters })
+    }
 }
 
 impl FhirRequest<'_, '_> {
@@ -69,8 +83,10 @@ pub struct Parameter<'r> {
     pub name: Cow<'r, str>,
     /// The value, decoded.
     pub value: Cow<'r, str>,
-    /// The pair as it stood in the query.
+    /// The pair as it stood in the query or the form.
     pub raw: &'r str,
+    /// It stood in the form.
+    pub in_form: bool,
 }
 
 impl Parameter<'_> {
@@ -108,8 +124,17 @@ pub enum RequestRefusal {
     /// The query is malformed.
     #[error("the query {0}")]
     Query(QueryFault),
+    /// The form is malformed.
+    #[error("the form {0}")]
+    Form(QueryFault),
+    /// A search by POST whose body is no form.
+    #[error("the body is no form: send the parameters as application/x-www-form-urlencoded, in UTF-8")]
+    NotAForm,
+    /// The form did not arrive in time.
+    #[error("the form did not arrive in the time allowed")]
+    FormTooSlow,
     /// More search parameters than are read.
-    #[error("the query has {count} search parameters, at most {MAX_SEARCH_PARAMETERS} are read")]
+    #[error("the request has {count} search parameters, at most {MAX_SEARCH_PARAMETERS} are read")]
     TooManyParameters {
         /// How many it has.
         count: usize,
@@ -201,7 +226,7 @@ pub fn read<'t, 'r>(
         Located::Document { product, document } => return Ok(Target::Document { product, document }),
         Located::Operation { product, operation } => (product, operation),
     };
-    let parameters = parameters(raw_query.unwrap_or_default())?;
+    let parameters = parsed(raw_query.unwrap_or_default(), false, Vec::new())?;
     Ok(Target::Operation(FhirRequest { product, operation, path, raw_query, parameters }))
 }
 
@@ -257,37 +282,40 @@ fn decode_percent(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-fn parameters(query: &str) -> Result<Vec<Parameter<'_>>, RequestRefusal> {
-    if query.is_empty() {
-        return Ok(Vec::new());
+/// The parameters of a query or a form, behind those that were given `before`.
+fn parsed<'r>(
+    text: &'r str,
+    in_form: bool,
+    before: Vec<Parameter<'r>>,
+) -> Result<Vec<Parameter<'r>>, RequestRefusal> {
+    if text.is_empty() {
+        return Ok(before);
     }
-    if query.contains(';') {
-        return Err(RequestRefusal::Query(QueryFault::BareSemicolon));
+    let fault = if in_form { RequestRefusal::Form } else { RequestRefusal::Query };
+    if text.contains(';') {
+        return Err(fault(QueryFault::BareSemicolon));
     }
-    let mut parameters: Vec<Parameter<'_>> = Vec::with_capacity(4);
-    let mut searched = 0;
-    for raw in query.split('&') {
+    let mut parameters = before;
+    for raw in text.split('&') {
         let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
         let parameter = Parameter {
-            name: decode(name).map_err(RequestRefusal::Query)?,
-            value: decode(value).map_err(RequestRefusal::Query)?,
+            name: decode(name).map_err(fault)?,
+            value: decode(value).map_err(fault)?,
             raw,
+            in_form,
         };
         if parameter.name.is_empty() {
-            return Err(RequestRefusal::Query(QueryFault::EmptyName));
+            return Err(fault(QueryFault::EmptyName));
         }
         if parameter.name == "access_token" {
             return Err(RequestRefusal::TokenInQuery);
         }
-        if parameter.is_presentation() {
-            if parameters.iter().any(|earlier| earlier.name == parameter.name) {
-                return Err(RequestRefusal::Repeated(parameter.name.into_owned()));
-            }
-        } else if !parameter.is_relic() {
-            searched += 1;
+        if parameter.is_presentation() && parameters.iter().any(|earlier| earlier.name == parameter.name) {
+            return Err(RequestRefusal::Repeated(parameter.name.into_owned()));
         }
         parameters.push(parameter);
     }
+    let searched = parameters.iter().filter(|one| !one.is_presentation() && !one.is_relic()).count();
     if searched > MAX_SEARCH_PARAMETERS {
         return Err(RequestRefusal::TooManyParameters { count: searched });
     }

@@ -112,6 +112,13 @@ pub fn respond(error: &GatewayError, circumstances: &Circumstances<'_>) -> (Resp
     (response, refusal.rule)
 }
 
+/// The OperationOutcome of a refusal as documents show it.
+pub fn example(error: &GatewayError) -> serde_json::Value {
+    let refusal = refusal(error, None);
+    let diagnostics = diagnostics(&refusal, "5f0c1f8e2a7b4d36-2a");
+    serde_json::from_str(&json(&refusal, &diagnostics)).unwrap_or_default()
+}
+
 fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
     match error {
         GatewayError::Request(refused) => request_refusal(refused),
@@ -133,6 +140,16 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
                 "body-too-large",
                 "RFC 9110 section 15.5.14",
                 format!("The body is larger than {limit} bytes."),
+            )
+        },
+        GatewayError::BodyBroken => Refusal {
+            close: true,
+            ..Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "incomplete",
+                "body-broken",
+                "RFC 9112 section 8",
+                "The body did not arrive whole: it ended early, or a chunk of it is malformed. Send it again.".to_owned(),
             )
         },
         GatewayError::Unauthenticated(refused) => unauthenticated(refused),
@@ -240,6 +257,16 @@ fn request_refusal(refused: &RequestRefusal) -> Refusal {
         },
         RequestRefusal::Path(_) => bad("invalid", "path-ambiguous", "RFC 3986 section 6.2.2"),
         RequestRefusal::Query(_) => bad("invalid", "query-malformed", "RFC 3986 section 2.1"),
+        RequestRefusal::Form(_) => bad("invalid", "form-malformed", "FHIR http, search by POST"),
+        RequestRefusal::NotAForm => Refusal {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..bad("not-supported", "form-media-type", "FHIR http, search by POST")
+        },
+        RequestRefusal::FormTooSlow => Refusal {
+            status: StatusCode::REQUEST_TIMEOUT,
+            close: true,
+            ..bad("timeout", "form-too-slow", "RFC 9110 section 15.5.9")
+        },
         RequestRefusal::TooManyParameters { .. } => {
             bad("too-costly", "too-many-parameters", "EMA/531749/2021, search")
         }
@@ -360,12 +387,16 @@ fn document(refusal: &Refusal, circumstances: &Circumstances<'_>) -> (&'static s
         let body = serde_json::json!({"statusCode": refusal.status.as_u16(), "message": message});
         return ("application/json", body.to_string());
     }
-    let diagnostics = format!("Request {}. Rule: {}.", circumstances.request_id, refusal.reference);
+    let diagnostics = diagnostics(refusal, circumstances.request_id);
     if circumstances.xml {
         ("application/fhir+xml", xml(refusal, &diagnostics))
     } else {
         ("application/fhir+json", json(refusal, &diagnostics))
     }
+}
+
+fn diagnostics(refusal: &Refusal, request_id: &str) -> String {
+    format!("Request {request_id}. Rule: {}.", refusal.reference)
 }
 
 fn json(refusal: &Refusal, diagnostics: &str) -> String {
@@ -424,7 +455,7 @@ fn xml(refusal: &Refusal, diagnostics: &str) -> String {
 }
 
 /// The value of an XML attribute (XML 1.0 §2.3, §2.2: control characters do not exist in XML).
-fn attribute(text: &str) -> String {
+pub(crate) fn attribute(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         match character {

@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use caller_context::CallerContext;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use http_service::{AccessNote, Handler, Peer, RequestId};
 use pms_terms::{Domains, Stakeholder};
 use time::OffsetDateTime;
@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 use crate::{
     authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
-    capability::MAX_STATEMENT,
+    capability::{MAX_STATEMENT, Sheet, Statement},
     error::GatewayError,
-    fhir_request::{self, FhirRequest, Target},
+    fhir_request::{self, FhirRequest, MAX_FORM, RequestRefusal, Target},
     framing,
     outcome::{self, Circumstances},
     rate_limit::Admission,
@@ -107,11 +107,21 @@ impl GatewayWorker {
         (seen.product, seen.operation) = (Some(request.product), Some(request.operation));
         let caller = self.caller(parts, request.product, now).await?;
         let caller = &**seen.caller.insert(caller);
+        let form;
+        let (request, body) = if request.operation.form {
+            let limit = gateway.settings.limits.total_timeout;
+            form = tokio::time::timeout(limit, read_form(parts, body))
+                .await
+                .map_err(|_| RequestRefusal::FormTooSlow)??;
+            (request.with_form(&form)?, None)
+        } else {
+            (request, Some(body))
+        };
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
         let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         let answer = self.forward(&permit, parts, body, now).await?;
-        inbound::response(answer, request.product, request.operation.interaction.answers_bundle())
+        inbound::response(answer, request.product, request.operation.interaction.answers_bundle()).await
     }
 
     /// Who calls. An address that got too much wrong is not judged for a while, unless its token is known.
@@ -134,12 +144,12 @@ impl GatewayWorker {
         answer
     }
 
-    /// Sends on what was permitted.
+    /// Sends on what was permitted; of a form, what was judged instead of the body.
     async fn forward<B>(
         &self,
         permit: &Permit<'_>,
         parts: &Parts,
-        body: B,
+        body: Option<B>,
         now: OffsetDateTime,
     ) -> Result<Response<UpstreamBody>, GatewayError>
     where
@@ -161,15 +171,22 @@ impl GatewayWorker {
             fhir_version: request.product.fhir_version,
             request_id: request_id.to_owned(),
         };
-        let spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
+        let mut spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
+        spoken.ignored = outbound::ignored(permit.ignored());
         let limit = self.gateway.settings.limits.max_body;
-        let idempotent = parts.method == Method::GET || parts.method == Method::HEAD;
-        let body = if idempotent { Ok(RequestBody::Empty) } else { RequestBody::capped(body, limit) }
-            .map_err(|_| GatewayError::BodyTooLarge { limit })?;
+        let form = permit.form().map(|form| Bytes::copy_from_slice(form.as_bytes()));
+        // A search by POST changes nothing either.
+        let idempotent = parts.method == Method::GET || parts.method == Method::HEAD || form.is_some();
+        let unchanged = || form.clone().map_or(RequestBody::Empty, |form| RequestBody::Form(Some(form)));
+        let body = match body {
+            Some(body) if !idempotent => RequestBody::capped(body, limit),
+            _ => Ok(unchanged()),
+        }
+        .map_err(|_| GatewayError::BodyTooLarge { limit })?;
         let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
         let began = Instant::now();
         let answer = self.pools[request.product.cluster]
-            .send(compose(body), || idempotent.then(|| compose(RequestBody::Empty)))
+            .send(compose(body), || idempotent.then(|| compose(unchanged())))
             .await
             .map_err(|error| upstream_failed(&error, request.product))?;
         self.gateway.metrics.upstream(request.product, began.elapsed());
@@ -184,18 +201,27 @@ impl GatewayWorker {
         parts: &Parts,
         now: OffsetDateTime,
     ) -> Result<Response<Body>, GatewayError> {
-        let documents = &self.gateway.documents;
-        let (media_type, bytes) = match document {
-            Document::Metadata => ("application/fhir+json", self.statement(product, parts, now).await?),
-            Document::ProtectedResource => ("application/json", documents.protected_resource(product)),
-            Document::SmartConfiguration => ("application/json", documents.smart_configuration(product)),
-            Document::OpenApi => ("application/json", documents.openapi(product)),
+        let sheet = match (document, self.gateway.documents.find(product, document)) {
+            (Document::Metadata, _) | (_, None) => {
+                let statement = self.statement(product, parts, now).await?;
+                statement.sheet(outcome::wants_xml(&parts.headers, parts.uri.query()))
+            }
+            (_, Some(sheet)) => sheet,
         };
+        let Sheet { media_type, bytes, policy } = sheet;
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(policy) = policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        if document == Document::Metadata {
+            headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        }
         if parts.method != Method::HEAD {
             *response.body_mut() = Body::from(bytes);
         }
@@ -208,14 +234,14 @@ impl GatewayWorker {
         product: &Product,
         parts: &Parts,
         now: OffsetDateTime,
-    ) -> Result<Bytes, GatewayError> {
+    ) -> Result<Statement, GatewayError> {
         let kept = self.gateway.statements.find(product);
-        if let Some((document, true)) = kept {
-            return Ok(document);
+        if let Some((statement, true)) = kept {
+            return Ok(statement);
         }
         match self.ask_statement(product, parts, now).await {
-            Ok(document) => Ok(document),
-            Err(error) => kept.map(|(document, _)| document).ok_or(error),
+            Ok(statement) => Ok(statement),
+            Err(error) => kept.map(|(statement, _)| statement).ok_or(error),
         }
     }
 
@@ -225,7 +251,7 @@ impl GatewayWorker {
         product: &Product,
         parts: &Parts,
         now: OffsetDateTime,
-    ) -> Result<Bytes, GatewayError> {
+    ) -> Result<Statement, GatewayError> {
         let target: PathAndQuery =
             format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
         let context = CallerContext {
@@ -239,7 +265,7 @@ impl GatewayWorker {
             request_id: request_id(parts).to_owned(),
         };
         let mut spoken = self.spoken(product, &context, &Method::GET, &target, parts, now)?;
-        spoken.client = None;
+        (spoken.client, spoken.fault) = (None, None);
         let given =
             http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
         let compose = || outbound::request(&Method::GET, target.clone(), &given, &spoken, RequestBody::Empty);
@@ -281,6 +307,12 @@ impl GatewayWorker {
             request_id: parts.extensions.get::<RequestId>().map(RequestId::header_value),
             client: address(parts),
             face: &self.gateway.face,
+            fault: parts
+                .headers
+                .get(outbound::SANDBOX_FAULT)
+                .filter(|_| self.gateway.settings.sandbox)
+                .cloned(),
+            ignored: None,
         })
     }
 
@@ -313,6 +345,28 @@ impl Handler for GatewayWorker {
     }
 }
 
+/// The form of a search by POST, whole: its parameters are judged before it is sent on.
+async fn read_form<B>(parts: &Parts, body: B) -> Result<String, GatewayError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let limit = MAX_FORM as u64;
+    let too_large = GatewayError::BodyTooLarge { limit };
+    let whole = Limited::new(body, MAX_FORM).collect().await.map_err(|error| {
+        // A caller that goes away in the middle is not there to be told.
+        if error.is::<LengthLimitError>() { too_large } else { RequestRefusal::NotAForm.into() }
+    })?;
+    let bytes = whole.to_bytes();
+    let media =
+        parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if !bytes.is_empty() && !media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(RequestRefusal::NotAForm.into());
+    }
+    String::from_utf8(bytes.into()).map_err(|_| RequestRefusal::NotAForm.into())
+}
+
 fn address(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<Peer>().map(|peer| peer.address.ip())
 }
@@ -326,11 +380,12 @@ fn upstream_failed(error: &UpstreamError, product: &Product) -> GatewayError {
         UpstreamError::Resting { seconds } => return GatewayError::UpstreamResting { seconds: *seconds },
         UpstreamError::Busy => GatewayError::Busy,
         UpstreamError::BodyTooLarge(limit) => GatewayError::BodyTooLarge { limit: *limit },
+        UpstreamError::BodyBroken => GatewayError::BodyBroken,
         UpstreamError::Timeout => GatewayError::UpstreamTimeout,
         UpstreamError::Unreachable(_) => GatewayError::UpstreamUnreachable,
         UpstreamError::Broken(_) => GatewayError::UpstreamBroken,
     };
-    if !matches!(failed, GatewayError::BodyTooLarge { .. }) {
+    if !matches!(failed, GatewayError::BodyTooLarge { .. } | GatewayError::BodyBroken) {
         let cause = std::error::Error::source(error);
         tracing::warn!(product = %product.id, %error, cause, "upstream failed");
     }

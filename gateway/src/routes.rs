@@ -8,6 +8,7 @@ use pms_terms::{FhirVersion, Stakeholder};
 use crate::{
     fhir_request::{RequestRefusal, is_fhir_id},
     settings::{GatewaySettings, ProductSettings},
+    swagger::SwaggerFile,
 };
 
 /// Where protected-resource metadata lives (RFC 9728 §3).
@@ -75,6 +76,8 @@ pub struct Operation {
     pub scope_text: String,
     /// The scope it needs.
     pub scope: Scope,
+    /// Its parameters come in a form, too (FHIR "http", search by POST).
+    pub form: bool,
     /// Its place among all operations of all products: the index of its metrics.
     pub index: usize,
     segments: Vec<Segment>,
@@ -104,8 +107,10 @@ pub enum Document {
     ProtectedResource,
     /// `/.well-known/smart-configuration` (SMART App Launch, conformance).
     SmartConfiguration,
-    /// `/swagger`: the OpenAPI description.
+    /// `/openapi.json`: the OpenAPI description.
     OpenApi,
+    /// `/swagger` and what that page is made of: the description for people.
+    Swagger(SwaggerFile),
 }
 
 /// Where a path led.
@@ -245,8 +250,8 @@ impl Routes {
             "/metadata" => Some(Document::Metadata),
             "/.well-known/oauth-protected-resource" => Some(Document::ProtectedResource),
             "/.well-known/smart-configuration" => Some(Document::SmartConfiguration),
-            "/swagger" => Some(Document::OpenApi),
-            _ => None,
+            "/openapi.json" => Some(Document::OpenApi),
+            rest => SwaggerFile::at(rest).map(Document::Swagger),
         };
         if let Some(document) = document {
             return if *method == Method::GET || *method == Method::HEAD {
@@ -419,6 +424,7 @@ impl Operation {
             template: operation.path.clone(),
             scope_text: operation.scope.clone(),
             scope,
+            form: operation.form,
             index,
             segments,
             parameters,
@@ -436,6 +442,14 @@ impl Operation {
             Ok(_) => Admission::OtherGroups,
             Err(_) => Admission::Unknown,
         }
+    }
+
+    /// The parameters that any group may use, by name, with the groups.
+    pub fn admitted_parameters(&self) -> impl Iterator<Item = (&str, Vec<Stakeholder>)> {
+        self.parameters.iter().filter(|parameter| parameter.groups != 0).map(|parameter| {
+            let groups = Stakeholder::ALL.into_iter().filter(|group| parameter.groups & bit(*group) != 0);
+            (parameter.name.as_str(), groups.collect())
+        })
     }
 
     /// The parameters that any group may use, by name.
@@ -530,7 +544,7 @@ mod tests {
         };
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].path = "/Medicinal/{name}".into()), @r#"product pms-read-v3, operation EP301: path "/Medicinal/{name}": a segment is {id}, {vid} or made of A-Z a-z 0-9 - . _ $"#);
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].scope = "everything".into()), @r#"product pms-read-v3, operation EP301: scope "everything" is no SMART system scope"#);
-        insta::assert_snapshot!(with(&|s| s.products[0].product.operations[1].path = "/MedicinalProductDefinition".into()), @"product pms-read-v3: operations EP301 and EP303 have the same method and path");
+        insta::assert_snapshot!(with(&|s| s.products[0].product.operations[2].path = "/MedicinalProductDefinition".into()), @"product pms-read-v3: operations EP301 and EP303 have the same method and path");
         insta::assert_snapshot!(with(&|s| s.products[0].upstreams = vec!["ftp://x".into()]), @r#"product pms-read-v3: upstream "ftp://x" is malformed: it is http://host:port"#);
     }
 }

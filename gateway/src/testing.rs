@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use config::{ApiProduct, Budget, Interaction, Method, Operation, RequestLimit, RequestLimits};
+use config::{
+    ApiProduct, Budget, Interaction, Method, Operation, ParameterTexts, RequestLimit, RequestLimits,
+};
 use pms_terms::{FhirVersion, Stakeholder};
 
 use crate::settings::{GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings};
@@ -48,6 +50,16 @@ pub fn settings(upstream: &str) -> GatewaySettings {
                 &pms_roles,
                 vec![
                     operation("EP301", "/MedicinalProductDefinition", Interaction::Search, "s"),
+                    Operation {
+                        method: Method::Post,
+                        form: true,
+                        ..operation(
+                            "EP301-form",
+                            "/MedicinalProductDefinition/_search",
+                            Interaction::Search,
+                            "s",
+                        )
+                    },
                     operation("EP303", by_id, Interaction::Read, "r"),
                     operation("EP304", &format!("{by_id}/$everything"), Interaction::Everything, "r"),
                     operation("EP306", &format!("{by_id}/_history/{{vid}}"), Interaction::Vread, "r"),
@@ -79,6 +91,8 @@ pub fn settings(upstream: &str) -> GatewaySettings {
             max_body: 64 * 1024,
         },
         rate_limits: RateLimitSettings { rules: rules(10_000, None), shared: None },
+        parameter_texts: ParameterTexts::new(),
+        sandbox: false,
         apim_errors: false,
     }
 }
@@ -112,6 +126,8 @@ fn operation(ep: &str, path: &str, interaction: Interaction, letters: &str) -> O
         } else {
             vec![]
         },
+        form_path: None,
+        form: false,
         restricted_parameters: search
             .then(|| ("contact".to_owned(), vec![Stakeholder::Nca, Stakeholder::Ema]))
             .into_iter()

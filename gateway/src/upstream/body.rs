@@ -24,6 +24,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[error("the request body is larger than {0} bytes")]
 pub struct TooLarge(pub u64);
 
+/// A request body that ended before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body did not arrive whole")]
+pub struct BrokenOff(#[source] BoxError);
+
 /// A body that did not arrive whole in the time allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream's answer did not end in the time allowed")]
@@ -33,6 +38,8 @@ pub struct TooSlow;
 pub enum RequestBody {
     /// Nothing.
     Empty,
+    /// A form that was read and judged.
+    Form(Option<Bytes>),
     /// The caller's body, at most so many bytes.
     Capped {
         /// The body.
@@ -57,7 +64,7 @@ impl RequestBody {
         if body.size_hint().lower() > limit {
             return Err(TooLarge(limit));
         }
-        let inner = Box::pin(http_body_util::BodyExt::map_err(body, Into::into));
+        let inner = Box::pin(http_body_util::BodyExt::map_err(body, |error| BrokenOff(error.into()).into()));
         Ok(Self::Capped { inner, left: limit, limit })
     }
 }
@@ -70,7 +77,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Capped { inner, left, limit } = &mut *self else { return Poll::Ready(None) };
+        let (inner, left, limit) = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Form(form) => return Poll::Ready(form.take().map(|form| Ok(Frame::data(form)))),
+            Self::Capped { inner, left, limit } => (inner, left, limit),
+        };
         let frame = std::task::ready!(inner.as_mut().poll_frame(context));
         Poll::Ready(match frame {
             // Trailers are hop-by-hop unless both sides agreed (RFC 9110 §6.5.1); nobody did.
@@ -89,7 +100,8 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Form(None) => true,
+            Self::Form(Some(_)) => false,
             Self::Capped { inner, .. } => inner.is_end_stream(),
         }
     }
@@ -97,6 +109,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Form(form) => SizeHint::with_exact(form.as_ref().map_or(0, |form| form.len() as u64)),
             Self::Capped { inner, .. } => inner.size_hint(),
         }
     }

@@ -2,11 +2,13 @@
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
 
 use super::{
     body::{RewrittenBody, UpstreamBody},
     links::{LinkRewriter, rewrite_address},
     outbound::pass,
+    xml_links::{self, MAX_BUNDLE},
 };
 use crate::{error::GatewayError, routes::Product};
 
@@ -25,8 +27,9 @@ const PASSED: [HeaderName; 11] = [
     HeaderName::from_static("x-progress"),
 ];
 
-/// Turns the upstream's answer into ours. `bundle`: a success is a Bundle and must be rewritten.
-pub fn response(
+/// Turns the upstream's answer into ours. `bundle`: a success is a Bundle and must be rewritten. Waits for the whole
+/// body of a Bundle in XML only.
+pub async fn response(
     answer: Response<UpstreamBody>,
     product: &Product,
     bundle: bool,
@@ -49,10 +52,6 @@ pub fn response(
         return Err(GatewayError::UpstreamBroken);
     }
     let rewritten = bundle && status.is_success();
-    if rewritten && !ended && media != Media::Json {
-        tracing::error!(product = %product.id, "upstream answered with a Bundle whose links cannot be rewritten");
-        return Err(GatewayError::UpstreamBroken);
-    }
     let mut response = Response::new(());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -76,13 +75,25 @@ pub fn response(
     if !rewritten && let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
         headers.insert(header::CONTENT_LENGTH, length.clone());
     }
-    let body = if rewritten && !ended {
-        let rewriter = LinkRewriter::new(&product.upstream_base, &product.public_base);
-        Body::new(RewrittenBody::new(body, rewriter))
-    } else {
-        Body::new(body)
+    let body = match media {
+        Media::Json if rewritten && !ended => {
+            let rewriter = LinkRewriter::new(&product.upstream_base, &product.public_base);
+            Body::new(RewrittenBody::new(body, rewriter))
+        }
+        Media::Xml if rewritten && !ended => Body::from(rewritten_xml(body, product).await?),
+        _ => Body::new(body),
     };
     Ok(response.map(|()| body))
+}
+
+async fn rewritten_xml(body: UpstreamBody, product: &Product) -> Result<Vec<u8>, GatewayError> {
+    let broken = |error: &dyn std::fmt::Display| {
+        tracing::error!(product = %product.id, %error, "upstream answered with a Bundle whose links cannot be rewritten");
+        GatewayError::UpstreamBroken
+    };
+    let whole = Limited::new(body, MAX_BUNDLE).collect().await.map_err(|error| broken(&error))?;
+    xml_links::rewrite(&whole.to_bytes(), &product.upstream_base, &product.public_base)
+        .map_err(|error| broken(&error))
 }
 
 fn may_pass(status: StatusCode) -> bool {

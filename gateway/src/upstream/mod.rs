@@ -7,6 +7,7 @@ pub mod inbound;
 pub mod links;
 pub mod outbound;
 pub mod pool;
+pub mod xml_links;
 
 pub use body::{RequestBody, UpstreamBody};
 pub use cluster::{Cluster, ClusterPools};

@@ -10,6 +10,9 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Asks the backend for a fault; passed on in a sandbox only.
+pub const SANDBOX_FAULT: HeaderName = HeaderName::from_static("x-sandbox-fault");
+const IGNORED: HeaderName = HeaderName::from_static(caller_context::IGNORED_HEADER);
 const CALLER: HeaderName = HeaderName::from_static(caller_context::HEADER);
 
 /// What a caller may tell the upstream. Not `Accept-Encoding`: a compressed Bundle could not be rewritten, and
@@ -72,6 +75,19 @@ pub struct Spoken<'a> {
     pub client: Option<IpAddr>,
     /// How this gateway is called.
     pub face: &'a PublicFace,
+    /// The fault that the caller of a sandbox asked for.
+    pub fault: Option<HeaderValue>,
+    /// The names of parameters that were left out at the caller's wish, as a form.
+    pub ignored: Option<HeaderValue>,
+}
+
+/// The names of parameters that were left out, for the backend to tell the caller; letters that have no place in a
+/// header or a form are shown as question marks.
+pub fn ignored(names: &[&str]) -> Option<HeaderValue> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.:".contains(c) { c } else { '?' };
+    let shown: Vec<String> =
+        names.iter().take(10).map(|name| name.chars().take(64).map(plain).collect()).collect();
+    (!shown.is_empty()).then(|| HeaderValue::try_from(shown.join("&")).ok())?
 }
 
 /// The target to ask the upstream for. The common case, nothing decoded and nothing dropped, shares the caller's
@@ -117,6 +133,12 @@ pub fn request<B>(
         };
         insert(headers, FORWARDED, &forwarded);
         insert(headers, X_FORWARDED_FOR, &client.to_string());
+    }
+    if let Some(ignored) = &spoken.ignored {
+        headers.insert(IGNORED, ignored.clone());
+    }
+    if let Some(fault) = &spoken.fault {
+        headers.insert(SANDBOX_FAULT, fault.clone());
     }
     headers.insert(X_FORWARDED_HOST, spoken.face.host.clone());
     headers.insert(X_FORWARDED_PROTO, spoken.face.proto_value.clone());
@@ -168,6 +190,8 @@ mod tests {
             request_id: Some(HeaderValue::from_static("r-1")),
             client: client.parse().ok(),
             face: &face,
+            fault: None,
+            ignored: None,
         };
         request(&Method::GET, PathAndQuery::from_static("/x?y=1"), &given, &spoken, ()).into_parts().0.headers
     }
@@ -183,6 +207,7 @@ mod tests {
                 ("x-forwarded-for", "6.6.6.6"),
                 ("x-real-ip", "6.6.6.6"),
                 ("x-pmsgate-caller", "forged"),
+                ("x-pmsgate-ignored", "forged"),
                 ("x-request-id", "forged"),
                 ("ocp-apim-subscription-key", "old"),
                 ("accept-encoding", "gzip"),
@@ -208,6 +233,12 @@ mod tests {
         x-pmsgate-caller: signed
         x-request-id: r-1
         "#);
+    }
+
+    #[test]
+    fn names_that_were_left_out_fit_into_a_header() {
+        assert_eq!(ignored(&["colour", "a&b\r\nx: y", "é"]).unwrap(), "colour&a?b??x:?y&?");
+        assert_eq!(ignored(&[]), None);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 
 mod challenges;
 mod documents;
+mod forms;
 mod forwarding;
 mod framing;
 mod house;
 mod keys;
 mod limits;
+mod openapi;
 mod revocations;
 mod shared_limits;
 mod upstream_faults;
