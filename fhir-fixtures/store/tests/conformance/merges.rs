@@ -328,7 +328,7 @@ fn manufactured(id: &str, holder: &str, person: &str) -> Value {
         "code": {"text": "Batch release"},
         "participant": [{"typeReference": {"reference": format!("Organization/{holder}")}}]}),
     );
-    resources.push(json!({"resourceType": "PractitionerRole", "id": person, "telecom": [{"value": format!("{person}@x.example")}]}));
+    resources.push(json!({"resourceType": "PractitionerRole", "id": person, "active": true}));
     crate::sample::bundle(&resources)
 }
 
@@ -337,7 +337,7 @@ async fn nothing_of_another_owner_is_drawn_in() {
     for td in databases().await {
         let database = td.database();
         let (other, both) = ("600000000002", "600000000003");
-        import(
+        let report = import(
             database,
             vec![
                 manufactured(ID, OWNER, "mine"),
@@ -346,6 +346,7 @@ async fn nothing_of_another_owner_is_drawn_in() {
             ],
         )
         .await;
+        assert_eq!(report.refused, []);
         let sender = Sender { audience: qualified(OWNER), ..Sender::owner() };
         let with = async |path: &str, link: &str| {
             sending(database, &ROOT, |root| *root.pointer_mut(path).unwrap() = link.into()).await
