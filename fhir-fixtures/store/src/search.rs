@@ -15,11 +15,30 @@ use crate::{
 pub use crate::sort::{Position, Sort, SortBy, SortKey};
 
 /// Conditions that a product must meet, all of them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// The conditions.
     pub clauses: Vec<Clause>,
+    /// How many index rows make a condition a broad one: so many that to look at products one after the other finds a
+    /// page sooner than to list all that match. It changes how long a search takes, never what it finds.
+    pub broad_from: usize,
 }
+
+impl Query {
+    /// These conditions, all of them.
+    pub fn new(clauses: Vec<Clause>) -> Self {
+        Self { clauses, broad_from: BROAD_FROM }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+/// See [`Query::broad_from`]: a list of so many is made, and so many products are looked at, in a few milliseconds.
+const BROAD_FROM: usize = 1000;
 
 /// One condition: any of its alternatives is enough.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,23 +132,42 @@ impl Page {
     }
 }
 
+/// How many matches of a broad search are counted unless somebody asks for more: that costs about as much as a page.
+const COUNTED: i64 = 500;
+
+/// Whether a search says how many matches there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// It does not.
+    Never,
+    /// When they are few enough to be counted on the way.
+    WhenFew,
+    /// Always.
+    Exact,
+}
+
 /// The first page, at most `limit` long, of the products that match `query` and that `audience` may know of; and how
-/// many there are in all, if that is to be `counted`.
+/// many there are in all, as far as that is to be counted.
 pub async fn first_page(
     database: &Database,
     audience: &Audience,
     query: &Query,
     sort: &Sort,
     limit: usize,
-    counted: bool,
+    counting: Counting,
 ) -> Result<(Page, Option<i64>), StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let page = page_of(&mut db, audience, query, sort, None, limit).await?;
-    let total = match (counted, page.more) {
-        (false, _) => None,
-        (true, true) => Some(count_of(&mut db, audience, query).await?),
-        (true, false) => Some(i64::try_from(page.matches.len()).unwrap_or(i64::MAX)),
+    let plan = Plan::of(&mut db, query).await?;
+    let page = page_of(&mut db, audience, query, &plan, sort, None, limit).await?;
+    let all = || i64::try_from(page.matches.len()).unwrap_or(i64::MAX);
+    let total = match counting {
+        Counting::Never => None,
+        _ if !page.more => Some(all()),
+        Counting::WhenFew if plan.is_broad() => {
+            count_of(&mut db, audience, query, &plan, Some(COUNTED)).await?
+        }
+        Counting::WhenFew | Counting::Exact => count_of(&mut db, audience, query, &plan, None).await?,
     };
     Ok((page, total))
 }
@@ -144,26 +182,80 @@ pub async fn page_after(
     limit: usize,
 ) -> Result<Page, StoreError> {
     let mut reader = database.read().await?;
-    page_of(&mut reader.db(), audience, query, sort, Some(after), limit).await
+    let mut db = reader.db();
+    let plan = Plan::of(&mut db, query).await?;
+    page_of(&mut db, audience, query, &plan, sort, Some(after), limit).await
 }
 
 /// How many products match `query` that `audience` may know of.
 pub async fn count(database: &Database, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
     let mut reader = database.read().await?;
-    count_of(&mut reader.db(), audience, query).await
+    let mut db = reader.db();
+    let plan = Plan::of(&mut db, query).await?;
+    Ok(count_of(&mut db, audience, query, &plan, None).await?.unwrap_or_default())
+}
+
+/// Which of a query's conditions picks the products that the others are tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    /// The place of a condition that few products meet, if there is one.
+    picks: Option<usize>,
+    /// Whether ids pick them.
+    by_ids: bool,
+}
+
+impl Plan {
+    /// Looks into the index how many values meet each condition, but no further than matters.
+    async fn of(db: &mut Db<'_>, query: &Query) -> Result<Self, StoreError> {
+        let by_ids = query.clauses.iter().any(|clause| matches!(clause, Clause::Ids(_)));
+        let indexed: Vec<usize> = query
+            .clauses
+            .iter()
+            .enumerate()
+            .filter(|(_, clause)| clause.is_indexed())
+            .map(|(at, _)| at)
+            .collect();
+        if by_ids || indexed.is_empty() {
+            return Ok(Self { picks: None, by_ids });
+        }
+        let broad_from = i64::try_from(query.broad_from).unwrap_or(i64::MAX);
+        let mut statement = Statement::new("");
+        for (n, at) in indexed.iter().enumerate() {
+            let Some(clause) = query.clauses.get(*at) else { continue };
+            // The place goes with the number, so that the rows may come in any order.
+            statement.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " });
+            statement.push(&format!("CAST({at} AS BIGINT), COUNT(*) FROM (SELECT 1 AS one FROM "));
+            clause.values(&mut statement, None);
+            statement.limit(broad_from).push(&format!(") c{n}"));
+        }
+        let counted = on_db!(db, conn => bound!(
+            sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(statement.sql.clone())), statement
+        ).fetch_all(conn).await)?;
+        let fewest = counted.into_iter().min_by_key(|(_, many)| *many);
+        let picks =
+            fewest.filter(|(_, many)| *many < broad_from).and_then(|(at, _)| usize::try_from(at).ok());
+        Ok(Self { picks, by_ids })
+    }
+
+    /// Whether products are to be walked through, since most meet the conditions.
+    const fn is_broad(self) -> bool {
+        self.picks.is_none() && !self.by_ids
+    }
 }
 
 async fn page_of(
     db: &mut Db<'_>,
     audience: &Audience,
     query: &Query,
+    plan: &Plan,
     order: &Sort,
     after: Option<&Position>,
     limit: usize,
 ) -> Result<Page, StoreError> {
-    // Whoever looks for everything gets it in the order of an index, if there is one.
-    if query.clauses.is_empty()
-        && let Some(walk) = sort::walk(audience, order, after, |statement| gate(statement, audience))
+    // Whoever looks for most of it gets it in the order of an index, if there is one.
+    if plan.is_broad()
+        && let Some(walk) =
+            sort::walk(audience, order, after, |statement| conditions(statement, audience, query, plan))
     {
         let page = page_by(db, walk, order, limit).await?;
         if page.more {
@@ -177,7 +269,7 @@ async fn page_of(
     );
     sort::keys(&mut statement, audience, order);
     statement.push(" FROM products p WHERE ");
-    conditions(&mut statement, audience, query);
+    conditions(&mut statement, audience, query, plan);
     statement.push(") q");
     if let Some(after) = after {
         statement.push(" WHERE ");
@@ -206,12 +298,24 @@ async fn page_by(
     Ok(Page { matches, more })
 }
 
-async fn count_of(db: &mut Db<'_>, audience: &Audience, query: &Query) -> Result<i64, StoreError> {
-    let mut statement = Statement::new("SELECT COUNT(*) FROM products p WHERE ");
-    conditions(&mut statement, audience, query);
-    Ok(on_db!(db, conn => bound!(
+/// How many products match; nothing when they are more than `up_to`.
+async fn count_of(
+    db: &mut Db<'_>,
+    audience: &Audience,
+    query: &Query,
+    plan: &Plan,
+    up_to: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
+    let mut statement = Statement::new("SELECT COUNT(*) FROM (SELECT 1 AS one FROM products p WHERE ");
+    conditions(&mut statement, audience, query, plan);
+    if let Some(up_to) = up_to {
+        statement.limit(up_to.saturating_add(1));
+    }
+    statement.push(") q");
+    let counted = on_db!(db, conn => bound!(
         sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement.sql.clone())), statement
-    ).fetch_one(conn).await)?)
+    ).fetch_one(conn).await)?;
+    Ok(Some(counted).filter(|counted| up_to.is_none_or(|up_to| *counted <= up_to)))
 }
 
 /// `(gates & bit) <> 0`, by ownership of each product.
@@ -221,9 +325,10 @@ fn gate(statement: &mut Statement, audience: &Audience) {
     });
 }
 
-fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
+/// Gate and conditions of the product `p`, each asked for as the plan says.
+fn conditions(statement: &mut Statement, audience: &Audience, query: &Query, plan: &Plan) {
     gate(statement, audience);
-    for clause in &query.clauses {
+    for (at, clause) in query.clauses.iter().enumerate() {
         statement.push(" AND ");
         match clause {
             // PostgreSQL knows no empty list.
@@ -234,23 +339,80 @@ fn conditions(statement: &mut Statement, audience: &Audience, query: &Query) {
                 statement.push("p.product_id IN ").list(ids.iter().map(String::as_str));
             }
             Clause::LastUpdated(any_of) => alternatives(statement, any_of, time),
-            Clause::Token { parameter, any_of, not } => {
-                statement
-                    .push(if *not { "p.product_id NOT IN " } else { "p.product_id IN " })
-                    .push("(SELECT s.product_id FROM search_tokens s WHERE s.parameter = ");
-                statement.text(*parameter).push(" AND ");
+            Clause::Token { .. } | Clause::Text { .. }
+                if plan.picks == Some(at) || clause.is_read_through(plan) =>
+            {
+                statement.push("p.product_id IN (SELECT s.product_id FROM ");
+                clause.values(statement, None);
+                visible(statement, audience, "s");
+                statement.push(")");
+            }
+            Clause::Token { not, .. } => {
+                statement.push(if *not { "NOT EXISTS (SELECT 1 FROM " } else { "EXISTS (SELECT 1 FROM " });
+                clause.values(statement, Some("p.product_id"));
+                visible(statement, audience, "s");
+                statement.push(")");
+            }
+            Clause::Text { .. } => {
+                statement.push("EXISTS (SELECT 1 FROM ");
+                clause.values(statement, Some("p.product_id"));
+                visible(statement, audience, "s");
+                statement.push(")");
+            }
+        }
+    }
+}
+
+impl Clause {
+    /// Whether an index tells which products meet it.
+    fn is_indexed(&self) -> bool {
+        match self {
+            Self::Token { not, any_of, .. } => !not && any_of.iter().all(|one| one.code.is_some()),
+            Self::Text { any_of, .. } => any_of.iter().all(|one| !matches!(one, TextMatch::Contains(_))),
+            Self::Ids(_) | Self::LastUpdated(_) => false,
+        }
+    }
+
+    /// Whether all values must be read to know which products meet it, and nothing else picks these: once, then.
+    fn is_read_through(&self, plan: &Plan) -> bool {
+        matches!(self, Self::Text { any_of, .. } if any_of.iter().any(|one| matches!(one, TextMatch::Contains(_))))
+            && plan.is_broad()
+    }
+
+    /// `search_… s WHERE …`: the values that meet it, of all products or of the `product`.
+    fn values(&self, statement: &mut Statement, product: Option<&str>) {
+        // Of one product, few values are to be looked at; an index by the value would lead to very many. The
+        // concatenation keeps SQLite from taking it, unless it leads to the very product.
+        let of = |statement: &mut Statement, parameter: &'static str, leads_there: bool| {
+            match product {
+                Some(product) if !leads_there => {
+                    statement.push("s.product_id = ").push(product).push(" AND (s.parameter || '') = ");
+                }
+                Some(product) => {
+                    statement.push("s.product_id = ").push(product).push(" AND s.parameter = ");
+                }
+                None => {
+                    statement.push("s.parameter = ");
+                }
+            }
+            statement.text(parameter).push(" AND ");
+        };
+        match self {
+            Self::Token { parameter, any_of, .. } => {
+                statement.push("search_tokens s WHERE ");
+                let exact = matches!(
+                    any_of.as_slice(),
+                    [TokenMatch { system: SystemMatch::Is(_) | SystemMatch::Absent, code: Some(_) }]
+                );
+                of(statement, parameter, exact);
                 alternatives(statement, any_of, token);
-                visible(statement, audience, "s");
-                statement.push(")");
             }
-            Clause::Text { parameter, any_of } => {
-                statement
-                    .push("p.product_id IN (SELECT s.product_id FROM search_strings s WHERE s.parameter = ");
-                statement.text(*parameter).push(" AND ");
+            Self::Text { parameter, any_of } => {
+                statement.push("search_strings s WHERE ");
+                of(statement, parameter, false);
                 alternatives(statement, any_of, text);
-                visible(statement, audience, "s");
-                statement.push(")");
             }
+            Self::Ids(_) | Self::LastUpdated(_) => {}
         }
     }
 }
@@ -346,23 +508,23 @@ mod tests {
             organisation: Some("ORG-100000001".parse().unwrap()),
         });
         let hostile = "'; DROP TABLE products; --".to_owned();
-        let query = Query {
-            clauses: vec![
-                Clause::Ids(vec![hostile.clone()]),
-                Clause::Text { parameter: "name", any_of: vec![TextMatch::Contains(hostile.clone())] },
-                Clause::Token {
-                    parameter: "identifier",
-                    any_of: vec![TokenMatch {
-                        system: SystemMatch::Is(hostile.clone()),
-                        code: Some(hostile.clone()),
-                    }],
-                    not: true,
-                },
-            ],
-        };
-        let mut statement = Statement::new("");
-        conditions(&mut statement, &audience, &query);
-        assert!(!statement.sql.contains("DROP"), "{}", statement.sql);
-        assert!(statement.binds.contains(&Bind::Text(hostile)));
+        let query = Query::new(vec![
+            Clause::Ids(vec![hostile.clone()]),
+            Clause::Text { parameter: "name", any_of: vec![TextMatch::Contains(hostile.clone())] },
+            Clause::Token {
+                parameter: "identifier",
+                any_of: vec![TokenMatch {
+                    system: SystemMatch::Is(hostile.clone()),
+                    code: Some(hostile.clone()),
+                }],
+                not: true,
+            },
+        ]);
+        for picks in [None, Some(1), Some(2)] {
+            let mut statement = Statement::new("");
+            conditions(&mut statement, &audience, &query, &Plan { picks, by_ids: picks.is_none() });
+            assert!(!statement.sql.contains("DROP"), "{}", statement.sql);
+            assert!(statement.binds.contains(&Bind::Text(hostile.clone())));
+        }
     }
 }

@@ -187,9 +187,10 @@ pub(crate) fn by_ownership(
             statement.push(") <> 0");
         }
         Some(organisation) => {
-            statement.push("(CASE WHEN ").push(product_id);
-            statement.push(" IN (SELECT o.product_id FROM product_owners o WHERE o.organisation = ");
-            statement.text(organisation.as_str()).push(") THEN ");
+            // Asked for each product looked at: a list of all that a large holder has would be made for each search.
+            statement.push("(CASE WHEN EXISTS (SELECT 1 FROM product_owners o WHERE o.organisation = ");
+            statement.text(organisation.as_str()).push(" AND o.product_id = ").push(product_id);
+            statement.push(") THEN ");
             bits(statement, audience.sight(true));
             statement.push(" ELSE ");
             bits(statement, audience.sight(false));
@@ -252,13 +253,13 @@ pub(crate) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) 
 }
 
 /// The statement that finds a page by walking along the values of the first key, without looking at products that
-/// stand elsewhere; nothing when the order is not one that can be walked. It does not find products without a value:
+/// stand elsewhere; nothing when the order is not one that can be walked. `conditions` are those of the product `p`. It does not find products without a value:
 /// they come last, so a page that it fills is right.
 pub(crate) fn walk(
     audience: &Audience,
     sort: &Sort,
     after: Option<&Position>,
-    gate: impl FnOnce(&mut Statement),
+    conditions: impl FnOnce(&mut Statement),
 ) -> Option<Statement> {
     let [first @ SortKey { descending, .. }, SortKey { by: SortBy::Id, descending: false }] =
         *sort.0.as_slice()
@@ -266,7 +267,7 @@ pub(crate) fn walk(
         return None;
     };
     let values = Values::of(first.by)?;
-    let (own, other) = (values.key("s"), values.key("t"));
+    let (own, other) = (values.key("v"), values.key("t"));
     let mut statement = Statement::new(
         "SELECT p.product_id, p.revision, p.gates, p.owners, p.mentions, p.version_id, p.last_updated, ",
     );
@@ -278,35 +279,35 @@ pub(crate) fn walk(
     statement
         .push(" FROM ")
         .push(values.table)
-        .push(" s CROSS JOIN products p WHERE p.product_id = s.product_id");
+        .push(" v CROSS JOIN products p WHERE p.product_id = v.product_id");
     // Written out, or the index would not be seen to fit.
-    statement.push(" AND s.parameter = '").push(values.parameter).push("'");
-    visible(&mut statement, audience, "s");
+    statement.push(" AND v.parameter = '").push(values.parameter).push("'");
+    visible(&mut statement, audience, "v");
     statement.push(" AND ");
-    gate(&mut statement);
+    conditions(&mut statement);
     if let Some(Position(fields)) = after {
         let (Some(key), Some(id)) = (fields.first(), fields.get(1)) else { return None };
         if descending {
             statement.push(" AND ").push(&own).push(" <= ").bind(key.clone());
             statement.push(" AND (").push(&own).push(" < ").bind(key.clone());
-            statement.push(" OR s.product_id > ").bind(id.clone()).push(")");
+            statement.push(" OR v.product_id > ").bind(id.clone()).push(")");
         } else {
-            statement.push(" AND (").push(&own).push(", s.product_id) > (").bind(key.clone());
+            statement.push(" AND (").push(&own).push(", v.product_id) > (").bind(key.clone());
             statement.push(", ").bind(id.clone()).push(")");
         }
     }
     // A product stands where the first of its values stands that the viewer sees.
     statement.push(" AND NOT EXISTS (SELECT 1 FROM ").push(values.table);
-    statement.push(" t WHERE t.product_id = s.product_id AND (t.parameter || '') = ").text(values.parameter);
+    statement.push(" t WHERE t.product_id = v.product_id AND (t.parameter || '') = ").text(values.parameter);
     visible(&mut statement, audience, "t");
     let before = if descending { " > " } else { " < " };
     statement.push(" AND (").push(&other).push(before).push(&own).push(" OR (").push(&other).push(" = ");
-    statement.push(&own).push(" AND t.").push(values.tie).push(" < s.").push(values.tie).push(")))");
+    statement.push(&own).push(" AND t.").push(values.tie).push(" < v.").push(values.tie).push(")))");
     statement
         .push(" ORDER BY ")
         .push(&own)
         .push(if descending { " DESC" } else { "" })
-        .push(", s.product_id");
+        .push(", v.product_id");
     Some(statement)
 }
 

@@ -177,7 +177,7 @@ proptest! {
     #[test]
     fn sql_finds_what_looking_at_each_visible_product_finds(
         shapes in prop::collection::vec(shape(), 1..9),
-        searches in prop::collection::vec((prop::collection::vec(clause(), 0..3), keys()), 1..8),
+        searches in prop::collection::vec((prop::collection::vec(clause(), 0..3), keys(), 0..4_usize), 1..8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -209,8 +209,9 @@ proptest! {
                     };
                     assert_eq!(report.refused, []);
                 }
-                for (clauses, keys) in &searches {
-                    let query = Query { clauses: clauses.clone() };
+                for (clauses, keys, broad_from) in &searches {
+                    // Found in whichever way, it is the same.
+                    let query = Query { clauses: clauses.clone(), broad_from: *broad_from };
                     for audience in &audiences {
                         let expected = plain::find(&matrix, audience.viewer(), &known, &query, keys);
                         let unique: BTreeSet<&String> = expected.iter().collect();

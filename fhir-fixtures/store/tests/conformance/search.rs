@@ -11,11 +11,11 @@ use crate::sample::{
 
 fn token(parameter: &'static str, system: SystemMatch, code: Option<&str>) -> Query {
     let wanted = TokenMatch { system, code: code.map(str::to_owned) };
-    Query { clauses: vec![Clause::Token { parameter, any_of: vec![wanted], not: false }] }
+    Query::new(vec![Clause::Token { parameter, any_of: vec![wanted], not: false }])
 }
 
 fn name(wanted: TextMatch) -> Query {
-    Query { clauses: vec![Clause::Text { parameter: "name", any_of: vec![wanted] }] }
+    Query::new(vec![Clause::Text { parameter: "name", any_of: vec![wanted] }])
 }
 
 #[tokio::test]
@@ -97,6 +97,7 @@ async fn tokens_match_by_system_and_code() {
                 },
                 Clause::Ids(vec!["600000000002".into(), "nonsense".into()]),
             ],
+            ..Query::default()
         };
         assert_eq!(found(db, &all, &both).await, ["600000000002"]);
     }
@@ -111,6 +112,7 @@ async fn times_match_by_span() {
         let at = database::micros;
         let times = |from, until, outside| Query {
             clauses: vec![Clause::LastUpdated(vec![TimeMatch { from, until, outside }])],
+            ..Query::default()
         };
         let all = agency();
         assert_eq!(found(db, &all, &times(Some(at(LATER)), None, false)).await, ["600000000002"]);
