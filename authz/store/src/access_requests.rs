@@ -1,11 +1,16 @@
 //! Requests for access.
 
+use std::collections::BTreeMap;
+
 use authz_domain::{AccessRequest, RequestState};
 use database::{DatabaseError, Db, instant, micros, on_db};
 use pms_terms::OrganisationId;
 use time::OffsetDateTime;
 
-use crate::convert::Cell;
+use crate::{
+    batch::{batches, in_batch},
+    convert::Cell,
+};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -41,10 +46,7 @@ macro_rules! select {
     };
 }
 
-async fn complete(db: &mut Db<'_>, row: Row) -> Result<AccessRequest, DatabaseError> {
-    let roles = on_db!(db, conn => sqlx::query_scalar::<_, String>(
-        "SELECT role FROM access_request_roles WHERE request_id = $1 ORDER BY role"
-    ).bind(row.id.as_str()).fetch_all(conn).await)?;
+fn complete(row: Row, roles: Vec<String>) -> Result<AccessRequest, DatabaseError> {
     let cell = |column| Cell { table: "access_requests", column, row: &row.id };
     let organisation = |column, id: Option<String>| -> Result<Option<OrganisationId>, DatabaseError> {
         id.map(|id| cell(column).parse(&id)).transpose()
@@ -73,11 +75,27 @@ async fn complete(db: &mut Db<'_>, row: Row) -> Result<AccessRequest, DatabaseEr
 }
 
 async fn complete_all(db: &mut Db<'_>, rows: Vec<Row>) -> Result<Vec<AccessRequest>, DatabaseError> {
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        all.push(complete(db, row).await?);
+    let mut roles: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for batch in batches(rows.iter().map(|row| row.id.as_str())) {
+        let found = on_db!(db, conn => {
+            let mut query = sqlx::query_as::<_, (String, String)>(concat!(
+                "SELECT request_id, role FROM access_request_roles WHERE request_id IN ", in_batch!(), " ORDER BY role"
+            ));
+            for id in batch {
+                query = query.bind(id);
+            }
+            query.fetch_all(conn).await
+        })?;
+        for (request, role) in found {
+            roles.entry(request).or_default().push(role);
+        }
     }
-    Ok(all)
+    rows.into_iter()
+        .map(|row| {
+            let own = roles.remove(&row.id).unwrap_or_default();
+            complete(row, own)
+        })
+        .collect()
 }
 
 /// Keeps a new request with its roles.
@@ -147,10 +165,7 @@ pub async fn next_number(db: &mut Db<'_>) -> Result<i64, DatabaseError> {
 pub async fn find(db: &mut Db<'_>, id: &str) -> Result<Option<AccessRequest>, DatabaseError> {
     let row = on_db!(db, conn => sqlx::query_as::<_, Row>(select!("WHERE r.id = $1"))
         .bind(id).fetch_optional(conn).await)?;
-    match row {
-        Some(row) => complete(db, row).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(complete_all(db, row.into_iter().collect()).await?.pop())
 }
 
 /// The requests of an account, drafts too, newest first.
@@ -276,8 +291,5 @@ pub async fn page(
 pub async fn find_by_number(db: &mut Db<'_>, number: i64) -> Result<Option<AccessRequest>, DatabaseError> {
     let row = on_db!(db, conn => sqlx::query_as::<_, Row>(select!("WHERE r.number = $1"))
         .bind(number).fetch_optional(conn).await)?;
-    match row {
-        Some(row) => complete(db, row).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(complete_all(db, row.into_iter().collect()).await?.pop())
 }

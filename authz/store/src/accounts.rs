@@ -1,10 +1,15 @@
 //! Accounts of people, with what proves who they are.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use authz_domain::{Account, AccountStatus, PhoneNumber};
 use database::{DatabaseError, Db, instant, micros, on_db};
 use time::OffsetDateTime;
 
-use crate::convert::Cell;
+use crate::{
+    batch::{batches, in_batch},
+    convert::Cell,
+};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -99,6 +104,28 @@ pub async fn find(db: &mut Db<'_>, id: &str) -> Result<Option<Account>, Database
     let row = on_db!(db, conn => sqlx::query_as::<_, Row>(select!("WHERE a.id = $1"))
         .bind(id).fetch_optional(conn).await)?;
     row.map(Account::try_from).transpose()
+}
+
+/// The accounts with these ids, by id. Those that are not there are left out.
+pub async fn find_all<'i>(
+    db: &mut Db<'_>,
+    ids: impl IntoIterator<Item = &'i str>,
+) -> Result<BTreeMap<String, Account>, DatabaseError> {
+    let mut found = BTreeMap::new();
+    for batch in batches(ids.into_iter().collect::<BTreeSet<_>>()) {
+        let rows = on_db!(db, conn => {
+            let mut query = sqlx::query_as::<_, Row>(concat!(select!("WHERE a.id IN "), in_batch!()));
+            for id in batch {
+                query = query.bind(id);
+            }
+            query.fetch_all(conn).await
+        })?;
+        for row in rows {
+            let account = Account::try_from(row)?;
+            found.insert(account.id.clone(), account);
+        }
+    }
+    Ok(found)
 }
 
 /// The account with this user name or address.

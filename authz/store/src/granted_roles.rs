@@ -128,6 +128,17 @@ pub async fn count_others(
     .fetch_one(conn).await)?)
 }
 
+/// How often `role` was ever given in an organisation, whether or not it is still held.
+pub async fn count_ever(
+    db: &mut Db<'_>,
+    role: &str,
+    organisation: &OrganisationId,
+) -> Result<i64, DatabaseError> {
+    Ok(on_db!(db, conn => sqlx::query_scalar::<_, i64>(
+        "SELECT COUNT(*) FROM granted_roles WHERE role = $1 AND organisation_id = $2"
+    ).bind(role).bind(organisation.as_str()).fetch_one(conn).await)?)
+}
+
 /// Writes what its holder chose at the first sign-in.
 pub async fn set_preference(db: &mut Db<'_>, id: &str, choice: &str) -> Result<(), DatabaseError> {
     on_db!(db, conn => sqlx::query("UPDATE granted_roles SET preference = $2 WHERE id = $1")

@@ -11,6 +11,7 @@ pub mod access_requests;
 pub mod accounts;
 pub mod api_access;
 pub mod audit_events;
+mod batch;
 pub mod calendar_feeds;
 pub mod changes;
 pub mod clients;

@@ -1,11 +1,16 @@
 //! Organisations and their locations.
 
+use std::collections::BTreeMap;
+
 use authz_domain::{Location, Organisation, OrganisationCategory};
 use database::{DatabaseError, Db, micros, on_db};
 use pms_terms::{LocationId, OrganisationId};
 use time::OffsetDateTime;
 
-use crate::convert::Cell;
+use crate::{
+    batch::{batches, in_batch},
+    convert::Cell,
+};
 
 /// What an upsert did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +49,33 @@ pub async fn find(db: &mut Db<'_>, id: &OrganisationId) -> Result<Option<Organis
         "SELECT id, name, country, category, address, parent_id FROM organisations WHERE id = $1"
     ).bind(id.as_str()).fetch_optional(conn).await)?;
     let Some(row) = row else { return Ok(None) };
-    let locations = locations_of(db, id.as_str()).await?;
-    read(row, locations).map(Some)
+    Ok(with_locations(db, vec![row]).await?.pop())
 }
 
-async fn locations_of(db: &mut Db<'_>, organisation: &str) -> Result<Vec<LocationRow>, DatabaseError> {
-    Ok(on_db!(db, conn => sqlx::query_as::<_, LocationRow>(
-        "SELECT location_id, address, country FROM organisation_locations
-         WHERE organisation_id = $1 ORDER BY location_id"
-    ).bind(organisation).fetch_all(conn).await)?)
+/// Organisations with their locations.
+async fn with_locations(db: &mut Db<'_>, rows: Vec<Row>) -> Result<Vec<Organisation>, DatabaseError> {
+    let mut locations: BTreeMap<String, Vec<LocationRow>> = BTreeMap::new();
+    for batch in batches(rows.iter().map(|row| row.0.as_str())) {
+        let found = on_db!(db, conn => {
+            let mut query = sqlx::query_as::<_, (String, String, String, String)>(concat!(
+                "SELECT organisation_id, location_id, address, country FROM organisation_locations
+                 WHERE organisation_id IN ", in_batch!(), " ORDER BY location_id"
+            ));
+            for id in batch {
+                query = query.bind(id);
+            }
+            query.fetch_all(conn).await
+        })?;
+        for (organisation, id, address, country) in found {
+            locations.entry(organisation).or_default().push((id, address, country));
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let own = locations.remove(&row.0).unwrap_or_default();
+            read(row, own)
+        })
+        .collect()
 }
 
 /// All organisations by id, with their locations.
@@ -60,23 +83,7 @@ pub async fn list(db: &mut Db<'_>) -> Result<Vec<Organisation>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
         "SELECT id, name, country, category, address, parent_id FROM organisations ORDER BY id"
     ).fetch_all(conn).await)?;
-    let mut locations = on_db!(db, conn => sqlx::query_as::<_, (String, String, String, String)>(
-        "SELECT organisation_id, location_id, address, country FROM organisation_locations
-         ORDER BY organisation_id, location_id"
-    ).fetch_all(conn).await)?
-    .into_iter()
-    .peekable();
-    rows.into_iter()
-        .map(|row| {
-            let mut own = Vec::new();
-            while let Some((_, id, address, country)) =
-                locations.next_if(|(organisation, ..)| *organisation == row.0)
-            {
-                own.push((id, address, country));
-            }
-            read(row, own)
-        })
-        .collect()
+    with_locations(db, rows).await
 }
 
 /// Every location with its organisation, by organisation and location.
@@ -198,12 +205,7 @@ pub async fn search(
     .bind(name.as_str()).bind(id.as_str()).bind(country.as_str()).bind(parent).bind(any)
     .bind(at(0)).bind(at(1)).bind(at(2)).bind(at(3)).bind(at(4)).bind(limit)
     .fetch_all(conn).await)?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        let locations = locations_of(db, &row.0).await?;
-        found.push(read(row, locations)?);
-    }
-    Ok(found)
+    with_locations(db, rows).await
 }
 
 /// The countries in which an organisation has parts, or in which there are organisations at all, sorted.
