@@ -23,6 +23,9 @@ pub struct Portal {
     /// Whether accounts have authentication questions. Default: in a sandbox, because the agency's flow has them; not
     /// in production, because OWASP ASVS 5.0 §6.4.2 advises against them.
     pub authentication_questions: Option<bool>,
+    /// How much work a browser does to register: it looks for a number up to this one, one SHA-256 a try. 50000 take a
+    /// laptop about a second. Without scripts a question in words takes its place.
+    pub challenge_work: u32,
     /// How long a mailed one-time token works.
     pub token_lifetime: Span,
     /// How long a session lasts without a request.
@@ -63,10 +66,11 @@ impl Default for Portal {
                 "info desk admin administrator test user support office team sales service helpdesk",
             ),
             authentication_questions: None,
+            challenge_work: 50_000,
             token_lifetime: Span::seconds(300),
             session_idle: Span::seconds(30 * 60),
             session_lifetime: Span::seconds(12 * 3600),
-            languages: vec!["en".to_owned()],
+            languages: words("en de fr"),
             request_lifetime: Span::days(90),
             request_reminders: vec![14, 30, 60, 80],
             document_limit: 10 * 1024 * 1024,

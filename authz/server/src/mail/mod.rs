@@ -1,34 +1,48 @@
-//! Mails and text messages: composed here, kept in the outbox, sent by a job.
+//! Mails and text messages: put into words here, kept in the outbox, sent by a job.
 //!
 //! # How to add a mail
 //!
-//! A function in `letters.rs` that makes a [`Letter`] from exactly the data it needs, an act that calls
-//! [`crate::UseCases::post`] in its own unit of work, and a line in the test that renders every letter.
+//! Its text in every language (`authz/server/mail`, see [`texts`]), a function in `letters.rs` that makes a [`Letter`]
+//! from exactly the data it needs, an act that calls [`crate::UseCases::post_to`] in its own unit of work, and a line in
+//! the test that writes every letter in every language.
 
+pub(crate) mod credentials;
+pub(crate) mod expiry_letters;
 pub(crate) mod letters;
+pub(crate) mod texts;
 pub(crate) mod transport;
 
 use askama::Template;
 use serde::{Deserialize, Serialize};
 
-/// A mail in parts: rendered as text and as HTML from the same.
+use self::texts::{Composed, Texts, filled};
+
+/// A mail before it is put into words: which one it is, and its values.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// What it is about, without anything personal: for lists and logs.
+    /// Its name: what it is about, without anything personal. For lists and logs, and the heading of its text.
     pub notice: &'static str,
-    /// The subject.
-    pub subject: String,
-    /// What it says.
-    pub parts: Vec<Part>,
+    values: Vec<(&'static str, Value)>,
 }
 
-/// One part of a mail.
+/// What stands for a `{name}` in the text.
+#[derive(Clone, Debug)]
+enum Value {
+    /// The same in every language.
+    Text(String),
+    /// A word of the language.
+    Word(&'static str),
+}
+
+/// One part of a mail: rendered as text and as HTML from the same.
 #[derive(Clone, Debug)]
 pub enum Part {
     /// A paragraph.
     Text(String),
     /// A code to type.
     Code(String),
+    /// A line for a shell.
+    Command(String),
     /// An address to open.
     Link {
         /// What it leads to.
@@ -36,30 +50,47 @@ pub enum Part {
         /// The address.
         url: String,
     },
-    /// Names and values.
+    /// Names, with their colons, and values.
     Facts(Vec<(String, String)>),
+}
+
+/// To whom a letter goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient<'r> {
+    /// The address; none when nobody is to get it, which keeps the pages alike.
+    pub address: Option<&'r str>,
+    /// Their name; empty when it is not told.
+    pub name: &'r str,
+    /// The language they read (ISO 639-1).
+    pub language: &'r str,
+}
+
+/// What both templates say.
+struct Words<'a> {
+    language: &'static str,
+    subject: String,
+    parts: Vec<Part>,
+    greeting: String,
+    sent_by: String,
+    no_answers: &'a str,
 }
 
 #[derive(Template)]
 #[template(path = "mail/letter.txt", escape = "none")]
 struct TextLetter<'a> {
-    letter: &'a Letter,
-    greeting: &'a str,
-    base_url: &'a str,
+    words: &'a Words<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "mail/letter.html")]
 struct HtmlLetter<'a> {
-    letter: &'a Letter,
-    greeting: &'a str,
-    base_url: &'a str,
+    words: &'a Words<'a>,
 }
 
 /// A message as it waits in the outbox, sealed.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
-    /// Address or phone number; none when nobody is to get it, which keeps the pages alike.
+    /// Address or phone number; none when nobody is to get it.
     pub(crate) to: Option<String>,
     pub(crate) subject: String,
     pub(crate) text: String,
@@ -67,54 +98,51 @@ pub(crate) struct Message {
 }
 
 impl Letter {
-    /// A letter without parts.
-    pub fn new(notice: &'static str, subject: impl Into<String>) -> Self {
-        Self { notice, subject: subject.into(), parts: Vec::new() }
+    /// A letter by the name of its text.
+    pub fn new(notice: &'static str) -> Self {
+        Self { notice, values: Vec::new() }
     }
 
-    /// With a paragraph.
+    /// With a value. An empty one takes its fact or paragraph out of the letter.
     #[must_use]
-    pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.parts.push(Part::Text(text.into()));
+    pub fn with(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.values.push((name, Value::Text(text.into())));
         self
     }
 
-    /// With a code.
+    /// With a word of the recipient's language.
     #[must_use]
-    pub fn code(mut self, code: impl Into<String>) -> Self {
-        self.parts.push(Part::Code(code.into()));
+    pub fn with_word(mut self, name: &'static str, word: &'static str) -> Self {
+        self.values.push((name, Value::Word(word)));
         self
     }
 
-    /// With an address to open.
-    #[must_use]
-    pub fn link(mut self, label: impl Into<String>, url: impl Into<String>) -> Self {
-        self.parts.push(Part::Link { label: label.into(), url: url.into() });
-        self
-    }
-
-    /// With names and values.
-    #[must_use]
-    pub fn facts(mut self, facts: Vec<(String, String)>) -> Self {
-        self.parts.push(Part::Facts(facts));
-        self
-    }
-
-    /// Rendered for somebody.
-    pub(crate) fn render(
-        &self,
-        to: Option<&str>,
-        name: &str,
-        base_url: &str,
-    ) -> Result<Message, askama::Error> {
-        let greeting = if name.is_empty() { "Hello,".to_owned() } else { format!("Dear {name},") };
-        Ok(Message {
-            to: to.map(str::to_owned),
+    /// Put into the recipient's language. None when there is no text of this name.
+    pub(crate) fn render(&self, to: Recipient<'_>, base_url: &str) -> Result<Option<Message>, askama::Error> {
+        let texts = Texts::of(to.language);
+        let value = |name: &str| match self.values.iter().find(|(one, _)| *one == name) {
+            Some((_, Value::Text(text))) => text.clone(),
+            Some((_, Value::Word(word))) => texts.word(word).to_owned(),
+            None => String::new(),
+        };
+        let Some(Composed { subject, parts }) = texts.compose(self.notice, &value) else { return Ok(None) };
+        let greeting = if to.name.is_empty() { "hello" } else { "dear" };
+        let with = |text: &str, value: &str| filled(text, &|_| value.to_owned()).unwrap_or_default();
+        let words = Words {
+            language: texts.language,
             // A subject is one line, whatever it was made from.
-            subject: self.subject.chars().filter(|c| !c.is_control()).collect(),
-            text: TextLetter { letter: self, greeting: &greeting, base_url }.render()?,
-            html: HtmlLetter { letter: self, greeting: &greeting, base_url }.render()?,
-        })
+            subject: subject.chars().filter(|c| !c.is_control()).collect(),
+            parts,
+            greeting: with(texts.word(greeting), to.name),
+            sent_by: with(texts.word("sent-by"), base_url),
+            no_answers: texts.word("no-answers"),
+        };
+        Ok(Some(Message {
+            to: to.address.map(str::to_owned),
+            text: TextLetter { words: &words }.render()?,
+            html: HtmlLetter { words: &words }.render()?,
+            subject: words.subject,
+        }))
     }
 }
 
@@ -122,18 +150,36 @@ impl Letter {
 mod tests {
     use super::*;
 
+    const ANA: Recipient<'_> =
+        Recipient { address: Some("a@x.example"), name: "Ana <Silva>", language: "en" };
+
     #[test]
     fn a_letter_says_the_same_in_text_and_html_and_escapes_in_html_only() {
-        let letter = Letter::new("test", "Your code\r\nBcc: x@y.example")
-            .text("Somebody & <b>you</b> asked.")
-            .code("1234-5678")
-            .link("Open", "https://x.example/?a=1&b=2")
-            .facts(vec![("Request".to_owned(), "REQ-00000001".to_owned())]);
-        let message = letter.render(Some("a@x.example"), "Ana <Silva>", "https://x.example").unwrap();
-        assert_eq!(message.subject, "Your codeBcc: x@y.example");
-        assert!(message.text.contains("Dear Ana <Silva>,") && message.text.contains("<b>you</b>"));
-        assert!(message.text.contains("    1234-5678\n") && message.text.contains("Request: REQ-00000001"));
-        assert!(!message.html.contains("<b>you") && !message.html.contains("<Silva>"));
-        assert!(message.html.contains("1234-5678") && message.html.contains("REQ-00000001"));
+        let letter = Letter::new("request-rejected")
+            .with("request", "REQ-00000001\r\nBcc: x@y.example")
+            .with("what", "PUI & <b>more</b>")
+            .with("reason", "")
+            .with("url", "https://x.example/?a=1&b=2");
+        let message = letter.render(ANA, "https://x.example").unwrap().unwrap();
+        assert_eq!(message.subject, "REQ-00000001Bcc: x@y.example: rejected");
+        assert!(message.text.contains("Dear Ana <Silva>,") && message.text.contains("<b>more</b>"));
+        assert!(message.text.contains("What: PUI &") && !message.text.contains("Reason"), "{}", message.text);
+        assert!(!message.html.contains("<b>more") && !message.html.contains("<Silva>"));
+        assert!(message.html.contains("REQ-00000001") && message.html.contains("lang=\"en\""));
+    }
+
+    #[test]
+    fn it_speaks_the_language_of_who_gets_it() {
+        let letter = Letter::new("user-name").with("user_name", "nx").with("url", "https://x.example");
+        for (language, subject, greeting) in [
+            ("de", "Ihr Benutzername", "Guten Tag Ana <Silva>,"),
+            ("fr", "Votre nom d'utilisateur", "Bonjour Ana <Silva>,"),
+            ("mt", "Your user name", "Dear Ana <Silva>,"),
+        ] {
+            let message = letter.render(Recipient { language, ..ANA }, "https://x.example").unwrap().unwrap();
+            assert_eq!(message.subject, subject);
+            assert!(message.text.starts_with(greeting), "{}", message.text);
+        }
+        assert!(Letter::new("no such letter").render(ANA, "").unwrap().is_none());
     }
 }

@@ -1,27 +1,29 @@
 //! Putting a message into the outbox, within the unit of work of the act that it tells about.
 
-use authz_domain::Account;
+use authz_domain::{Account, PhoneNumber};
 use authz_store::{outbox, outbox::OutboxMessage};
 use database::Db;
 
 use super::{UseCaseError, UseCases};
 use crate::{
     entropy::entropy,
-    mail::{Letter, Message},
+    mail::{
+        Letter, Message, Recipient,
+        texts::{Texts, filled},
+    },
 };
 
 impl UseCases {
-    /// Puts a mail to `to` into the outbox; without a recipient a mail that nobody gets, so that acts for known and
-    /// unknown people write the same.
+    /// Puts a mail into the outbox; without an address one that nobody gets, so that acts for known and unknown people
+    /// write the same.
     pub async fn post(
         &self,
         db: &mut Db<'_>,
-        to: Option<&str>,
-        name: &str,
+        to: Recipient<'_>,
         letter: &Letter,
     ) -> Result<(), UseCaseError> {
-        let message = letter.render(to, name, &self.settings.base_url).map_err(|_| UseCaseError::Letter)?;
-        self.enqueue(db, "mail", letter.notice, &message).await
+        let rendered = letter.render(to, &self.settings.base_url).ok().flatten();
+        self.enqueue(db, "mail", letter.notice, &rendered.ok_or(UseCaseError::Letter)?).await
     }
 
     /// Puts a mail to somebody with an account into the outbox.
@@ -31,15 +33,38 @@ impl UseCases {
         account: &Account,
         letter: &Letter,
     ) -> Result<(), UseCaseError> {
-        self.post(db, Some(account.email.as_str()), &account.full_name(), letter).await
+        self.post_if(db, Some(account), letter).await
     }
 
-    /// Puts a text message into the outbox.
-    pub(crate) async fn post_text(&self, db: &mut Db<'_>, to: &str, text: &str) -> Result<(), UseCaseError> {
+    /// The same, to nobody when there is no account: then nothing but the mail differs.
+    pub(crate) async fn post_if(
+        &self,
+        db: &mut Db<'_>,
+        account: Option<&Account>,
+        letter: &Letter,
+    ) -> Result<(), UseCaseError> {
+        let name = account.map(Account::full_name).unwrap_or_default();
+        let to = Recipient {
+            address: account.map(|one| one.email.as_str()),
+            name: &name,
+            language: account.map_or("", |one| &one.language),
+        };
+        self.post(db, to, letter).await
+    }
+
+    /// Puts a text message with a code to somebody's phone into the outbox.
+    pub(crate) async fn post_code(
+        &self,
+        db: &mut Db<'_>,
+        account: &Account,
+        phone: &PhoneNumber,
+        code: &str,
+    ) -> Result<(), UseCaseError> {
+        let text = filled(Texts::of(&account.language).word("text-code"), &|_| code.to_owned());
         let message = Message {
-            to: Some(to.to_owned()),
+            to: Some(phone.as_str().to_owned()),
             subject: String::new(),
-            text: text.to_owned(),
+            text: text.unwrap_or_default(),
             html: String::new(),
         };
         self.enqueue(db, "text", "text-message", &message).await
