@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use authz_domain::{Account, Act, Actor, PASSWORD_RULES, PhoneNumber, check_password};
+use authz_domain::{Account, Act, Actor, PhoneNumber, check_password};
 use authz_store::{accounts, sessions};
 use axum::{extract::State as Extract, response::Response};
 
 use super::{
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
-    page::{Block, Cell, Page, Table, see_other},
+    form::{Button, Errors, Field, Fields, Form, Kind, current_password, new_password},
+    page::{Block, Cell, Page, Table, link, see_other},
+    people::last_decider,
     register::{language_name, optional, question_fields, read_questions, short_text},
     visitor::{Posted, Visitor},
 };
 use crate::{
-    mail::letters::{account_changed, shown},
+    mail::letters::{Changed, changed, shown},
     state::State,
     use_cases::UseCases,
 };
@@ -27,7 +28,7 @@ fn account_page(state: &State, account: &Account, fields: &Fields, errors: &Erro
     let notifications =
         Field::new(Kind::Tick, "notifications", "Also send me mails that are not needed for my access")
             .value(if account.notifications { "yes" } else { "" });
-    let all = vec![
+    let mut all = vec![
         Field::new(Kind::Tel, "phone", "Mobile phone")
             .hint("With + and country code, such as +31 6 1234 5678.")
             .autocomplete("tel")
@@ -41,7 +42,10 @@ fn account_page(state: &State, account: &Account, fields: &Fields, errors: &Erro
         language.typed(fields, errors),
         if fields.has("do") { notifications.typed(fields, errors) } else { notifications },
     ];
-    let link = |href: &str, title: &str, text: &str| (href.to_owned(), title.to_owned(), text.to_owned());
+    if account.phone_confirmed {
+        let field = current_password(errors).optional();
+        all.push(field.hint("Only to change the mobile phone: it is your second factor."));
+    }
     let mut links = vec![
         link("/portal/account/password", "Change password", ""),
         link(
@@ -88,6 +92,9 @@ pub(crate) async fn save(
     if !state.settings.portal.languages.iter().any(|one| one == fields.get("language")) {
         errors.add("language", "Choose a language.");
     }
+    if errors.is_empty() && account.phone_confirmed && phone != account.phone {
+        confirm_password(&state, &visitor, &fields, &mut errors).await?;
+    }
     if !errors.is_empty() {
         return Ok(account_page(&state, &account, &fields, &errors).show(&visitor));
     }
@@ -109,18 +116,8 @@ pub(crate) async fn save(
 }
 
 fn password_page(errors: &Errors) -> Page {
-    let fields = vec![
-        Field::new(Kind::Password, "current", "Current password")
-            .autocomplete("current-password")
-            .with_error(errors),
-        Field::new(Kind::Password, "password", "New password")
-            .hint(PASSWORD_RULES)
-            .autocomplete("new-password")
-            .with_error(errors),
-        Field::new(Kind::Password, "password_again", "Confirm new password")
-            .autocomplete("new-password")
-            .with_error(errors),
-    ];
+    let mut fields = vec![current_password(errors)];
+    fields.extend(new_password("New password", "Confirm new password", errors));
     Page::new("Change password").text("All your other sessions end when you change it.").form(Form::post(
         "/portal/account/password",
         fields,
@@ -134,29 +131,30 @@ pub(crate) async fn password(visitor: Visitor) -> Result<Response, PortalError> 
     Ok(password_page(&Errors::default()).show(&visitor))
 }
 
-/// Whether the typed password is that of the account; wrong ones are slowed down like those at the sign-in.
-pub(super) async fn knows_password(
+/// Asks whether the typed password is that of who is signed in; wrong ones are slowed down like those at the sign-in.
+pub(super) async fn confirm_password(
     state: &State,
     visitor: &Visitor,
-    account: &Account,
-    typed: &str,
-) -> Result<bool, PortalError> {
-    let now = state.clock.now();
-    let counted = format!("password of {}", account.id);
-    if state.portal.slowdown.must_wait(&counted, visitor.address, now).is_some() {
-        return Ok(false);
+    fields: &Fields,
+    errors: &mut Errors,
+) -> Result<(), PortalError> {
+    let (id, now) = (&visitor.require()?.account.id, state.clock.now());
+    let counted = format!("password of {id}");
+    let mut right = false;
+    if state.portal.slowdown.must_wait(&counted, visitor.address, now).is_none() {
+        let secrets = accounts::secrets(&mut state.database.read().await?.db(), id).await?;
+        let hash = secrets.as_ref().map(|secrets| secrets.password_hash.as_str());
+        right = state.portal.passwords.check(fields.raw("current"), hash).await?;
+        if right {
+            state.portal.slowdown.succeeded(&counted, visitor.address);
+        } else {
+            state.portal.slowdown.failed(&counted, visitor.address, now);
+        }
     }
-    let mut reader = state.database.read().await?;
-    let secrets = accounts::secrets(&mut reader.db(), &account.id).await?;
-    drop(reader);
-    let hash = secrets.as_ref().map(|secrets| secrets.password_hash.as_str());
-    let right = state.portal.passwords.check(typed, hash).await?;
-    if right {
-        state.portal.slowdown.succeeded(&counted, visitor.address);
-    } else {
-        state.portal.slowdown.failed(&counted, visitor.address, now);
+    if !right {
+        errors.add("current", "That is not your current password.");
     }
-    Ok(right)
+    Ok(())
 }
 
 /// `POST /portal/account/password`
@@ -177,8 +175,8 @@ pub(crate) async fn change_password(
     if password != fields.raw("password_again") {
         errors.add("password_again", "The two passwords are not the same.");
     }
-    if errors.is_empty() && !knows_password(&state, &visitor, account, fields.raw("current")).await? {
-        errors.add("current", "That is not your current password.");
+    if errors.is_empty() {
+        confirm_password(&state, &visitor, &fields, &mut errors).await?;
     }
     if !errors.is_empty() {
         return Ok(password_page(&errors).show(&visitor));
@@ -193,7 +191,7 @@ pub(crate) async fn change_password(
     let actor = Actor::Account(account.id.clone());
     acts.audit(&mut db, &actor, Act::PasswordChanged, &account.id, vec![("how", "signed in".to_owned())])
         .await?;
-    acts.post_to(&mut db, account, &account_changed("Your password was changed.")).await?;
+    acts.post_to(&mut db, account, &changed(Changed::Password)).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(see_other(&visitor, "/portal/account"))
@@ -201,11 +199,7 @@ pub(crate) async fn change_password(
 
 fn questions_page(fields: &Fields, errors: &Errors) -> Page {
     let mut all = question_fields(fields, errors);
-    all.push(
-        Field::new(Kind::Password, "current", "Current password")
-            .autocomplete("current-password")
-            .with_error(errors),
-    );
+    all.push(current_password(errors));
     Page::new("Update authentication questions").form(Form::post(
         "/portal/account/questions",
         all,
@@ -235,8 +229,8 @@ pub(crate) async fn save_questions(
         return Err(PortalError::NotFound);
     }
     let (chosen, mut errors) = read_questions(&fields);
-    if errors.is_empty() && !knows_password(&state, &visitor, account, fields.raw("current")).await? {
-        errors.add("current", "That is not your current password.");
+    if errors.is_empty() {
+        confirm_password(&state, &visitor, &fields, &mut errors).await?;
     }
     if !errors.is_empty() {
         return Ok(questions_page(&fields, &errors).show(&visitor));
@@ -252,7 +246,7 @@ pub(crate) async fn save_questions(
     let actor = Actor::Account(account.id.clone());
     acts.audit(&mut db, &actor, Act::AccountChanged, &account.id, vec![("what", "questions".to_owned())])
         .await?;
-    acts.post_to(&mut db, account, &account_changed("Your authentication questions were changed.")).await?;
+    acts.post_to(&mut db, account, &changed(Changed::Questions)).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(see_other(&visitor, "/portal/account"))
@@ -317,19 +311,30 @@ pub(crate) async fn end_session(
     Ok(see_other(&visitor, "/portal/account/sessions"))
 }
 
-fn deactivate_page(errors: &Errors) -> Page {
-    let field = Field::new(Kind::Password, "current", "Current password")
-        .autocomplete("current-password")
-        .with_error(errors);
-    Page::new("Deactivate account")
+async fn deactivate_page(
+    state: &Arc<State>,
+    account: &Account,
+    errors: &Errors,
+) -> Result<Page, PortalError> {
+    let acts = UseCases::of(Arc::clone(state));
+    let (warning, tick) = last_decider(&acts, &account.id, errors).await?;
+    Ok(Page::new("Deactivate account")
         .text("You are signed out everywhere and cannot sign in any more. Your roles stay with the account; you can take it up again by mail.")
-        .form(Form::post("/portal/account/deactivate", vec![field], vec![Button::danger("Deactivate my account", "end")]))
+        .blocks(warning)
+        .form(Form::post(
+            "/portal/account/deactivate",
+            tick.into_iter().chain([current_password(errors)]).collect(),
+            vec![Button::danger("Deactivate my account", "end")],
+        )))
 }
 
 /// `GET /portal/account/deactivate`
-pub(crate) async fn deactivate(visitor: Visitor) -> Result<Response, PortalError> {
-    visitor.require()?;
-    Ok(deactivate_page(&Errors::default()).show(&visitor))
+pub(crate) async fn deactivate(
+    Extract(state): Extract<Arc<State>>,
+    visitor: Visitor,
+) -> Result<Response, PortalError> {
+    let account = &visitor.require()?.account;
+    Ok(deactivate_page(&state, account, &Errors::default()).await?.show(&visitor))
 }
 
 /// `POST /portal/account/deactivate`
@@ -338,13 +343,17 @@ pub(crate) async fn end(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
     let account = &visitor.require()?.account;
-    if !knows_password(&state, &visitor, account, fields.raw("current")).await? {
-        return Ok(
-            deactivate_page(&Errors::of("current", "That is not your current password.")).show(&visitor)
-        );
+    let acts = UseCases::of(Arc::clone(&state));
+    let mut errors = Errors::default();
+    if !fields.has("sure") && !acts.last_deciding_roles(&account.id).await?.is_empty() {
+        errors.add("sure", "Confirm that you are the last administrator.");
+    }
+    confirm_password(&state, &visitor, &fields, &mut errors).await?;
+    if !errors.is_empty() {
+        return Ok(deactivate_page(&state, account, &errors).await?.show(&visitor));
     }
     let actor = Actor::Account(account.id.clone());
-    let acts = UseCases::of(Arc::clone(&state));
+    // The reason is for the trail; the letter to the owner does not repeat it.
     acts.change_account_status(actor, &account.id, Account::deactivate, "by its owner").await?;
     Ok(see_other(&visitor, "/portal"))
 }

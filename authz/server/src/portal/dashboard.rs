@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_store::granted_roles;
+use authz_store::{granted_roles, outbox};
 use axum::{
     extract::{Path, State as Extract},
     response::Response,
@@ -11,13 +11,10 @@ use axum::{
 use super::{
     error::PortalError,
     form::{Button, Errors, Field, Fields, Form, Kind},
-    page::{Block, Cell, Page, Table, see_other},
+    page::{Block, Cell, Page, Table, link, see_other},
     visitor::{Posted, SignedIn, Visitor},
 };
-use crate::{
-    state::State,
-    use_cases::{Reviewer, UseCases},
-};
+use crate::{state::State, use_cases::UseCases};
 
 /// `GET /portal`
 pub(crate) async fn get(
@@ -40,14 +37,19 @@ pub(crate) async fn get(
         });
     }
     if one.reviews {
-        let reviewer = Reviewer { account: &one.account, held: &one.held };
-        let waiting = UseCases::of(Arc::clone(&state)).inbox(reviewer).await?.len();
+        let waiting = UseCases::of(Arc::clone(&state)).waiting_for(one.reviewer()).await?.len();
         let text = if waiting == 1 {
             "1 request waits for you.".to_owned()
         } else {
             format!("{waiting} requests wait for you.")
         };
-        page = page.block(Block::Links(vec![("/portal/review".to_owned(), "Reviews".to_owned(), text)]));
+        let mut links = vec![link("/portal/review", "Reviews", text)];
+        if one.for_agency {
+            let (waiting, _) = outbox::waiting(&mut state.database.read().await?.db()).await?;
+            let text = format!("{waiting} mails and text messages were not sent yet.");
+            links.push(link("/portal/messages", "Messages", text));
+        }
+        page = page.block(Block::Links(links));
     }
     let rows = one
         .roles
@@ -57,7 +59,7 @@ pub(crate) async fn get(
             let application = known.and_then(|known| catalogue.application(&known.application));
             vec![
                 Cell::text(application.map_or("", |one| one.title.as_str())),
-                Cell::text(known.map_or(role.role.as_str(), |known| known.title.as_str())),
+                Cell::text(catalogue.title_of(&role.role)),
                 Cell::text(role.organisation.as_ref().map(ToString::to_string).unwrap_or_default()),
                 Cell::text(role.language.clone().or_else(|| role.preference.clone()).unwrap_or_default()),
             ]
@@ -76,14 +78,11 @@ pub(crate) async fn get(
                 "Request access",
                 "Choose an application, your organisation and a role.",
             ),
+            link("/portal/clients", "API clients", "Credentials of machines: request, rotate, renew."),
             link("/portal/requests", "Track my requests", "Where your requests stand, and who decides."),
             link("/portal/account", "Account", "Your details, password, second factor and sessions."),
         ]))
         .show(&visitor))
-}
-
-fn link(href: &str, title: &str, text: &str) -> (String, String, String) {
-    (href.to_owned(), title.to_owned(), text.to_owned())
 }
 
 fn welcome() -> Page {

@@ -6,97 +6,55 @@ use std::sync::Arc;
 use authz_domain::RequestState;
 use axum::{
     body::Body,
-    extract::{FromRequestParts as _, Path, Request, State as Extract},
+    extract::{Path, State as Extract},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, header};
-use multer::{Constraints, Multipart, SizeLimit};
 
 use super::{
     error::PortalError,
-    form::{Errors, Fields},
+    form::{Errors, Field, Kind},
     page::see_other,
-    request_steps::recap_page,
     requests::show_page,
-    visitor::Visitor,
+    visitor::{PostedFile, Upload, Visitor},
 };
 use crate::{
     state::State,
-    use_cases::{DocumentRefused, Reviewer, UseCases},
+    use_cases::{DocumentRefused, RequestPlan, UseCases},
 };
 
-/// What stands around the file in a form.
-const AROUND: u64 = 64 * 1024;
+/// The field for one more document of a request.
+pub(super) fn file_field(plan: &RequestPlan, errors: &Errors) -> Field {
+    let needed = plan.needed_documents();
+    let label =
+        if needed.is_empty() { "Document (PDF)".to_owned() } else { format!("{} (PDF)", needed.join(", ")) };
+    let mut field = Field::new(Kind::File, "file", label)
+        .hint("At most 10 MB. Only reviewers of your request can read it.")
+        .with_error(errors);
+    field.required = !needed.is_empty() && plan.documents.is_empty();
+    field
+}
 
-/// `POST /portal/requests/{id}/documents`
+/// `POST /portal/requests/{id}/documents`: for a request that waits for one.
 pub(crate) async fn upload(
     Extract(state): Extract<Arc<State>>,
     Path(id): Path<String>,
-    request: Request,
+    PostedFile { visitor, file, .. }: PostedFile,
 ) -> Result<Response, PortalError> {
-    let (mut parts, body) = request.into_parts();
-    let visitor = Visitor::from_request_parts(&mut parts, &state).await?;
     let one = visitor.require()?;
-    let limit = state.settings.portal.document_limit;
-    let kind =
-        parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let boundary = multer::parse_boundary(kind).map_err(|_| PortalError::StaleForm)?;
-    let limits = Constraints::new()
-        .allowed_fields(vec!["csrf", "file", "do"])
-        .size_limit(SizeLimit::new().whole_stream(limit + AROUND).per_field(limit + 1));
-    let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
-    let (mut token, mut file) = (String::new(), None);
-    loop {
-        let field = match form.next_field().await {
-            Ok(Some(field)) => field,
-            Ok(None) => break,
-            Err(_) => return Err(PortalError::TooLarge),
-        };
-        match field.name() {
-            // It stands first in our forms: a file of somebody else is not read to its end.
-            Some("csrf") => {
-                token = field.text().await.map_err(|_| PortalError::TooLarge)?;
-                visitor.check_form(&state, &parts.headers, &token)?;
-            }
-            Some("file") if !token.is_empty() => {
-                let name = field.file_name().unwrap_or_default().to_owned();
-                match field.bytes().await {
-                    Ok(bytes) => file = Some((name, bytes)),
-                    Err(_) => {
-                        return refused(&state, &visitor, &id, DocumentRefused::Size(limit / (1024 * 1024)))
-                            .await;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    visitor.check_form(&state, &parts.headers, &token)?;
-    let (name, bytes) = file.unwrap_or_default();
-    let taken = UseCases::of(Arc::clone(&state)).add_document(&one.account, &id, &name, &bytes).await?;
+    let acts = UseCases::of(Arc::clone(&state));
+    let plan = acts.plan_request(&one.account, &id).await?;
+    let waits = |plan: &RequestPlan| plan.request.state == RequestState::WaitingForDocuments;
+    let plan = plan.filter(waits).ok_or(PortalError::NotFound)?;
+    let taken = match file {
+        Upload::None => acts.add_document(&one.account, &id, "", &[]).await?,
+        Upload::TooLarge => Some(Err(DocumentRefused::too_large(state.settings.portal.document_limit))),
+        Upload::File { name, bytes } => acts.add_document(&one.account, &id, &name, &bytes).await?,
+    };
     match taken.ok_or(PortalError::NotFound)? {
         Ok(()) => Ok(see_other(&visitor, &format!("/portal/requests/{id}"))),
-        Err(problem) => refused(&state, &visitor, &id, problem).await,
+        Err(problem) => Ok(show_page(&state, &plan, &Errors::of("file", problem)).show(&visitor)),
     }
-}
-
-/// The page that the form stood on, with what is wrong.
-async fn refused(
-    state: &Arc<State>,
-    visitor: &Visitor,
-    id: &str,
-    problem: DocumentRefused,
-) -> Result<Response, PortalError> {
-    let one = visitor.require()?;
-    let plan =
-        UseCases::of(Arc::clone(state)).plan_request(&one.account, id).await?.ok_or(PortalError::NotFound)?;
-    let errors = Errors::of("file", problem);
-    let page = if plan.request.state == RequestState::Draft {
-        recap_page(state, &plan, &Fields::default(), &errors)
-    } else {
-        show_page(state, &plan, &errors)
-    };
-    Ok(page.show(visitor))
 }
 
 /// `GET /portal/documents/{id}`: for those who review its request.
@@ -106,8 +64,7 @@ pub(crate) async fn read(
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     let one = visitor.require_reviewer()?;
-    let reviewer = Reviewer { account: &one.account, held: &one.held };
-    let found = UseCases::of(Arc::clone(&state)).read_document(reviewer, &id).await?;
+    let found = UseCases::of(Arc::clone(&state)).read_document(one.reviewer(), &id).await?;
     let (document, content) = found.ok_or(PortalError::NotFound)?;
     let ascii: String = document
         .file_name

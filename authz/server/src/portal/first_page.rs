@@ -61,10 +61,24 @@ pub(crate) async fn root(Extract(state): Extract<Arc<State>>) -> Response {
 
 /// `GET /assets/portal.css`
 pub(crate) async fn stylesheet() -> Response {
+    asset("text/css; charset=utf-8", include_str!("../../assets/portal.css"))
+}
+
+/// `GET /assets/challenge.js`
+pub(crate) async fn challenge_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/challenge.js"))
+}
+
+/// `GET /assets/draft.js`
+pub(crate) async fn draft_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/draft.js"))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, include_str!("../../assets/portal.css")).into_response()
+    (headers, text).into_response()
 }

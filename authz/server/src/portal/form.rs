@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use authz_domain::PASSWORD_RULES;
+
 /// What a form brought: names and values, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
@@ -13,6 +15,11 @@ impl std::fmt::Debug for Fields {
 }
 
 impl Fields {
+    /// Notes a field that did not come in a form's usual clothes.
+    pub(crate) fn push(&mut self, name: &str, value: String) {
+        self.0.push((name.to_owned(), value));
+    }
+
     /// From `application/x-www-form-urlencoded`, or the query of an address.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         Self(
@@ -20,6 +27,11 @@ impl Fields {
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect(),
         )
+    }
+
+    /// One field.
+    pub(crate) fn of(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), value.to_owned())])
     }
 
     /// The first value of a field, trimmed; empty when it is missing.
@@ -118,6 +130,46 @@ pub(crate) struct Field {
     pub(crate) autocomplete: &'static str,
     pub(crate) required: bool,
     pub(crate) choices: Vec<Choice>,
+    /// For scripts: `data-` attributes of a hidden field.
+    pub(crate) data: Vec<(&'static str, String)>,
+}
+
+/// The password of who is signed in, asked again before something that matters.
+pub(crate) fn current_password(errors: &Errors) -> Field {
+    Field::new(Kind::Password, "current", "Current password")
+        .autocomplete("current-password")
+        .with_error(errors)
+}
+
+/// The new password, twice.
+pub(crate) fn new_password(label: &str, again: &str, errors: &Errors) -> [Field; 2] {
+    [
+        Field::new(Kind::Password, "password", label)
+            .hint(PASSWORD_RULES)
+            .autocomplete("new-password")
+            .with_error(errors),
+        Field::new(Kind::Password, "password_again", again).autocomplete("new-password").with_error(errors),
+    ]
+}
+
+/// Characters of a reason.
+const MAX_REASON: usize = 1000;
+
+/// Why a reviewer does something.
+pub(crate) fn reason_field(hint: &str, fields: &Fields, errors: &Errors) -> Field {
+    Field::new(Kind::Area, "reason", "Reason").hint(hint).typed(fields, errors)
+}
+
+/// The typed reason; an empty one only where none is needed.
+pub(crate) fn read_reason(fields: &Fields, needed: bool) -> Result<&str, String> {
+    let reason = fields.get("reason");
+    if reason.chars().count() > MAX_REASON {
+        Err(format!("Use at most {MAX_REASON} characters."))
+    } else if reason.is_empty() && needed {
+        Err("Say why: the person reads it.".to_owned())
+    } else {
+        Ok(reason)
+    }
 }
 
 impl Field {
@@ -132,6 +184,7 @@ impl Field {
             autocomplete: "",
             required: true,
             choices: Vec::new(),
+            data: Vec::new(),
         }
     }
 
@@ -141,6 +194,11 @@ impl Field {
 
     pub(crate) fn value(mut self, value: impl Into<String>) -> Self {
         self.value = value.into();
+        self
+    }
+
+    pub(crate) fn data(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.data.push((name, value.into()));
         self
     }
 
@@ -274,18 +332,36 @@ pub(crate) struct Form {
     pub(crate) get: bool,
     pub(crate) multipart: bool,
     pub(crate) inline: bool,
+    /// Whether a script keeps what is typed while it is typed.
+    pub(crate) kept: bool,
     pub(crate) fields: Vec<Field>,
     pub(crate) buttons: Vec<Button>,
 }
 
 impl Form {
     pub(crate) fn post(action: impl Into<String>, fields: Vec<Field>, buttons: Vec<Button>) -> Self {
-        Self { action: action.into(), get: false, multipart: false, inline: false, fields, buttons }
+        Self {
+            action: action.into(),
+            get: false,
+            multipart: false,
+            inline: false,
+            kept: false,
+            fields,
+            buttons,
+        }
     }
 
     pub(crate) fn search(action: impl Into<String>, fields: Vec<Field>) -> Self {
         let look = Button { label: "Search".to_owned(), name: "", value: String::new(), look: "main" };
-        Self { action: action.into(), get: true, multipart: false, inline: true, fields, buttons: vec![look] }
+        Self {
+            action: action.into(),
+            get: true,
+            multipart: false,
+            inline: true,
+            kept: false,
+            fields,
+            buttons: vec![look],
+        }
     }
 
     /// A form of one button in a table.
@@ -295,6 +371,11 @@ impl Form {
 
     pub(crate) fn with_files(mut self) -> Self {
         self.multipart = true;
+        self
+    }
+
+    pub(crate) fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 }

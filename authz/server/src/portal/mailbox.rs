@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::{
     error::PortalError,
-    page::{Block, Cell, Page, Table},
+    page::{Block, Cell, Page, Table, link},
     visitor::Visitor,
 };
 use crate::{mail::letters::shown, state::State};
@@ -95,7 +95,5 @@ pub(crate) async fn show(
     if !links.is_empty() {
         page = page.block(Block::Links(links));
     }
-    Ok(page
-        .block(Block::Links(vec![("/portal/mailbox".to_owned(), "All mails".to_owned(), String::new())]))
-        .show(&visitor))
+    Ok(page.block(Block::Links(vec![link("/portal/mailbox", "All mails", "")])).show(&visitor))
 }

@@ -5,28 +5,38 @@
 //! `303 See Other`, so that a reload or the back button repeats nothing.
 
 mod account;
+mod api_access;
+mod calendar;
 mod challenge;
+mod clients;
 mod dashboard;
 mod documents;
 mod error;
+mod expiring;
 mod first_page;
 mod form;
 pub(crate) mod keys;
 mod mailbox;
+mod messages;
+mod notifications;
 mod organisations;
 mod page;
 pub(crate) mod passwords;
 mod people;
 mod recover;
 mod register;
-mod request_steps;
 mod requests;
 mod review;
 mod second_factor;
+mod secrets;
+mod service_desk;
 pub(crate) mod settings;
 mod sign_in;
 mod slowdown;
+mod snippets;
+mod trail;
 mod visitor;
+mod wizard;
 
 use std::sync::Arc;
 
@@ -37,7 +47,11 @@ use axum::{
 };
 use tokio::sync::Notify;
 
-use self::{challenge::Challenges, passwords::Passwords, slowdown::Slowdown};
+use self::{
+    passwords::Passwords,
+    slowdown::Slowdown,
+    wizard::{application, organisation, recap, roles, violations},
+};
 use crate::state::State;
 
 /// What the portal's handlers share beside the rest.
@@ -45,19 +59,13 @@ use crate::state::State;
 pub(crate) struct PortalState {
     pub(crate) passwords: Passwords,
     pub(crate) slowdown: Slowdown,
-    pub(crate) challenges: Challenges,
     /// Wakes the job that sends messages.
     pub(crate) deliver: Notify,
 }
 
 impl PortalState {
     pub(crate) fn new() -> Self {
-        Self {
-            passwords: Passwords::new(),
-            slowdown: Slowdown::new(),
-            challenges: Challenges::new(),
-            deliver: Notify::new(),
-        }
+        Self { passwords: Passwords::new(), slowdown: Slowdown::new(), deliver: Notify::new() }
     }
 }
 
@@ -66,6 +74,8 @@ pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/", get(first_page::root))
         .route("/assets/portal.css", get(first_page::stylesheet))
+        .route("/assets/challenge.js", get(first_page::challenge_script))
+        .route("/assets/draft.js", get(first_page::draft_script))
         .route("/portal", get(dashboard::get))
         .route("/portal/privacy", get(dashboard::privacy))
         .route("/portal/terms/{id}", get(dashboard::terms))
@@ -93,19 +103,32 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/portal/account/second-factor", get(second_factor::get).post(second_factor::post))
         // organisations, for everybody
         .route("/portal/organisations", get(organisations::search))
+        .route("/portal/organisations/download", get(organisations::download))
         .route("/portal/organisations/{id}", get(organisations::show))
         // asking for access
         .route("/portal/requests", get(requests::list))
-        .route("/portal/requests/new", get(request_steps::application).post(request_steps::begin))
+        .route("/portal/requests/new", get(application::get).post(application::post))
         .route("/portal/requests/{id}", get(requests::show).post(requests::withdraw))
+        .route("/portal/requests/{id}/organisation", get(organisation::get).post(organisation::post))
+        .route("/portal/requests/{id}/roles", get(roles::get).post(roles::post))
+        .route("/portal/requests/{id}/violations", get(violations::get).post(violations::post))
         .route(
-            "/portal/requests/{id}/organisation",
-            get(request_steps::organisation).post(request_steps::choose),
+            "/portal/requests/{id}/recap",
+            get(recap::get).post(recap::post).layer(DefaultBodyLimit::disable()),
         )
-        .route("/portal/requests/{id}/roles", get(request_steps::roles).post(request_steps::fill_cart))
-        .route("/portal/requests/{id}/violations", get(request_steps::violations).post(request_steps::settle))
-        .route("/portal/requests/{id}/recap", get(request_steps::recap).post(request_steps::submit))
         .route("/portal/requests/{id}/documents", post(documents::upload).layer(DefaultBodyLimit::disable()))
+        // API credentials
+        .route("/portal/access", get(api_access::overview))
+        .route("/portal/api-access", get(api_access::terms).post(api_access::accept))
+        .route("/portal/api-access/{id}", get(api_access::form).post(api_access::submit))
+        .route("/portal/public-api-access", get(api_access::public_terms).post(api_access::public_submit))
+        .route("/portal/api-services", get(service_desk::get).post(service_desk::post))
+        .route("/portal/clients", get(clients::list))
+        .route("/portal/clients/{id}", get(clients::show).post(clients::save))
+        .route("/portal/clients/{id}/status", post(clients::status))
+        .route("/portal/clients/{id}/rotate", get(secrets::rotation).post(secrets::rotate))
+        .route("/portal/clients/{id}/end", get(secrets::confirm).post(secrets::end))
+        .route("/portal/credentials", get(secrets::offered).post(secrets::take))
         // deciding
         .route("/portal/review", get(review::inbox))
         .route("/portal/review/{id}", get(review::show).post(review::decide))
@@ -113,6 +136,18 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/portal/people", get(people::list))
         .route("/portal/people/{id}", get(people::show).post(people::block))
         .route("/portal/roles/{id}/revoke", get(people::confirm).post(people::revoke))
+        .route("/portal/messages", get(messages::list).post(messages::again))
+        // watching
+        .route("/portal/expiring", get(expiring::get))
+        .route("/portal/audit", get(trail::get))
+        .route("/portal/calendar.ics", get(calendar::get))
+        .route("/portal/notifications", get(notifications::get))
+        .route("/portal/notifications/calendar", post(notifications::calendar))
+        .route(
+            "/portal/notifications/webhooks/{place}",
+            get(notifications::new_webhook).post(notifications::add_webhook),
+        )
+        .route("/portal/webhooks/{id}", get(notifications::show_webhook).post(notifications::change_webhook))
         // a sandbox's mails
         .route("/portal/mailbox", get(mailbox::list))
         .route("/portal/mailbox/{name}", get(mailbox::show))

@@ -5,19 +5,23 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
-    form::{Field, Form, Kind},
+    form::{Button, Field, Form, Kind},
     visitor::Visitor,
 };
 
-/// Nothing but our own stylesheet: no scripts, no frames, no forms to elsewhere.
+/// Nothing but our own stylesheet: no scripts, no frames, no forms to elsewhere. Pages without a script have this.
 pub(crate) const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
+/// The same with our own scripts, which may talk to nobody but us.
+const CSP_WITH_SCRIPT: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
 /// Headers of every page with something personal on it.
-const PAGE: [(HeaderName, HeaderValue); 7] = [
+const PAGE: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-    (header::CONTENT_SECURITY_POLICY, CSP),
     (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -29,8 +33,13 @@ const PAGE: [(HeaderName, HeaderValue); 7] = [
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     Text(String),
-    Link { href: String, text: String },
+    Link {
+        href: String,
+        text: String,
+    },
     Form(Form),
+    /// A button of the form around the page.
+    Button(Button),
     State(String),
 }
 
@@ -54,6 +63,54 @@ pub(crate) struct Table {
     pub(crate) empty: &'static str,
 }
 
+/// A row of bars, drawn without styles or scripts.
+#[derive(Clone, Debug)]
+pub(crate) struct Bars {
+    pub(crate) title: &'static str,
+    pub(crate) width: usize,
+    pub(crate) columns: Vec<Bar>,
+}
+
+/// One bar: where it stands, how high it is, what is written above and below.
+#[derive(Clone, Debug)]
+pub(crate) struct Bar {
+    pub(crate) x: usize,
+    pub(crate) middle: usize,
+    pub(crate) y: usize,
+    pub(crate) height: usize,
+    pub(crate) above: String,
+    pub(crate) below: String,
+}
+
+impl Bars {
+    /// A bar for each label and number; the highest fills the height. Of labels like `2026-03` the month is written, and
+    /// the year where it begins.
+    pub(crate) fn new(title: &'static str, numbers: &[(String, usize)]) -> Self {
+        let (pitch, full, top) = (32, 100, 20);
+        let highest = numbers.iter().map(|(_, number)| *number).max().unwrap_or(0).max(1);
+        let mut year = "";
+        let columns = numbers
+            .iter()
+            .enumerate()
+            .map(|(place, (label, number))| {
+                let height = number * full / highest;
+                let (this_year, month) = label.split_once('-').unwrap_or(("", label));
+                let below = if year == this_year { month.to_owned() } else { format!("{month}/{this_year}") };
+                year = this_year;
+                Bar {
+                    x: place * pitch + 8,
+                    middle: place * pitch + 16,
+                    y: top + full - height,
+                    height,
+                    above: if *number == 0 { String::new() } else { number.to_string() },
+                    below,
+                }
+            })
+            .collect();
+        Self { title, width: numbers.len() * pitch, columns }
+    }
+}
+
 /// One block of a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Block {
@@ -70,8 +127,19 @@ pub(crate) enum Block {
     List(Vec<String>),
     Table(Table),
     Form(Form),
+    /// Fields of the form around the page.
+    Fields(Vec<Field>),
+    /// Buttons of the form around the page.
+    Buttons(Vec<Button>),
     /// Text as it is.
     Plain(String),
+    /// A row of bars; a table beside it says the same.
+    Bars(Bars),
+    /// Text to be copied, and what it is.
+    Snippet {
+        label: &'static str,
+        text: String,
+    },
     /// A QR code: the data of its path, its width, and what it is.
     Qr {
         path: String,
@@ -100,8 +168,31 @@ pub(crate) struct Step {
     pub(crate) label: &'static str,
     /// `done`, `now` or `later`.
     pub(crate) state: &'static str,
-    /// Where to go back to.
-    pub(crate) href: String,
+}
+
+/// Several steps, of which the one at place `now` is being taken.
+pub(crate) fn steps(labels: &[&'static str], now: usize) -> Vec<Step> {
+    let state = |place: usize| match place.cmp(&now) {
+        std::cmp::Ordering::Less => "done",
+        std::cmp::Ordering::Equal => "now",
+        std::cmp::Ordering::Greater => "later",
+    };
+    labels.iter().enumerate().map(|(place, label)| Step { label, state: state(place) }).collect()
+}
+
+/// A form around the whole page, so that every button on it brings everything that was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Around {
+    pub(crate) action: String,
+}
+
+/// A link with its title and a sentence.
+pub(crate) fn link(
+    href: impl Into<String>,
+    title: impl Into<String>,
+    text: impl Into<String>,
+) -> (String, String, String) {
+    (href.into(), title.into(), text.into())
 }
 
 /// A page before it is rendered.
@@ -110,6 +201,9 @@ pub(crate) struct Page {
     pub(crate) title: String,
     pub(crate) steps: Vec<Step>,
     pub(crate) blocks: Vec<Block>,
+    pub(crate) around: Option<Around>,
+    /// A script of ours that makes the page more comfortable; it works without.
+    pub(crate) script: Option<&'static str>,
     status: StatusCode,
 }
 
@@ -127,7 +221,14 @@ struct PageTemplate<'a> {
 
 impl Page {
     pub(crate) fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), steps: Vec::new(), blocks: Vec::new(), status: StatusCode::OK }
+        Self {
+            title: title.into(),
+            steps: Vec::new(),
+            blocks: Vec::new(),
+            around: None,
+            script: None,
+            status: StatusCode::OK,
+        }
     }
 
     pub(crate) fn block(mut self, block: Block) -> Self {
@@ -148,6 +249,17 @@ impl Page {
         self.block(Block::Form(form))
     }
 
+    /// With a form around all blocks; their fields and buttons belong to it.
+    pub(crate) fn around(mut self, action: impl Into<String>) -> Self {
+        self.around = Some(Around { action: action.into() });
+        self
+    }
+
+    pub(crate) fn script(mut self, path: &'static str) -> Self {
+        self.script = Some(path);
+        self
+    }
+
     pub(crate) fn steps(mut self, steps: Vec<Step>) -> Self {
         self.steps = steps;
         self
@@ -164,10 +276,12 @@ impl Page {
             .blocks
             .iter()
             .filter_map(|block| match block {
-                Block::Form(form) => Some(form.fields.iter().filter(|field| !field.error.is_empty())),
+                Block::Form(form) => Some(&form.fields),
+                Block::Fields(fields) => Some(fields),
                 _ => None,
             })
             .flatten()
+            .filter(|field| !field.error.is_empty())
             .collect();
         let status = if self.status == StatusCode::OK && !errors.is_empty() {
             StatusCode::UNPROCESSABLE_ENTITY
@@ -184,7 +298,11 @@ impl Page {
             sandbox: visitor.sandbox,
         };
         match template.render() {
-            Ok(text) => visitor.with_cookie((status, PAGE, text).into_response()),
+            Ok(text) => {
+                let csp = if self.script.is_some() { CSP_WITH_SCRIPT } else { CSP };
+                let csp = [(header::CONTENT_SECURITY_POLICY, csp)];
+                visitor.with_cookie((status, PAGE, csp, text).into_response())
+            }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a page does not render");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -79,6 +79,39 @@ fn nobodys() -> Result<&'static str, UseCaseError> {
 mod tests {
     use super::*;
 
+    /// Hashing is done elsewhere, two at a time: meanwhile the one thread of this test answers others.
+    #[tokio::test]
+    async fn at_most_two_hash_at_once_and_never_on_the_thread_that_answers() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (passwords, here) = (Passwords::new(), std::thread::current().id());
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let hashing: Vec<_> = (0..8)
+            .map(|_| {
+                let (passwords, now, most) = (passwords.clone(), Arc::clone(&now), Arc::clone(&most));
+                tokio::spawn(async move {
+                    let act = move || {
+                        assert_ne!(std::thread::current().id(), here);
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        let hashed = hash("correct Horse 9");
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        hashed
+                    };
+                    passwords.run(act).await.unwrap().unwrap()
+                })
+            })
+            .collect();
+        let mut answered = 0;
+        while !hashing.iter().all(tokio::task::JoinHandle::is_finished) {
+            answered += 1;
+            tokio::task::yield_now().await;
+        }
+        for one in hashing {
+            one.await.unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
+        assert!(answered > 10, "the thread was held up: {answered}");
+    }
+
     #[tokio::test]
     async fn a_password_matches_its_own_hash_only() {
         let passwords = Passwords::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authz_domain::AccountStatus;
 use authz_store::{accounts, granted_roles, granted_roles::GrantedRole};
 use axum::{
     extract::{Path, RawQuery, State as Extract},
@@ -10,22 +11,18 @@ use axum::{
 
 use super::{
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
+    form::{Button, Errors, Field, Fields, Form, Kind, read_reason, reason_field},
     page::{Block, Cell, Page, Table, see_other},
     visitor::{Posted, SignedIn, Visitor},
 };
 use crate::{
     mail::letters::shown,
     state::State,
-    use_cases::{Reviewer, UseCaseError, UseCases},
+    use_cases::{UseCaseError, UseCases},
 };
 
 /// People on one page.
 const SHOWN: i64 = 100;
-
-fn reviewer(one: &SignedIn) -> Reviewer<'_> {
-    Reviewer { account: &one.account, held: &one.held }
-}
 
 /// `GET /portal/people`
 pub(crate) async fn list(
@@ -50,16 +47,7 @@ pub(crate) async fn list(
             found = accounts::search(&mut reader.db(), query.get("q"), SHOWN).await?;
         }
     } else {
-        let catalogue = &state.settings.portal.catalogue;
-        let mut places: Vec<_> = one
-            .held
-            .iter()
-            .filter(|held| !catalogue.decided_by(&held.role).is_empty())
-            .filter_map(|held| held.organisation.as_ref())
-            .collect();
-        places.sort();
-        places.dedup();
-        for place in places {
+        for place in one.reviewer().places(&state.settings.portal.catalogue) {
             found.extend(accounts::of_organisation(&mut reader.db(), place.as_str(), SHOWN).await?);
         }
     }
@@ -85,13 +73,14 @@ pub(crate) async fn list(
 
 /// The roles of somebody that a reviewer may see: the agency all, others those that are theirs to take away.
 fn visible(acts: &UseCases, one: &SignedIn, roles: Vec<GrantedRole>) -> Vec<GrantedRole> {
-    roles.into_iter().filter(|role| acts.may_revoke(reviewer(one), role)).collect()
+    roles.into_iter().filter(|role| acts.may_revoke(one.reviewer(), role)).collect()
 }
 
 async fn person_page(
     state: &Arc<State>,
     one: &SignedIn,
     id: &str,
+    fields: &Fields,
     errors: &Errors,
 ) -> Result<Page, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
@@ -99,19 +88,18 @@ async fn person_page(
     let person = accounts::find(&mut reader.db(), id).await?.ok_or(PortalError::NotFound)?;
     let roles = granted_roles::of_account(&mut reader.db(), id).await?;
     drop(reader);
-    let all = roles.len();
+    let may_block = acts.may_block(one.reviewer(), id, &roles);
     let roles = visible(&acts, one, roles);
     if roles.is_empty() && !one.for_agency {
         return Err(PortalError::NotFound);
     }
     let catalogue = &state.settings.portal.catalogue;
-    let may_block = (one.for_agency || roles.len() == all) && one.account.id != id;
     let rows = roles
         .into_iter()
         .map(|role| {
-            let title = catalogue.role(&role.role).map_or(role.role.clone(), |known| known.title.clone());
+            let title = catalogue.title_of(&role.role);
             vec![
-                Cell::text(title.clone()),
+                Cell::text(title),
                 Cell::text(role.organisation.as_ref().map(ToString::to_string).unwrap_or_default()),
                 Cell::text(shown(role.granted_at)),
                 Cell::link(format!("/portal/roles/{}/revoke", role.id), format!("Revoke {title}")),
@@ -130,16 +118,26 @@ async fn person_page(
             empty: "No roles.",
         }));
     if may_block {
-        let reason =
-            Field::new(Kind::Area, "reason", "Reason").hint("The person reads it.").with_error(errors);
-        page = page
-            .block(Block::Heading("Stop the account".to_owned()))
-            .text("The person is signed out and cannot sign in any more.")
-            .form(Form::post(
-                format!("/portal/people/{id}"),
+        let reason = reason_field("The person reads it.", fields, errors);
+        let path = format!("/portal/people/{id}");
+        page = if person.status == AccountStatus::Blocked {
+            let button = Button { value: "unblock".to_owned(), ..Button::main("Let this user in again") };
+            page.block(Block::Heading("The account was stopped".to_owned())).form(Form::post(
+                path,
                 vec![reason],
-                vec![Button::danger("Deactivate this user", "block")],
-            ));
+                vec![button],
+            ))
+        } else {
+            let (warning, tick) = last_decider(&acts, id, errors).await?;
+            page.block(Block::Heading("Stop the account".to_owned()))
+                .text("The person is signed out and cannot sign in any more.")
+                .blocks(warning)
+                .form(Form::post(
+                    path,
+                    std::iter::once(reason).chain(tick).collect(),
+                    vec![Button::danger("Deactivate this user", "block")],
+                ))
+        };
     }
     Ok(page)
 }
@@ -151,7 +149,7 @@ pub(crate) async fn show(
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     let one = visitor.require_reviewer()?;
-    Ok(person_page(&state, one, &id, &Errors::default()).await?.show(&visitor))
+    Ok(person_page(&state, one, &id, &Fields::default(), &Errors::default()).await?.show(&visitor))
 }
 
 /// `POST /portal/people/{id}`
@@ -161,48 +159,75 @@ pub(crate) async fn block(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
     let one = visitor.require_reviewer()?;
-    let reason = fields.get("reason");
-    if reason.is_empty() || reason.chars().count() > 1000 {
-        let errors = Errors::of("reason", "Say why, in at most 1000 characters.");
-        return Ok(person_page(&state, one, &id, &errors).await?.show(&visitor));
-    }
     let acts = UseCases::of(Arc::clone(&state));
-    acts.block_account(reviewer(one), &id, reason).await?.ok_or(PortalError::NotFound)?;
-    Ok(see_other(&visitor, "/portal/people"))
+    let blocks = fields.get("do") == "block";
+    let mut errors = Errors::default();
+    let reason = errors.take("reason", read_reason(&fields, true)).unwrap_or_default();
+    if blocks && !fields.has("sure") && !acts.last_deciding_roles(&id).await?.is_empty() {
+        errors.add("sure", SURE);
+    }
+    if !errors.is_empty() {
+        return Ok(person_page(&state, one, &id, &fields, &errors).await?.show(&visitor));
+    }
+    acts.set_blocked(one.reviewer(), &id, blocks, reason).await?.ok_or(PortalError::NotFound)?;
+    Ok(see_other(&visitor, &format!("/portal/people/{id}")))
+}
+
+/// What is asked of who does not confirm.
+const SURE: &str = "Confirm that this is the last administrator.";
+
+/// The warning and the box to tick when an organisation loses its last administrator with this account.
+pub(super) async fn last_decider(
+    acts: &UseCases,
+    account: &str,
+    errors: &Errors,
+) -> Result<(Option<Block>, Option<Field>), PortalError> {
+    let last = acts.last_deciding_roles(account).await?;
+    let places: Vec<String> =
+        last.iter().filter_map(|role| role.organisation.as_ref()).map(ToString::to_string).collect();
+    Ok(if places.is_empty() { (None, None) } else { warn_of_last(&places.join(", "), errors) })
+}
+
+fn warn_of_last(places: &str, errors: &Errors) -> (Option<Block>, Option<Field>) {
+    let warning = Block::Notice {
+        look: "bad",
+        title: "This is the last administrator of the organisation".to_owned(),
+        text: vec![format!(
+            "Nobody of {places} can decide on requests any more: the agency does, and is told. Credentials of the organisation keep working."
+        )],
+    };
+    let tick = Field::new(Kind::Tick, "sure", "I know that this is the last one").with_error(errors);
+    (Some(warning), Some(tick))
 }
 
 async fn revoke_page(
     state: &Arc<State>,
     one: &SignedIn,
     id: &str,
+    fields: &Fields,
     errors: &Errors,
 ) -> Result<Page, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
     let mut reader = state.database.read().await?;
     let role = granted_roles::find(&mut reader.db(), id).await?;
-    let role = role.filter(|role| acts.may_revoke(reviewer(one), role)).ok_or(PortalError::NotFound)?;
+    let role = role.filter(|role| acts.may_revoke(one.reviewer(), role)).ok_or(PortalError::NotFound)?;
     let person = accounts::find(&mut reader.db(), &role.account).await?.ok_or(PortalError::NotFound)?;
     drop(reader);
-    let catalogue = &state.settings.portal.catalogue;
-    let title = catalogue.role(&role.role).map_or(role.role.clone(), |known| known.title.clone());
+    let title = state.settings.portal.catalogue.title_of(&role.role);
     let place = role.organisation.as_ref().map(ToString::to_string).unwrap_or_default();
-    let mut fields =
-        vec![Field::new(Kind::Area, "reason", "Reason").hint("The person reads it.").with_error(errors)];
     let mut page = Page::new(format!("Revoke {title}")).block(Block::Facts(vec![
         ("Who".to_owned(), person.full_name()),
-        ("Organisation".to_owned(), place),
+        ("Organisation".to_owned(), place.clone()),
     ]));
+    let mut all = vec![reason_field("The person reads it.", fields, errors)];
     if acts.is_last_decider(&role).await? {
-        page = page.block(Block::Notice {
-            look: "bad",
-            title: "This is the last administrator of the organisation".to_owned(),
-            text: vec!["Nobody there can decide on requests any more: the agency does, and is told. Credentials of the organisation keep working.".to_owned()],
-        });
-        fields.push(Field::new(Kind::Tick, "sure", "I know that this is the last one").with_error(errors));
+        let (warning, tick) = warn_of_last(&place, errors);
+        page = page.blocks(warning);
+        all.extend(tick);
     }
     Ok(page.form(Form::post(
         format!("/portal/roles/{id}/revoke"),
-        fields,
+        all,
         vec![Button::danger("Revoke the role", "revoke")],
     )))
 }
@@ -214,7 +239,7 @@ pub(crate) async fn confirm(
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     let one = visitor.require_reviewer()?;
-    Ok(revoke_page(&state, one, &id, &Errors::default()).await?.show(&visitor))
+    Ok(revoke_page(&state, one, &id, &Fields::default(), &Errors::default()).await?.show(&visitor))
 }
 
 /// `POST /portal/roles/{id}/revoke`
@@ -226,23 +251,20 @@ pub(crate) async fn revoke(
     let one = visitor.require_reviewer()?;
     let acts = UseCases::of(Arc::clone(&state));
     let mut errors = Errors::default();
-    let reason = fields.get("reason");
-    if reason.is_empty() || reason.chars().count() > 1000 {
-        errors.add("reason", "Say why, in at most 1000 characters.");
-    }
+    let reason = errors.take("reason", read_reason(&fields, true)).unwrap_or_default();
     let mut reader = state.database.read().await?;
     let role = granted_roles::find(&mut reader.db(), &id).await?;
     drop(reader);
-    let Some(role) = role.filter(|role| acts.may_revoke(reviewer(one), role)) else {
+    let Some(role) = role.filter(|role| acts.may_revoke(one.reviewer(), role)) else {
         return Err(PortalError::NotFound);
     };
     if acts.is_last_decider(&role).await? && !fields.has("sure") {
-        errors.add("sure", "Confirm that this is the last administrator.");
+        errors.add("sure", SURE);
     }
     if !errors.is_empty() {
-        return Ok(revoke_page(&state, one, &id, &errors).await?.show(&visitor));
+        return Ok(revoke_page(&state, one, &id, &fields, &errors).await?.show(&visitor));
     }
-    match acts.revoke_role(reviewer(one), &id, reason).await {
+    match acts.revoke_role(one.reviewer(), &id, reason).await {
         Ok(Some(())) => Ok(see_other(&visitor, &format!("/portal/people/{}", role.account))),
         Ok(None) => Err(PortalError::NotFound),
         Err(UseCaseError::DecidedMeanwhile) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::{Account, AccountStatus, Act, Actor, PASSWORD_RULES, check_password};
+use authz_domain::{Account, AccountStatus, Act, Actor, check_password};
 use authz_store::{accounts, sessions};
 use aws_lc_rs::digest;
 use axum::{
@@ -12,9 +12,9 @@ use axum::{
 
 use super::{
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
+    form::{self, Button, Errors, Field, Fields, Form, Kind},
     keys::Label,
-    page::{Block, Page, see_other},
+    page::{Block, Page, link, see_other},
     register::{QUESTIONS, normal_answer},
     visitor::{Posted, Visitor},
 };
@@ -26,7 +26,6 @@ use crate::{
 
 /// `GET /portal/recover`
 pub(crate) async fn get(visitor: Visitor) -> Response {
-    let link = |href: &str, title: &str, text: &str| (href.to_owned(), title.to_owned(), text.to_owned());
     Page::new("Recover your account")
         .block(Block::Links(vec![
             link(
@@ -130,9 +129,7 @@ async fn send_reset(state: &Arc<State>, name: &str, allowed: bool) -> Result<Str
     let url =
         format!("{}/portal/recover/new-password?t={}&c={}", state.settings.base_url, token.id, token.code);
     let letter = letters::reset_password(&token.code, &url, state.settings.portal.token_lifetime);
-    let to = account.as_ref().filter(|_| !token.too_many);
-    let name = to.map(Account::full_name).unwrap_or_default();
-    acts.post(&mut db, to.map(|one| one.email.as_str()), &name, &letter).await?;
+    acts.post_if(&mut db, account.as_ref().filter(|_| !token.too_many), &letter).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(token.id)
@@ -150,24 +147,11 @@ fn token_field(state: &State, code: &str, errors: &Errors) -> Field {
 }
 
 fn new_password_page(state: &State, token: &str, code: &str, errors: &Errors) -> Page {
-    let fields = vec![
-        token_field(state, code, errors),
-        Field::new(Kind::Password, "password", "New password")
-            .hint(PASSWORD_RULES)
-            .autocomplete("new-password")
-            .with_error(errors),
-        Field::new(Kind::Password, "password_again", "Confirm new password")
-            .autocomplete("new-password")
-            .with_error(errors),
-        Field::hidden("t", token),
-    ];
+    let [password, again] = form::new_password("New password", "Confirm new password", errors);
+    let fields = vec![token_field(state, code, errors), password, again, Field::hidden("t", token)];
     Page::new("Set a new password")
         .form(Form::post("/portal/recover/new-password", fields, vec![Button::main("Set password")]))
-        .block(Block::Links(vec![(
-            "/portal/recover/password".to_owned(),
-            "No mail? Ask again".to_owned(),
-            String::new(),
-        )]))
+        .block(Block::Links(vec![link("/portal/recover/password", "No mail? Ask again", "")]))
 }
 
 /// `GET /portal/recover/new-password`
@@ -230,17 +214,12 @@ pub(crate) async fn set_password(
     let actor = Actor::Account(account.id.clone());
     acts.audit(&mut db, &actor, Act::PasswordChanged, &account.id, vec![("how", "recovery".to_owned())])
         .await?;
-    acts.post_to(
-        &mut db,
-        &account,
-        &letters::account_changed("A new password was set, and all sessions were ended."),
-    )
-    .await?;
+    acts.post_to(&mut db, &account, &letters::changed(letters::Changed::PasswordByToken)).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(Page::new("Your password is set")
         .block(Block::good("Sign in with it", "All earlier sessions were ended."))
-        .block(Block::Links(vec![("/portal/sign-in".to_owned(), "Sign in".to_owned(), String::new())]))
+        .block(Block::Links(vec![link("/portal/sign-in", "Sign in", "")]))
         .show(&visitor))
 }
 
@@ -266,9 +245,7 @@ pub(crate) async fn send_user_name(
     let letter =
         letters::user_name(account.as_ref().map_or("", |one| &one.user_name), &state.settings.base_url);
     let mut work = state.database.begin().await?;
-    let to = account.as_ref().map(|one| one.email.as_str());
-    let name = account.as_ref().map(Account::full_name).unwrap_or_default();
-    acts.post(&mut work.db(), to, &name, &letter).await?;
+    acts.post_if(&mut work.db(), account.as_ref(), &letter).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(Page::new("Look at your mail")
@@ -298,9 +275,7 @@ pub(crate) async fn ask_account(
     let token = acts.issue_token(&mut db, Purpose::Reactivate, subject).await?;
     let url = format!("{}/portal/recover/account/confirm?t={}", state.settings.base_url, token.id);
     let letter = letters::reactivate(&token.code, &url, state.settings.portal.token_lifetime);
-    let to = account.as_ref().filter(|_| !token.too_many);
-    let name = to.map(Account::full_name).unwrap_or_default();
-    acts.post(&mut db, to.map(|one| one.email.as_str()), &name, &letter).await?;
+    acts.post_if(&mut db, account.as_ref().filter(|_| !token.too_many), &letter).await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(see_other(&visitor, &format!("/portal/recover/account/confirm?t={}", token.id)))
@@ -341,6 +316,6 @@ pub(crate) async fn reactivate(
         );
         return Ok(confirm_page(&state, fields.get("t"), &errors).show(&visitor));
     };
-    acts.change_account_status(Actor::Account(id.clone()), &id, Account::reactivate, "by its owner").await?;
+    acts.change_account_status(Actor::Account(id.clone()), &id, Account::reactivate, "").await?;
     Ok(see_other(&visitor, "/portal/sign-in?welcome=1"))
 }

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::{
-    Account, AccountStatus, Act, Actor, EmailAddress, PASSWORD_RULES, PhoneNumber, check_password,
-};
+use authz_domain::{Account, AccountStatus, Act, Actor, EmailAddress, PhoneNumber, check_password};
 use authz_store::{access_requests, accounts, registrations, registrations::StoredRegistration};
 use axum::{
     extract::{RawQuery, State as Extract},
@@ -17,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::{
-    challenge::Challenges,
+    challenge::{self, Challenge},
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
-    page::{Block, Page, Step, see_other},
+    form::{Button, Errors, Field, Fields, Form, Kind, new_password},
+    page::{Block, Page, Step, see_other, steps},
     visitor::{Posted, Visitor},
 };
 use crate::{
-    mail::letters,
+    mail::{Recipient, letters},
     state::State,
     use_cases::{CodeVerdict, Purpose, UseCaseError, UseCases, new_id, new_user_name},
 };
@@ -61,39 +59,31 @@ struct Registration {
     known: bool,
 }
 
-fn steps(state: &State, now: usize) -> Vec<Step> {
+fn registration_steps(state: &State, now: usize) -> Vec<Step> {
     let mut labels = vec!["Your details", "Confirm your address"];
     if state.settings.portal.questions {
         labels.insert(1, "Authentication questions");
     }
-    let place = |n: usize| match n.cmp(&now) {
-        std::cmp::Ordering::Less => "done",
-        std::cmp::Ordering::Equal => "now",
-        std::cmp::Ordering::Greater => "later",
-    };
-    labels
-        .into_iter()
-        .enumerate()
-        .map(|(n, label)| Step { label, state: place(n), href: String::new() })
-        .collect()
+    steps(&labels, now)
 }
 
 fn details_page(state: &State, fields: &Fields, errors: &Errors) -> Result<Page, PortalError> {
-    let challenge = Challenges::ask(&state.keys, state.clock.now())?;
     let portal = &state.settings.portal;
+    let challenge = Challenge::new(&state.keys, state.clock.now(), portal.challenge_work)?;
     let mut language = Field::new(Kind::Select, "language", "Language of e-mails");
     for (n, code) in portal.languages.iter().enumerate() {
         language = language.choice(code.clone(), language_name(code), "", n == 0);
     }
-    let all = vec![
+    let mut all = vec![
         Field::new(Kind::Text, "first_name", "First name").autocomplete("given-name"),
         Field::new(Kind::Text, "last_name", "Last name").autocomplete("family-name"),
         Field::new(Kind::Email, "email", "E-mail")
             .hint("Your own work address, such as name.surname@yourcompany.com. Generic (info@) and personal (Gmail, Yahoo…) addresses are not accepted.")
             .autocomplete("email"),
         Field::new(Kind::Email, "email_again", "Confirm e-mail").autocomplete("email"),
-        Field::new(Kind::Password, "password", "Password").hint(PASSWORD_RULES).autocomplete("new-password"),
-        Field::new(Kind::Password, "password_again", "Confirm password").autocomplete("new-password"),
+    ];
+    all.extend(new_password("Password", "Confirm password", errors));
+    all.extend([
         Field::new(Kind::Tel, "phone", "Mobile phone")
             .hint("With + and country code, such as +31 6 1234 5678.")
             .autocomplete("tel")
@@ -104,17 +94,12 @@ fn details_page(state: &State, fields: &Fields, errors: &Errors) -> Result<Page,
         language,
         Field::new(Kind::Tick, "privacy", "I have read and understood the privacy statement")
             .hint("It is linked at the foot of this page."),
-        Field::new(Kind::Text, "challenge", challenge.question.clone()).hint("This keeps robots out.").autocomplete("off"),
-    ];
-    let mut all: Vec<Field> =
-        all.into_iter()
-            .map(|field| {
-                if field.name == "challenge" { field.with_error(errors) } else { field.typed(fields, errors) }
-            })
-            .collect();
-    all.push(Field::hidden("challenge_token", challenge.token));
+    ]);
+    let mut all: Vec<Field> = all.into_iter().map(|field| field.typed(fields, errors)).collect();
+    all.extend(challenge.fields(errors));
     Ok(Page::new("Create an account")
-        .steps(steps(state, 0))
+        .script("/assets/challenge.js")
+        .steps(registration_steps(state, 0))
         .text("An account belongs to one person, with their real name.")
         .form(Form::post("/portal/register", all, vec![Button::main("Next")])))
 }
@@ -207,11 +192,9 @@ pub(crate) async fn post(
     Extract(state): Extract<Arc<State>>,
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
-    let now = state.clock.now();
     let (mut registration, mut errors) = read(&state, &fields)?;
-    let (token, answer) = (fields.get("challenge_token"), fields.get("challenge"));
     // Cheap checks first; a challenge is used up only when the rest is right.
-    if errors.is_empty() && !state.portal.challenges.check(&state.keys, token, answer, now) {
+    if errors.is_empty() && !challenge::pass(&state, &fields).await? {
         errors.add("challenge", "That was not the answer. Here is another question.");
     }
     if !errors.is_empty() {
@@ -219,7 +202,11 @@ pub(crate) async fn post(
     }
     registration.password_hash = state.portal.passwords.hash(fields.raw("password")).await?;
     let mut reader = state.database.read().await?;
-    registration.known = accounts::find_by_name(&mut reader.db(), &registration.email).await?.is_some();
+    if let Some(owner) = accounts::find_by_name(&mut reader.db(), &registration.email).await? {
+        // The mail is for the owner, who may read another language than whoever typed the address.
+        registration.known = true;
+        registration.language = owner.language;
+    }
     drop(reader);
     if registration.known && state.settings.portal.reveal_duplicates {
         let errors = Errors::of(
@@ -278,7 +265,8 @@ async fn send_token(
     } else {
         format!("{} {}", registration.first_name, registration.last_name)
     };
-    acts.post(&mut db, to, &name, &letter).await?;
+    acts.post(&mut db, Recipient { address: to, name: &name, language: &registration.language }, &letter)
+        .await?;
     work.commit().await?;
     acts.nudge_delivery();
     Ok(token.id)
@@ -334,7 +322,7 @@ fn questions_page(state: &State, id: &str, fields: &Fields, errors: &Errors) -> 
     let mut all = question_fields(fields, errors);
     all.push(Field::hidden("r", id));
     Page::new("Authentication questions")
-        .steps(steps(state, 1))
+        .steps(registration_steps(state, 1))
         .text("When you forget your password you are asked these, besides a token that is mailed to you. Choose three different ones.")
         .form(Form::post("/portal/register/questions", all, vec![Button::main("Save and go on")]))
 }
@@ -390,7 +378,7 @@ fn confirm_page(
         .value(code)
         .with_error(errors);
     Page::new("Confirm registration")
-        .steps(steps(state, if state.settings.portal.questions { 2 } else { 1 }))
+        .steps(registration_steps(state, if state.settings.portal.questions { 2 } else { 1 }))
         .block(Block::Heading("Your details".to_owned()))
         .block(Block::Facts(facts))
         .form(Form::post(

@@ -10,10 +10,10 @@ use axum::{
 };
 
 use super::{
+    documents::file_field,
     error::PortalError,
     form::{Button, Errors, Fields, Form},
-    page::{Block, Cell, Page, Table, see_other},
-    request_steps::document_blocks,
+    page::{Block, Cell, Page, Table, link, see_other},
     visitor::{Posted, Visitor},
 };
 use crate::{
@@ -60,6 +60,7 @@ pub(crate) async fn list(
                 Cell::State(request.state.title().to_owned()),
                 Cell::text(if request.state.is_open() { acts.who_decides(request) } else { String::new() }),
                 Cell::text(request.submitted_at.map(shown).unwrap_or_default()),
+                Cell::text(request.decided_at.map(shown).unwrap_or_default()),
                 Cell::text(request.reason.clone()),
             ]
         })
@@ -67,15 +68,11 @@ pub(crate) async fn list(
     Ok(page
         .block(Block::Table(Table {
             caption: "Your requests, newest first".to_owned(),
-            head: vec!["Request", "What", "State", "Who decides", "Submitted", "Reason"],
+            head: vec!["Request", "What", "State", "Who decides", "Submitted", "Decided", "Reason"],
             rows,
             empty: "You have not asked for anything yet.",
         }))
-        .block(Block::Links(vec![(
-            "/portal/requests/new".to_owned(),
-            "Request access".to_owned(),
-            String::new(),
-        )]))
+        .block(Block::Links(vec![link("/portal/requests/new", "Request access", "")]))
         .show(&visitor))
 }
 
@@ -108,11 +105,14 @@ pub(super) fn show_page(state: &Arc<State>, plan: &RequestPlan, errors: &Errors)
     let acts = UseCases::of(Arc::clone(state));
     let request: &AccessRequest = &plan.request;
     let mut page = Page::new(request.name()).block(Block::Facts(facts(&acts, plan)));
-    if request.state == RequestState::WaitingForDocuments {
-        page = page.blocks(document_blocks(plan, errors));
-    } else if !plan.documents.is_empty() {
+    if !plan.documents.is_empty() {
         let names = plan.documents.iter().map(|one| one.file_name.clone()).collect();
         page = page.block(Block::Heading("Documents".to_owned())).block(Block::List(names));
+    }
+    if request.state == RequestState::WaitingForDocuments {
+        let path = format!("/portal/requests/{}/documents", request.id);
+        let form = Form::post(path, vec![file_field(plan, errors)], vec![Button::main("Attach")]);
+        page = page.form(form.with_files());
     }
     if request.state.is_open() {
         let button = Button::danger("Withdraw this request", "withdraw");
@@ -133,7 +133,18 @@ pub(crate) async fn show(
     if plan.request.state == RequestState::Draft {
         return Ok(see_other(&visitor, &format!("/portal/requests/{id}/recap")));
     }
-    Ok(show_page(&state, &plan, &Errors::default()).show(&visitor))
+    let mut page = show_page(&state, &plan, &Errors::default());
+    if let Some(access) = UseCases::of(Arc::clone(&state)).api_access_of(&id).await?
+        && let Some(client) = access.client
+    {
+        let words = "Its secrets, settings to copy, rotation.";
+        page = page.block(Block::Links(vec![link(
+            format!("/portal/clients/{client}"),
+            "The API client",
+            words,
+        )]));
+    }
+    Ok(page.show(&visitor))
 }
 
 /// `POST /portal/requests/{id}`

@@ -9,7 +9,7 @@ use axum::{
 
 use super::{
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
+    form::{Button, Errors, Fields, Form, read_reason, reason_field},
     page::{Block, Cell, Page, Table, see_other},
     requests::facts,
     visitor::{Posted, SignedIn, Visitor},
@@ -17,15 +17,8 @@ use super::{
 use crate::{
     mail::letters::shown,
     state::State,
-    use_cases::{Decision, Reviewer, UseCaseError, UseCases},
+    use_cases::{Decision, UseCaseError, UseCases},
 };
-
-/// Characters of a reason.
-const MAX_REASON: usize = 1000;
-
-fn reviewer(one: &SignedIn) -> Reviewer<'_> {
-    Reviewer { account: &one.account, held: &one.held }
-}
 
 /// `GET /portal/review`
 pub(crate) async fn inbox(
@@ -35,7 +28,7 @@ pub(crate) async fn inbox(
     let one = visitor.require_reviewer()?;
     let acts = UseCases::of(Arc::clone(&state));
     let rows = acts
-        .inbox(reviewer(one))
+        .inbox(one.reviewer())
         .await?
         .into_iter()
         .map(|(request, requester)| {
@@ -70,7 +63,7 @@ async fn page(
     errors: &Errors,
 ) -> Result<Page, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
-    let found = acts.review(reviewer(one), id).await?;
+    let found = acts.review(one.reviewer(), id).await?;
     let (plan, requester, may_decide) = found.ok_or(PortalError::NotFound)?;
     let mut all = facts(&acts, &plan);
     all.push(("Who asks".to_owned(), format!("{}, {}", requester.full_name(), requester.email.as_str())));
@@ -99,10 +92,8 @@ async fn page(
         page = page.block(Block::Table(Table { caption: "Documents".to_owned(), head, rows, empty: "" }));
     }
     if may_decide {
-        let reason = Field::new(Kind::Area, "reason", "Reason")
-            .hint("Needed when you reject or ask for a document. The requester reads it.")
-            .optional()
-            .typed(fields, errors);
+        let hint = "Needed when you reject or ask for a document. The requester reads it.";
+        let reason = reason_field(hint, fields, errors).optional();
         let buttons = vec![
             Button { value: "approve".to_owned(), ..Button::main("Approve") },
             Button::other("Ask for a document", "ask"),
@@ -134,26 +125,21 @@ pub(crate) async fn decide(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
     let one = visitor.require_reviewer()?;
-    let reason = fields.get("reason");
     let decision = match fields.get("do") {
         "approve" => Decision::Approve,
         "ask" => Decision::AskForDocuments,
         "reject" => Decision::Reject,
         _ => return Err(PortalError::NotFound),
     };
-    let problem = if reason.chars().count() > MAX_REASON {
-        Some(format!("Use at most {MAX_REASON} characters."))
-    } else if reason.is_empty() && decision != Decision::Approve {
-        Some("Say why: the requester reads it.".to_owned())
-    } else {
-        None
+    let reason = match read_reason(&fields, decision != Decision::Approve) {
+        Ok(reason) => reason,
+        Err(problem) => {
+            let errors = Errors::of("reason", problem);
+            return Ok(page(&state, one, &id, &fields, &errors).await?.show(&visitor));
+        }
     };
-    if let Some(problem) = problem {
-        let errors = Errors::of("reason", problem);
-        return Ok(page(&state, one, &id, &fields, &errors).await?.show(&visitor));
-    }
     let acts = UseCases::of(Arc::clone(&state));
-    match acts.decide_request(reviewer(one), &id, decision, reason).await {
+    match acts.decide_request(one.reviewer(), &id, decision, reason).await {
         Ok(Some(_)) => Ok(see_other(&visitor, &format!("/portal/review/{id}"))),
         Ok(None) => Err(PortalError::NotFound),
         Err(UseCaseError::DecidedMeanwhile | UseCaseError::State(_)) => Err(PortalError::Conflict(

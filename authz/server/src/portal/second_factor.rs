@@ -10,9 +10,9 @@ use axum::{extract::State as Extract, response::Response};
 use qrcode::{Color, QrCode};
 
 use super::{
-    account::knows_password,
+    account::confirm_password,
     error::PortalError,
-    form::{Button, Errors, Field, Form, Kind},
+    form::{Button, Errors, Field, Form, Kind, current_password},
     page::{Block, Page, see_other},
     settings::TextMessages,
     sign_in::{begin_session, recovery_hash, totp_row},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     entropy::entropy,
-    mail::letters::account_changed,
+    mail::letters::{Changed, changed},
     state::State,
     use_cases::{CodeVerdict, Purpose, UseCaseError, UseCases},
 };
@@ -28,16 +28,6 @@ use crate::{
 /// Recovery codes of one set.
 const CODES: usize = 10;
 const HERE: &str = "/portal/account/second-factor";
-
-fn action(fields: Vec<Field>, button: Button) -> Block {
-    Block::Form(Form::post(HERE, fields, vec![button]))
-}
-
-fn password_field(errors: &Errors) -> Field {
-    Field::new(Kind::Password, "current", "Current password")
-        .autocomplete("current-password")
-        .with_error(errors)
-}
 
 async fn overview(state: &State, account: &Account, errors: &Errors) -> Result<Page, PortalError> {
     let mut reader = state.database.read().await?;
@@ -58,25 +48,23 @@ async fn overview(state: &State, account: &Account, errors: &Errors) -> Result<P
             ),
             ("Recovery codes left".to_owned(), left.to_string()),
         ]));
-    if !account.totp_enrolled {
-        page = page.block(action(
-            Vec::new(),
-            Button { look: "main", ..Button::other("Set up an authenticator app", "start") },
-        ));
-    }
     let texts = !matches!(state.settings.portal.text_messages, TextMessages::None);
+    let mut buttons = Vec::new();
+    if !account.totp_enrolled {
+        buttons.push(Button { value: "start".to_owned(), ..Button::main("Set up an authenticator app") });
+    }
     if let Some(phone) = account.phone.as_ref().filter(|_| texts && !account.phone_confirmed) {
-        page = page.block(action(
-            Vec::new(),
-            Button::other(format!("Use text messages to {}", phone.hint()), "phone"),
-        ));
+        buttons.push(Button::other(format!("Use text messages to {}", phone.hint()), "phone"));
     } else if texts && account.phone.is_none() {
         page = page.text("To use text messages, add your mobile phone under Account first.");
     }
     if account.has_second_factor() {
-        page = page
-            .block(action(vec![password_field(errors)], Button::danger("Remove the second factor", "remove")))
-            .block(action(Vec::new(), Button::other("Make new recovery codes", "codes")));
+        buttons.push(Button::other("Make new recovery codes", "codes"));
+        buttons.push(Button::danger("Remove the second factor", "remove"));
+    }
+    if !buttons.is_empty() {
+        let password = current_password(errors).hint("Whatever you change here, it is asked for again.");
+        page = page.form(Form::post(HERE, vec![password], buttons));
     }
     Ok(page)
 }
@@ -166,6 +154,15 @@ pub(crate) async fn post(
     let acts = UseCases::of(Arc::clone(&state));
     let actor = Actor::Account(account.id.clone());
     let now = state.clock.now();
+    // What begins a change asks for the password; what finishes it, for the code that was begun with.
+    let begins = matches!(fields.get("do"), "start" | "phone" | "codes" | "remove");
+    if begins {
+        let mut errors = Errors::default();
+        confirm_password(&state, &visitor, &fields, &mut errors).await?;
+        if !errors.is_empty() {
+            return Ok(overview(&state, &account, &errors).await?.show(&visitor));
+        }
+    }
     match fields.get("do") {
         "start" if !account.totp_enrolled => {
             let secret: [u8; TOTP_SECRET_LENGTH] = entropy()?;
@@ -196,7 +193,7 @@ pub(crate) async fn post(
             let codes = new_codes(&state, &mut db, &account.id).await?;
             let details = vec![("factor", "authenticator app".to_owned())];
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
-            acts.post_to(&mut db, &account, &account_changed("An authenticator app was added.")).await?;
+            acts.post_to(&mut db, &account, &changed(Changed::AppAdded)).await?;
             work.commit().await?;
             acts.nudge_delivery();
             begin_session(&state, &mut visitor, &account, false, true).await?;
@@ -208,8 +205,7 @@ pub(crate) async fn post(
             let mut db = work.db();
             let token = acts.issue_token(&mut db, Purpose::ConfirmPhone, Some(&account.id)).await?;
             if !token.too_many {
-                acts.post_text(&mut db, phone.as_str(), &format!("{} is your code for pmsgate.", token.code))
-                    .await?;
+                acts.post_code(&mut db, &account, phone, &token.code).await?;
             }
             work.commit().await?;
             acts.nudge_delivery();
@@ -225,15 +221,14 @@ pub(crate) async fn post(
                 let errors = Errors::of("code", "That is not the code, or it is over. Ask for another one.");
                 return Ok(phone_page(fields.get("t"), &errors).show(&visitor));
             }
-            let mut changed = account.clone();
-            changed.phone_confirmed = true;
-            accounts::set_preferences(&mut db, &changed).await?;
+            let mut after = account.clone();
+            after.phone_confirmed = true;
+            accounts::set_preferences(&mut db, &after).await?;
             let had_codes = accounts::recovery_codes_left(&mut db, &account.id).await? > 0;
             let codes = if had_codes { Vec::new() } else { new_codes(&state, &mut db, &account.id).await? };
             let details = vec![("factor", "text message".to_owned())];
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
-            acts.post_to(&mut db, &account, &account_changed("Text messages were added as second factor."))
-                .await?;
+            acts.post_to(&mut db, &account, &changed(Changed::PhoneAdded)).await?;
             work.commit().await?;
             acts.nudge_delivery();
             begin_session(&state, &mut visitor, &account, false, true).await?;
@@ -245,27 +240,25 @@ pub(crate) async fn post(
             let codes = new_codes(&state, &mut db, &account.id).await?;
             let details = vec![("factor", "recovery codes".to_owned())];
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
+            acts.post_to(&mut db, &account, &changed(Changed::CodesRenewed)).await?;
             work.commit().await?;
+            acts.nudge_delivery();
             Ok(codes_page(&codes).show(&visitor))
         }
         "remove" => {
-            if !knows_password(&state, &visitor, &account, fields.raw("current")).await? {
-                let errors = Errors::of("current", "That is not your current password.");
-                return Ok(overview(&state, &account, &errors).await?.show(&visitor));
-            }
-            let mut changed = account.clone();
-            changed.phone_confirmed = false;
+            let mut after = account.clone();
+            after.phone_confirmed = false;
             let mut work = authz_store::begin(&state.database).await?;
             let mut db = work.db();
             accounts::set_totp(&mut db, &account.id, None, false).await?;
-            accounts::set_preferences(&mut db, &changed).await?;
+            accounts::set_preferences(&mut db, &after).await?;
             accounts::set_recovery_codes(&mut db, &account.id, &[]).await?;
             let details = vec![("factor", "removed".to_owned())];
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
-            acts.post_to(&mut db, &account, &account_changed("The second factor was removed.")).await?;
+            acts.post_to(&mut db, &account, &changed(Changed::FactorRemoved)).await?;
             work.commit().await?;
             acts.nudge_delivery();
-            begin_session(&state, &mut visitor, &changed, false, false).await?;
+            begin_session(&state, &mut visitor, &after, false, false).await?;
             Ok(see_other(&visitor, HERE))
         }
         _ => Ok(see_other(&visitor, HERE)),
@@ -279,9 +272,6 @@ fn phone_page(token: &str, errors: &Errors) -> Page {
     Page::new("Confirm your mobile phone").text("A code was just sent to your phone.").form(Form::post(
         HERE,
         vec![field, Field::hidden("t", token)],
-        vec![
-            Button { value: "confirm-phone".to_owned(), ..Button::main("Finalise") },
-            Button::other("Send it again", "phone"),
-        ],
+        vec![Button { value: "confirm-phone".to_owned(), ..Button::main("Finalise") }],
     ))
 }

@@ -20,6 +20,8 @@ pub struct PortalSettings {
     pub reveal_duplicates: bool,
     /// Whether accounts have authentication questions.
     pub questions: bool,
+    /// Hashes that a registration costs at most.
+    pub challenge_work: u32,
     /// How long a one-time token works.
     pub token_lifetime: Duration,
     /// How long a session lasts without a request.
@@ -105,6 +107,7 @@ impl PortalSettings {
             },
             reveal_duplicates: portal.reveal_duplicates,
             questions: portal.authentication_questions.unwrap_or(sandbox),
+            challenge_work: portal.challenge_work,
             token_lifetime: span(portal.token_lifetime),
             session_idle: span(portal.session_idle),
             session_lifetime: span(portal.session_lifetime),
@@ -219,6 +222,9 @@ fn role(role: &config::AccessRole) -> Result<AccessRole, UnknownCategory> {
         second_factor: role.second_factor,
         by_operator_only: role.by_operator_only,
         acts_for_agency: role.acts_for_agency,
+        requested_by: role.requested_by.clone(),
+        issues: role.issues.clone(),
+        renews: role.renews,
         approval: Approval {
             by: approval.by.clone(),
             within_network: approval.within == ApproverScope::Network,

@@ -16,7 +16,7 @@ use super::{
     error::PortalError,
     form::{Button, Errors, Field, Fields, Form, Kind},
     keys::Label,
-    page::{Block, Page, see_other},
+    page::{Block, Page, link, see_other},
     visitor::{Posted, Visitor},
 };
 use crate::{
@@ -40,8 +40,8 @@ fn sign_in_page(fields: &Fields, errors: &Errors, welcome: bool) -> Page {
         .with_error(errors);
     page.form(Form::post("/portal/sign-in", vec![name, password], vec![Button::main("Sign in")])).block(
         Block::Links(vec![
-            ("/portal/recover".to_owned(), "Forgot your user name or password?".to_owned(), String::new()),
-            ("/portal/register".to_owned(), "Create an account".to_owned(), String::new()),
+            link("/portal/recover", "Forgot your user name or password?", ""),
+            link("/portal/register", "Create an account", ""),
         ]),
     )
 }
@@ -101,11 +101,7 @@ pub(crate) async fn post(
         AccountStatus::Deactivated => {
             let page = Page::new("Your account is deactivated")
                 .text("You ended it. You can take it up again.")
-                .block(Block::Links(vec![(
-                    "/portal/recover/account".to_owned(),
-                    "Re-activate it".to_owned(),
-                    String::new(),
-                )]));
+                .block(Block::Links(vec![link("/portal/recover/account", "Re-activate it", "")]));
             return Ok(page.show(&visitor));
         }
         AccountStatus::Blocked => {
@@ -215,8 +211,7 @@ pub(crate) async fn prove(
         let mut db = work.db();
         let token = acts.issue_token(&mut db, Purpose::SignInByText, Some(&account.id)).await?;
         if !token.too_many {
-            acts.post_text(&mut db, phone.as_str(), &format!("{} is your code for pmsgate.", token.code))
-                .await?;
+            acts.post_code(&mut db, &account, phone, &token.code).await?;
         }
         work.commit().await?;
         acts.nudge_delivery();

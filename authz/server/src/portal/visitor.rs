@@ -16,12 +16,19 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     response::Response,
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use http_service::Peer;
+use multer::{Constraints, Multipart, SizeLimit};
+use pms_terms::OrganisationId;
 use time::Duration;
 
 use super::{error::PortalError, form::Fields, keys::Label};
-use crate::{entropy::entropy, state::State, use_cases::UseCaseError};
+use crate::{
+    entropy::entropy,
+    state::State,
+    use_cases::{Reviewer, UseCaseError},
+};
 
 /// The cookie's name: the prefix makes browsers insist on Secure, no Domain, and Path=/ (RFC 6265bis §4.1.3).
 const COOKIE: &str = "__Host-pmsgate";
@@ -29,7 +36,7 @@ const COOKIE: &str = "__Host-pmsgate";
 const COOKIE_LENGTH: usize = 64;
 /// How often a session's last use is written down.
 const TOUCH_EVERY: Duration = Duration::minutes(1);
-/// Bytes of a form without files.
+/// Bytes of a form without files, and of what stands around a file.
 const MAX_FORM: usize = 64 * 1024;
 
 /// Who looks at a page.
@@ -62,6 +69,15 @@ pub(crate) struct SignedIn {
     pub(crate) held: Vec<HeldRole>,
     pub(crate) for_agency: bool,
     pub(crate) reviews: bool,
+    /// The organisations whose API clients are theirs to look after.
+    pub(crate) administers: Vec<OrganisationId>,
+}
+
+impl SignedIn {
+    /// As the use cases of reviewers see them.
+    pub(crate) fn reviewer(&self) -> Reviewer<'_> {
+        Reviewer { account: &self.account, held: &self.held }
+    }
 }
 
 impl Visitor {
@@ -114,7 +130,8 @@ impl Visitor {
             let held: Vec<HeldRole> = roles.iter().map(GrantedRole::held).filter(counts).collect();
             let for_agency = catalogue.acts_for_agency(&held);
             let reviews = for_agency || held.iter().any(|one| !catalogue.decided_by(&one.role).is_empty());
-            self.signed_in = Some(SignedIn { account, roles, held, for_agency, reviews });
+            let administers = state.settings.administered(&held);
+            self.signed_in = Some(SignedIn { account, roles, held, for_agency, reviews, administers });
         }
         drop(reader);
         if now - session.seen_at > TOUCH_EVERY {
@@ -151,11 +168,20 @@ impl Visitor {
     pub(crate) fn menu(&self) -> Vec<(&'static str, &'static str)> {
         let mut menu = Vec::new();
         if let Some(one) = &self.signed_in {
+            menu.push(("/portal/access", "Manage access"));
             menu.push(("/portal/requests/new", "Request access"));
             menu.push(("/portal/requests", "Track my requests"));
+            menu.push(("/portal/clients", "API clients"));
             if one.reviews {
                 menu.push(("/portal/review", "Reviews"));
                 menu.push(("/portal/people", "People"));
+            }
+            if one.for_agency || !one.administers.is_empty() {
+                menu.push(("/portal/expiring", "Expiring credentials"));
+                menu.push(("/portal/notifications", "Notifications"));
+            }
+            if one.for_agency {
+                menu.push(("/portal/audit", "Audit trail"));
             }
             menu.push(("/portal/organisations", "Organisations"));
             menu.push(("/portal/account", "Account"));
@@ -244,5 +270,76 @@ impl FromRequest<Arc<State>> for Posted {
         let fields = Fields::parse(&bytes);
         visitor.check_form(state, &parts.headers, fields.get("csrf"))?;
         Ok(Self { visitor, fields })
+    }
+}
+
+/// A file in a form.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// No file was chosen.
+    None,
+    /// A file that the limit allows.
+    File {
+        /// Its name, as the browser has it.
+        name: String,
+        /// Its content.
+        bytes: Bytes,
+    },
+    /// A file beyond the limit. It was not read to its end, nor was what follows it.
+    TooLarge,
+}
+
+/// A form that comes from a page of ours, perhaps with a file. It is read for those who are signed in only.
+pub(crate) struct PostedFile {
+    pub(crate) visitor: Visitor,
+    pub(crate) fields: Fields,
+    pub(crate) file: Upload,
+}
+
+impl FromRequest<Arc<State>> for PostedFile {
+    type Rejection = PortalError;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, PortalError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let Ok(boundary) = multer::parse_boundary(kind.unwrap_or_default()) else {
+            let Posted { visitor, fields } = Posted::from_request(request, state).await?;
+            return Ok(Self { visitor, fields, file: Upload::None });
+        };
+        let (parts, body) = request.into_parts();
+        let visitor = Visitor::read(state, &parts.headers, address_of(&parts)).await?;
+        visitor.require()?;
+        let (limit, around) = (state.settings.portal.document_limit, MAX_FORM as u64);
+        let limits = Constraints::new().size_limit(
+            SizeLimit::new().whole_stream(limit + around).per_field(around).for_field("file", limit + 1),
+        );
+        let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
+        let (mut fields, mut file, mut checked) = (Fields::default(), Upload::None, false);
+        while let Some(field) = form.next_field().await.map_err(|_| PortalError::TooLarge)? {
+            let name = field.name().unwrap_or_default().to_owned();
+            if name == "file" {
+                // The hash stands first in our forms: a file of somebody else is not read to its end.
+                if !checked {
+                    return Err(PortalError::StaleForm);
+                }
+                let file_name = field.file_name().unwrap_or_default().to_owned();
+                match field.bytes().await {
+                    // Browsers send an empty part where nothing was chosen.
+                    Ok(bytes) if bytes.is_empty() && file_name.is_empty() => {}
+                    Ok(bytes) => file = Upload::File { name: file_name, bytes },
+                    Err(_) => {
+                        file = Upload::TooLarge;
+                        break;
+                    }
+                }
+                continue;
+            }
+            let value = field.text().await.map_err(|_| PortalError::TooLarge)?;
+            if name == "csrf" {
+                visitor.check_form(state, &parts.headers, &value)?;
+                checked = true;
+            }
+            fields.push(&name, value);
+        }
+        if checked { Ok(Self { visitor, fields, file }) } else { Err(PortalError::StaleForm) }
     }
 }

@@ -1,10 +1,7 @@
 //! Opening accounts, and changing whether somebody may sign in.
 
-use authz_domain::{
-    Account, AccountStatus, Act, Actor, AuditEvent, EmailAddress, InvalidTransition, check_password,
-};
-use authz_store::{accounts, audit_events, granted_roles, granted_roles::GrantedRole, sessions};
-use database::Db;
+use authz_domain::{Account, AccountStatus, Act, Actor, EmailAddress, InvalidTransition, check_password};
+use authz_store::{accounts, granted_roles, granted_roles::GrantedRole, sessions};
 use pms_terms::OrganisationId;
 
 use super::{UseCaseError, UseCases};
@@ -150,35 +147,21 @@ impl UseCases {
         accounts::set_status(&mut db, account, status).await?;
         if status != AccountStatus::Active {
             sessions::end_others(&mut db, account, "").await?;
+            for role in granted_roles::of_account(&mut db, account).await? {
+                self.hand_over(&mut db, &role).await?;
+            }
         }
         let details = vec![("status", status.as_str().to_owned()), ("reason", reason.to_owned())];
         self.audit(&mut db, &actor, Act::AccountStatusChanged, account, details).await?;
-        let words = match status {
-            AccountStatus::Active => "Your account was re-activated.".to_owned(),
-            AccountStatus::Deactivated => {
-                "Your account was deactivated. You can take it up again.".to_owned()
-            }
-            AccountStatus::Blocked => {
-                format!("Your account was stopped by an administrator. Reason: {reason}")
-            }
+        let base_url = &self.settings.base_url;
+        let letter = match status {
+            AccountStatus::Active => letters::account_active(reason, base_url),
+            AccountStatus::Deactivated => letters::account_deactivated(base_url),
+            AccountStatus::Blocked => letters::account_blocked(reason),
         };
-        self.post_to(&mut db, &found, &letters::account_changed(&words)).await?;
+        self.post_to(&mut db, &found, &letter).await?;
         work.commit().await?;
         self.nudge_delivery();
         Ok(())
-    }
-
-    /// Appends to the audit trail.
-    pub(crate) async fn audit(
-        &self,
-        db: &mut Db<'_>,
-        actor: &Actor,
-        act: Act,
-        subject: &str,
-        details: Vec<(&'static str, String)>,
-    ) -> Result<(), UseCaseError> {
-        let event =
-            AuditEvent { at: self.now(), actor: actor.clone(), act, subject: subject.to_owned(), details };
-        Ok(audit_events::append(db, &event).await?)
     }
 }

@@ -1,12 +1,11 @@
 //! Taking in organisations from a file of the register: CSV, a JSON array, or JSON lines.
 
-use authz_domain::{Act, Actor, AuditEvent, Organisation};
+use authz_domain::{Act, Actor, Location, Organisation};
 use authz_store::{
-    audit_events, changes,
+    changes,
     changes::Change,
     organisations::{self, Upserted},
 };
-use pms_terms::LocationId;
 use serde::Deserialize;
 
 use super::{UseCaseError, UseCases, table};
@@ -44,11 +43,29 @@ struct Record {
     country: String,
     category: String,
     #[serde(default)]
-    locations: Vec<String>,
+    locations: Vec<LocationRecord>,
     #[serde(default)]
     address: String,
     #[serde(default)]
     parent: Option<String>,
+}
+
+/// A location as the files have it: an id, or an id with a country and an address.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LocationRecord {
+    Id(String),
+    Placed(PlacedLocation),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlacedLocation {
+    id: String,
+    #[serde(default)]
+    country: String,
+    #[serde(default)]
+    address: String,
 }
 
 /// A record, or why it cannot be read.
@@ -100,14 +117,7 @@ impl UseCases {
                 ("updated", report.updated.to_string()),
                 ("refused", report.refused.len().to_string()),
             ];
-            let event = AuditEvent {
-                at: now,
-                actor,
-                act: Act::OrganisationsImported,
-                subject: String::new(),
-                details,
-            };
-            audit_events::append(&mut db, &event).await?;
+            self.audit(&mut db, &actor, Act::OrganisationsImported, "", details).await?;
         }
         work.commit().await?;
         self.committed().await;
@@ -118,6 +128,15 @@ impl UseCases {
     pub async fn list_organisations(&self) -> Result<Vec<Organisation>, UseCaseError> {
         Ok(organisations::list(&mut self.database.read().await?.db()).await?)
     }
+}
+
+/// The sound organisations of a file, for those who need to know of them without taking them in.
+///
+/// # Errors
+/// When the file as a whole cannot be read.
+pub fn organisations_in(file: &str, text: &str) -> Result<Vec<Organisation>, UseCaseError> {
+    let records = read(file, text)?;
+    Ok(records.into_iter().filter_map(|record| organisation(file, &record.ok()?).ok()).collect())
 }
 
 fn refused(file: &str, resource: &str, reason: &dyn std::fmt::Display) -> RefusedRecord {
@@ -131,9 +150,15 @@ fn organisation(file: &str, record: &Record) -> Result<Organisation, RefusedReco
     let locations = record
         .locations
         .iter()
-        .map(|text| text.trim().parse())
-        .collect::<Result<Vec<LocationId>, _>>()
-        .map_err(|error| refused(file, &record.id, &error))?;
+        .map(|one| {
+            let (id, country, address) = match one {
+                LocationRecord::Id(id) => (id, "", ""),
+                LocationRecord::Placed(one) => (&one.id, one.country.as_str(), one.address.as_str()),
+            };
+            let id = id.trim().parse().map_err(|error| refused(file, &record.id, &error))?;
+            Location::new(id, country, address).map_err(|error| refused(file, &record.id, &error))
+        })
+        .collect::<Result<Vec<Location>, _>>()?;
     let parent = record
         .parent
         .as_deref()
@@ -181,7 +206,8 @@ fn from_json(file: &str, place: &str, value: serde_json::Value) -> ReadRecord {
     serde_json::from_value(value).map_err(|error| refused(file, &id, &error))
 }
 
-/// The columns of a CSV file; the last three may be missing. Ids of locations are separated by semicolons or spaces.
+/// The columns of a CSV file; the last three may be missing. Locations are separated by semicolons or spaces; an id may
+/// be followed by its country and its address: `LOC-100000011 NL Plein 1, Leiden; LOC-100000012 DE`.
 const COLUMNS: [&str; 7] = ["id", "name", "country", "category", "locations", "address", "parent"];
 
 fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
@@ -219,12 +245,31 @@ fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
                 name: field(name).to_owned(),
                 country: field(country).to_owned(),
                 category: field(category).to_owned(),
-                locations: listed.split([';', ' ']).filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+                locations: listed.split(';').flat_map(listed_locations).collect(),
                 address: address.map(field).unwrap_or_default().to_owned(),
                 parent: parent.map(field).map(str::to_owned),
             })
         })
         .collect())
+}
+
+/// The locations of a stretch of a list: ids, and with one of them perhaps its country and address.
+fn listed_locations(text: &str) -> Vec<LocationRecord> {
+    let mut found: Vec<PlacedLocation> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = word.to_owned();
+        match found.last_mut() {
+            Some(one) if !word.starts_with("LOC-") && one.country.is_empty() => one.country = word,
+            Some(one) if !word.starts_with("LOC-") => {
+                if !one.address.is_empty() {
+                    one.address.push(' ');
+                }
+                one.address.push_str(&word);
+            }
+            _ => found.push(PlacedLocation { id: word, country: String::new(), address: String::new() }),
+        }
+    }
+    found.into_iter().map(LocationRecord::Placed).collect()
 }
 
 #[cfg(test)]
@@ -248,6 +293,29 @@ mod tests {
         assert_eq!(names(csv), wanted);
         assert_eq!(names(json), wanted);
         assert_eq!(names(&format!("[{json}]")), wanted);
+    }
+
+    #[test]
+    fn locations_have_countries_and_addresses_where_they_are_given() {
+        let csv = "id,name,country,category,locations\n\
+            ORG-100000001,Fable,NL,industry,\"LOC-100000001 nl Plein 1, Leiden; LOC-100000002 LOC-100000003 DE\"\n";
+        let json = r#"{"id":"ORG-100000001","name":"Fable","country":"NL","category":"industry","locations":[
+            {"id":"LOC-100000001","country":"NL","address":"Plein 1, Leiden"},"LOC-100000002",
+            {"id":"LOC-100000003","country":"de"}]}"#
+            .replace('\n', " ");
+        for text in [csv, &json] {
+            let record = read("file", text).unwrap().remove(0).unwrap();
+            let places: Vec<_> = organisation("file", &record)
+                .unwrap()
+                .locations
+                .into_iter()
+                .map(|one| format!("{} {} {}", one.id, one.country, one.address))
+                .collect();
+            let wanted = ["LOC-100000001 NL Plein 1, Leiden", "LOC-100000002  ", "LOC-100000003 DE "];
+            assert_eq!(places, wanted, "{text}");
+        }
+        let bad = "id,name,country,category,locations\nORG-100000001,A,NL,industry,LOC-100000001 Leiden\n";
+        assert!(names(bad)[0].as_ref().unwrap_err().contains("two letters"));
     }
 
     #[test]

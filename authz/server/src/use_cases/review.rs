@@ -1,14 +1,12 @@
 //! What reviewers do: decide, ask for a document, look at one, take a role away, stop an account.
 
-use authz_domain::{AccessRequest, Account, AccountStatus, Act, Actor, HeldRole, RequestAct, RequestState};
-use authz_store::{
-    access_requests, accounts, documents, documents::Document, granted_roles, granted_roles::GrantedRole,
-    sessions,
+use authz_domain::{
+    AccessCatalogue, AccessRequest, Account, AccountStatus, Act, Actor, HeldRole, RequestAct, RequestState,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use authz_store::{access_requests, accounts, granted_roles, granted_roles::GrantedRole, sessions};
 use pms_terms::OrganisationId;
 
-use super::{UseCaseError, UseCases, access_requests::RequestPlan};
+use super::{RequestPlan, UseCaseError, UseCases};
 use crate::mail::letters;
 
 /// Requests in an inbox.
@@ -21,6 +19,21 @@ pub struct Reviewer<'r> {
     pub account: &'r Account,
     /// Its roles.
     pub held: &'r [HeldRole],
+}
+
+impl<'r> Reviewer<'r> {
+    /// The organisations in which they hold a role that decides, once each.
+    pub fn places(self, catalogue: &AccessCatalogue) -> Vec<&'r OrganisationId> {
+        let mut places: Vec<_> = self
+            .held
+            .iter()
+            .filter(|one| !catalogue.decided_by(&one.role).is_empty())
+            .filter_map(|one| one.organisation.as_ref())
+            .collect();
+        places.sort();
+        places.dedup();
+        places
+    }
 }
 
 /// What a reviewer decides.
@@ -36,45 +49,44 @@ pub enum Decision {
 
 impl UseCases {
     fn decides(&self, reviewer: Reviewer<'_>, request: &AccessRequest) -> bool {
-        request.may_be_decided_by(&self.settings.portal.catalogue, &reviewer.account.id, reviewer.held)
+        request.may_be_decided_by(self.catalogue(), &reviewer.account.id, reviewer.held)
     }
 
     /// Whether a reviewer may see a request: who may decide on it, and the agency every one that was handed in.
-    fn sees(&self, reviewer: Reviewer<'_>, request: &AccessRequest) -> bool {
-        let agency = self.settings.portal.catalogue.acts_for_agency(reviewer.held);
+    pub(super) fn sees(&self, reviewer: Reviewer<'_>, request: &AccessRequest) -> bool {
+        let agency = self.catalogue().acts_for_agency(reviewer.held);
         request.state != RequestState::Draft && (agency || self.decides(reviewer, request))
     }
 
     /// The requests that wait for a reviewer, oldest first.
-    pub async fn inbox(&self, reviewer: Reviewer<'_>) -> Result<Vec<(AccessRequest, Account)>, UseCaseError> {
-        let catalogue = &self.settings.portal.catalogue;
+    pub async fn waiting_for(&self, reviewer: Reviewer<'_>) -> Result<Vec<AccessRequest>, UseCaseError> {
+        let catalogue = self.catalogue();
         let mut reader = self.database.read().await?;
         let mut db = reader.db();
         let mut found = Vec::new();
         if catalogue.acts_for_agency(reviewer.held) {
             found = access_requests::open_for_agency(&mut db, INBOX).await?;
         }
-        let mut places: Vec<&OrganisationId> = reviewer
-            .held
-            .iter()
-            .filter(|one| !catalogue.decided_by(&one.role).is_empty())
-            .filter_map(|one| one.organisation.as_ref())
-            .collect();
-        places.sort();
-        places.dedup();
-        for place in places {
+        for place in reviewer.places(catalogue) {
             found.extend(access_requests::open_for_organisation(&mut db, place, INBOX).await?);
         }
         found.retain(|request| self.decides(reviewer, request));
         found.sort_by(|a, b| (a.submitted_at, &a.id).cmp(&(b.submitted_at, &b.id)));
         found.dedup_by(|a, b| a.id == b.id);
-        let mut inbox = Vec::with_capacity(found.len());
-        for request in found {
-            if let Some(requester) = accounts::find(&mut db, &request.account).await? {
-                inbox.push((request, requester));
-            }
-        }
-        Ok(inbox)
+        Ok(found)
+    }
+
+    /// The same, each with its requester.
+    pub async fn inbox(&self, reviewer: Reviewer<'_>) -> Result<Vec<(AccessRequest, Account)>, UseCaseError> {
+        let found = self.waiting_for(reviewer).await?;
+        let mut reader = self.database.read().await?;
+        let who = found.iter().map(|request| request.account.as_str());
+        let requesters = accounts::find_all(&mut reader.db(), who).await?;
+        let with_requester = |request: AccessRequest| {
+            let requester = requesters.get(&request.account)?.clone();
+            Some((request, requester))
+        };
+        Ok(found.into_iter().filter_map(with_requester).collect())
     }
 
     /// A request with its requester, as a reviewer sees it; whether they may decide. None when it is not theirs to see.
@@ -137,50 +149,15 @@ impl UseCases {
         Ok(Some(request))
     }
 
-    /// A document with its content: for those who review its request, and nobody else. Reading is noted.
-    pub async fn read_document(
-        &self,
-        reviewer: Reviewer<'_>,
-        id: &str,
-    ) -> Result<Option<(Document, Vec<u8>)>, UseCaseError> {
-        let mut work = authz_store::begin(&self.database).await?;
-        let mut db = work.db();
-        let Some(document) = documents::find(&mut db, id).await? else { return Ok(None) };
-        let request = access_requests::find(&mut db, &document.request).await?;
-        if !request.is_some_and(|request| self.sees(reviewer, &request)) {
-            return Ok(None);
-        }
-        let mut content = Vec::new();
-        for piece in documents::pieces(&mut db, id).await? {
-            content.extend(STANDARD.decode(piece).map_err(|_| UseCaseError::Letter)?);
-        }
-        let actor = Actor::Account(reviewer.account.id.clone());
-        let details = vec![("request", document.request.clone())];
-        self.audit(&mut db, &actor, Act::DocumentRead, id, details).await?;
-        work.commit().await?;
-        Ok(Some((document, content)))
-    }
-
     /// Whether a reviewer may take this role from its holder: who could decide on it where it is held, and the agency.
     pub fn may_revoke(&self, reviewer: Reviewer<'_>, role: &GrantedRole) -> bool {
-        let catalogue = &self.settings.portal.catalogue;
+        let catalogue = self.catalogue();
         let Some(known) = catalogue.role(&role.role) else { return false };
         let decides = reviewer
             .held
             .iter()
             .any(|one| one.organisation == role.organisation && known.approval.by.contains(&one.role));
         (decides && role.organisation.is_some()) || catalogue.acts_for_agency(reviewer.held)
-    }
-
-    /// Whether taking this role away leaves an organisation without anybody who decides.
-    pub async fn is_last_decider(&self, role: &GrantedRole) -> Result<bool, UseCaseError> {
-        let decides = !self.settings.portal.catalogue.decided_by(&role.role).is_empty();
-        let Some(organisation) = role.organisation.as_ref().filter(|_| decides) else { return Ok(false) };
-        let mut reader = self.database.read().await?;
-        let others =
-            granted_roles::count_others(&mut reader.db(), &role.role, Some(organisation), &role.account)
-                .await?;
-        Ok(others == 0)
     }
 
     /// Takes a role away. None when it is not theirs to take.
@@ -199,8 +176,7 @@ impl UseCases {
         if !granted_roles::revoke(&mut db, id, Some(by), reason, now).await? {
             return Err(UseCaseError::DecidedMeanwhile);
         }
-        let catalogue = &self.settings.portal.catalogue;
-        let title = catalogue.role(&role.role).map_or(role.role.clone(), |known| known.title.clone());
+        let title = self.catalogue().title_of(&role.role);
         let place = role.organisation.as_ref().map(ToString::to_string).unwrap_or_default();
         let actor = Actor::Account(by.to_owned());
         let details =
@@ -210,44 +186,35 @@ impl UseCases {
             let what = format!("{title} {place}");
             self.post_to(&mut db, &holder, &letters::role_revoked(what.trim(), reason)).await?;
         }
-        let left = match &role.organisation {
-            Some(organisation) if !catalogue.decided_by(&role.role).is_empty() => {
-                granted_roles::count_others(&mut db, &role.role, Some(organisation), "").await?
-            }
-            _ => 1,
-        };
-        if left == 0
-            && let Some(organisation) = &role.organisation
-        {
-            access_requests::turn_over_to_agency(&mut db, organisation).await?;
-            let agency: Vec<&str> =
-                catalogue.roles.iter().filter(|one| one.acts_for_agency).map(|one| one.id.as_str()).collect();
-            for one in accounts::holders(&mut db, &agency, None, 20).await? {
-                self.post_to(&mut db, &one, &letters::last_admin_gone(organisation.as_str(), &title)).await?;
-            }
-        }
+        self.hand_over(&mut db, &role).await?;
         work.commit().await?;
         self.nudge_delivery();
         Ok(Some(()))
     }
 
-    /// Stops an account: the agency may, and an administrator when every role of the person is theirs to take away.
-    /// None when it is not theirs to stop.
-    pub async fn block_account(
+    /// Stops an account, or lets its owner in again: the agency may, and an administrator when every role of the person is
+    /// theirs to take away. None when it is not theirs to do.
+    pub async fn set_blocked(
         &self,
         reviewer: Reviewer<'_>,
         account: &str,
+        blocked: bool,
         reason: &str,
     ) -> Result<Option<()>, UseCaseError> {
         let roles = granted_roles::of_account(&mut self.database.read().await?.db(), account).await?;
-        let agency = self.settings.portal.catalogue.acts_for_agency(reviewer.held);
-        let theirs = !roles.is_empty() && roles.iter().all(|role| self.may_revoke(reviewer, role));
-        if reviewer.account.id == account || !(agency || theirs) {
+        if !self.may_block(reviewer, account, &roles) {
             return Ok(None);
         }
         let actor = Actor::Account(reviewer.account.id.clone());
-        self.change_account_status(actor, account, Account::block, reason).await?;
+        let change = if blocked { Account::block } else { Account::unblock };
+        self.change_account_status(actor, account, change, reason).await?;
         Ok(Some(()))
+    }
+
+    /// Whether a reviewer may stop the account of somebody with these roles.
+    pub fn may_block(&self, reviewer: Reviewer<'_>, account: &str, roles: &[GrantedRole]) -> bool {
+        let theirs = !roles.is_empty() && roles.iter().all(|role| self.may_revoke(reviewer, role));
+        reviewer.account.id != account && (theirs || self.catalogue().acts_for_agency(reviewer.held))
     }
 
     /// Ends the sessions of an account but one.

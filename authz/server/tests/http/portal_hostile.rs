@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::body::Body;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, Request, StatusCode};
 use time::Duration;
 
@@ -14,7 +15,7 @@ use crate::{
 const SCRIPT: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>";
 
 /// Every page that takes a form.
-const FORMS: [&str; 22] = [
+const FORMS: [&str; 24] = [
     "/portal/register",
     "/portal/register/questions",
     "/portal/register/confirm",
@@ -37,6 +38,8 @@ const FORMS: [&str; 22] = [
     "/portal/requests/x/recap",
     "/portal/review/x",
     "/portal/people/x",
+    "/portal/roles/x/revoke",
+    "/portal/messages",
 ];
 
 #[tokio::test]
@@ -182,6 +185,8 @@ async fn scripts_in_fields_stay_text() {
     let mut agency = portal.agency("grace.hall@agency.example").await;
     let mut person = portal.signed_in("ana.silva@medco.example", &[]).await;
     let harmless = |page: &str, place: &str| {
+        // Our own scripts are files.
+        let page = page.replace("<script src=\"/assets/", "");
         assert!(!page.contains("<script") && !page.contains("<img"), "{place}: {page}");
     };
     // reflected
@@ -221,7 +226,7 @@ async fn scripts_in_fields_stay_text() {
         )
         .await;
     harmless(&person.page.text, "recap");
-    person.upload(&format!("/portal/requests/{id}/documents"), "<script>x.pdf", b"%PDF-1.7\n%%EOF").await;
+    person.upload(&format!("/portal/requests/{id}/recap"), "<script>x.pdf", b"%PDF-1.7\n%%EOF").await;
     person.get(&format!("/portal/requests/{id}/recap")).await;
     harmless(&person.page.text, "file name");
     person.post(&format!("/portal/requests/{id}/recap"), &[("comment", SCRIPT), ("do", "submit")]).await;
@@ -272,7 +277,7 @@ async fn requests_and_documents_of_others_do_not_exist() {
     let id = request_id(&person);
     person.post(&format!("/portal/requests/{id}/organisation"), &[("organisation", "ORG-100000001")]).await;
     person.post(&format!("/portal/requests/{id}/roles"), &[("role", "iris-industry-admin")]).await;
-    person.upload(&format!("/portal/requests/{id}/documents"), "l.pdf", b"%PDF-1.7\n%%EOF").await;
+    person.upload(&format!("/portal/requests/{id}/recap"), "l.pdf", b"%PDF-1.7\n%%EOF").await;
     for step in ["", "/organisation", "/roles", "/violations", "/recap"] {
         let draft = stranger.get(&format!("/portal/requests/{id}{step}")).await;
         assert_eq!(draft.status, 404, "{step}");
@@ -315,7 +320,7 @@ async fn an_upload_that_lies_about_its_type_is_refused() {
     person.get("/portal/requests/new").await;
     person.post("/portal/requests/new", &[("application", "iris-plm")]).await;
     let id = request_id(&person);
-    let path = format!("/portal/requests/{id}/documents");
+    let path = format!("/portal/requests/{id}/recap");
     let large = [b"%PDF-1.7\n".to_vec(), vec![b'x'; 150_000], b"%%EOF".to_vec()].concat();
     for (content, words) in [
         (&b"<html><script>alert(1)</script></html>"[..], "not a PDF"),
@@ -495,4 +500,129 @@ async fn a_role_that_needs_a_second_factor_does_nothing_without_it() {
     assert_eq!(admin.get("/portal/review").await.status, 404);
     admin.enrol_app().await;
     assert_eq!(admin.get("/portal/review").await.status, 200);
+}
+
+/// What our script sends: the number whose hash was asked for.
+fn worked(page: &str) -> String {
+    let data = |name: &str| after(page, &format!("data-{name}=\"")).unwrap().to_owned();
+    let (salt, challenge) = (data("salt"), data("challenge"));
+    let most: u32 = data("most").parse().unwrap();
+    let hash = |n: &u32| {
+        hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{salt}{n}").as_bytes()))
+    };
+    let number = (0..=most).find(|n| hash(n) == challenge).unwrap();
+    let proof = serde_json::json!({
+        "algorithm": "SHA-256", "challenge": challenge, "number": number, "salt": salt, "signature": data("signature"),
+    });
+    STANDARD.encode(proof.to_string())
+}
+
+#[tokio::test]
+async fn a_challenge_is_passed_by_work_or_by_words_and_only_once() {
+    let portal = Portal::with(|settings| settings.portal.challenge_work = 2_000).await;
+    let mut person = portal.person();
+    let page = person.get("/portal/register").await;
+    assert!(page.header("content-security-policy").contains("script-src 'self';"));
+    assert!(page.text.contains("<script src=\"/assets/challenge.js\" defer>"));
+    let proof = worked(&page.text);
+    let (words, token) = (person.challenge(), person.hidden("challenge_token"));
+    for (n, (answer, proof, passes)) in [
+        ("", "", false),
+        ("1", "", false),
+        ("", "bm9uc2Vuc2U=", false),
+        ("", proof.as_str(), true),
+        // The same once more, and the other way of the same challenge: both are used up.
+        ("", proof.as_str(), false),
+        (words.as_str(), "", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut fields = registration(&format!("ana.silva{n}@medco.example"), answer, &token);
+        fields.push(("challenge_proof", proof.to_owned()));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        person.get("/portal/register").await;
+        person.post("/portal/register", &fields).await;
+        let passed = person.page.text.contains("<h1>Authentication questions</h1>");
+        assert_eq!(passed, passes, "{n}: {}", person.page.text);
+        assert!(passed || person.page.text.contains("That was not the answer"), "{n}");
+    }
+    // Pages without a script allow none.
+    assert!(!person.get("/portal/sign-in").await.header("content-security-policy").contains("script"));
+}
+
+#[tokio::test]
+async fn whatever_proves_who_somebody_is_changes_only_with_the_password() {
+    let portal = Portal::start().await;
+    let mut person = portal.signed_in("ana.silva@medco.example", &[]).await;
+    person.get("/portal/account").await;
+    person.post("/portal/account", &[("phone", "+31 6 1234 5678"), ("language", "en"), ("do", "next")]).await;
+    let path = "/portal/account/second-factor";
+    let refused = "That is not your current password.";
+    for act in ["start", "phone"] {
+        person.get(path).await;
+        person.post(path, &[("do", act), ("current", "wrong Horse 9"), ("t", "x")]).await;
+        assert!(
+            person.page.status == 422 && person.page.text.contains(refused),
+            "{act}: {}",
+            person.page.text
+        );
+        portal.authz.clock.advance(Duration::minutes(10));
+        person.sign_in("ana.silva@medco.example", PASSWORD).await;
+    }
+    assert_eq!(portal.mails("+31612345678").await.len(), 0, "no code was sent");
+    person.get(path).await;
+    person.post(path, &[("do", "phone"), ("current", PASSWORD)]).await;
+    let (code, token) = (portal.code("+31612345678").await, person.hidden("t"));
+    person.post(path, &[("do", "confirm-phone"), ("t", &token), ("code", &code)]).await;
+    assert!(person.page.text.contains("Your recovery codes"), "{}", person.page.text);
+    for act in ["codes", "remove"] {
+        person.get(path).await;
+        person.post(path, &[("do", act), ("t", "x")]).await;
+        assert!(
+            person.page.status == 422 && person.page.text.contains(refused),
+            "{act}: {}",
+            person.page.text
+        );
+        assert!(person.page.text.contains("<dd>10</dd>"), "{act} did nothing");
+    }
+    portal.authz.clock.advance(Duration::minutes(10));
+    // The phone is the second factor now: another number needs the password, other details do not.
+    let mut fields = vec![("phone", "+31 6 8765 4321"), ("language", "en"), ("do", "next")];
+    person.get("/portal/account").await;
+    person.post("/portal/account", &fields).await;
+    assert!(person.page.status == 422 && person.page.text.contains(refused), "{}", person.page.text);
+    person.get("/portal/account").await;
+    person.post("/portal/account", &[("phone", "+31612345678"), ("language", "de"), ("do", "next")]).await;
+    assert_eq!(person.page.status, 200, "{}", person.page.text);
+    portal.authz.clock.advance(Duration::minutes(10));
+    fields.push(("current", PASSWORD));
+    person.post("/portal/account", &fields).await;
+    person.get(path).await;
+    assert!(
+        person.page.text.contains("not set up</dd>"),
+        "a new number has proven nothing: {}",
+        person.page.text
+    );
+    // Questions, password, and ending the account.
+    for (path, rest) in [
+        (
+            "/portal/account/questions",
+            vec![("q1", "0"), ("a1", "aa"), ("q2", "1"), ("a2", "bb"), ("q3", "2"), ("a3", "cc")],
+        ),
+        (
+            "/portal/account/password",
+            vec![("password", "another Horse 7 battery"), ("password_again", "another Horse 7 battery")],
+        ),
+        ("/portal/account/deactivate", vec![]),
+    ] {
+        person.get(path).await;
+        person.post(path, &rest).await;
+        assert!(
+            person.page.status == 422 && person.page.text.contains(refused),
+            "{path}: {}",
+            person.page.text
+        );
+        portal.authz.clock.advance(Duration::minutes(5));
+    }
 }

@@ -6,10 +6,15 @@ use time::Duration;
 
 use crate::portal_visitor::{PASSWORD, Person, Portal, after};
 
-const PDF: &[u8] = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
+pub(crate) const PDF: &[u8] = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
 
 /// Goes through the steps up to the recap; answers the request's id.
-async fn to_recap(person: &mut Person<'_>, application: &str, organisation: &str, roles: &[&str]) -> String {
+pub(crate) async fn to_recap(
+    person: &mut Person<'_>,
+    application: &str,
+    organisation: &str,
+    roles: &[&str],
+) -> String {
     person.get("/portal/requests/new").await;
     person.post("/portal/requests/new", &[("application", application)]).await;
     let id = after(&person.page.text, "action=\"/portal/requests/")
@@ -36,13 +41,13 @@ async fn to_recap(person: &mut Person<'_>, application: &str, organisation: &str
     id
 }
 
-async fn submit<'p>(person: &'p mut Person<'_>, id: &str) -> &'p str {
+pub(crate) async fn submit<'p>(person: &'p mut Person<'_>, id: &str) -> &'p str {
     person.post(&format!("/portal/requests/{id}/recap"), &[("comment", "please"), ("do", "submit")]).await;
     &person.page.text
 }
 
 /// The keys of the requests in a reviewer's inbox.
-async fn inbox(reviewer: &mut Person<'_>) -> Vec<String> {
+pub(crate) async fn inbox(reviewer: &mut Person<'_>) -> Vec<String> {
     reviewer.get("/portal/review").await;
     assert_eq!(reviewer.page.status, 200, "{}", reviewer.page.text);
     let links = reviewer.page.text.split("href=\"/portal/review/").skip(1);
@@ -126,7 +131,7 @@ async fn the_first_admin_needs_a_letter_and_the_agency_and_approves_colleagues_a
     let mut admin = portal.signed_in("ana.silva@fable.example", &[]).await;
     let id = to_recap(&mut admin, "iris-plm", "ORG-100000001", &["iris-industry-admin"]).await;
     assert!(submit(&mut admin, &id).await.contains("Attach the document: Letter of affiliation"));
-    admin.upload(&format!("/portal/requests/{id}/documents"), "letter.pdf", PDF).await;
+    admin.upload(&format!("/portal/requests/{id}/recap"), "letter.pdf", PDF).await;
     assert_eq!(admin.page.status, 303, "{}", admin.page.text);
     admin.get(&format!("/portal/requests/{id}/recap")).await;
     assert!(admin.page.text.contains("letter.pdf"));
@@ -389,7 +394,7 @@ async fn text_messages_and_recovery_codes_prove_who_somebody_is() {
     person.get("/portal/account").await;
     person.post("/portal/account", &[("phone", "+31 6 1234 5678"), ("language", "en"), ("do", "next")]).await;
     person.get("/portal/account/second-factor").await;
-    person.post("/portal/account/second-factor", &[("do", "phone")]).await;
+    person.post("/portal/account/second-factor", &[("do", "phone"), ("current", PASSWORD)]).await;
     let (code, token) = (portal.code("+31612345678").await, person.hidden("t"));
     person
         .post("/portal/account/second-factor", &[("do", "confirm-phone"), ("t", &token), ("code", &code)])

@@ -1,5 +1,6 @@
 //! A browser without a script engine: cookies, forms, redirects, and the mail that arrives meanwhile.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use authz_domain::{Actor, totp_code};
@@ -185,14 +186,32 @@ impl Person<'_> {
         self.send(request).await
     }
 
-    /// Sends a file with the form of the page.
+    /// Attaches a file with the form of the page.
     pub(crate) async fn upload(&mut self, path: &str, name: &str, content: &[u8]) -> &Answer {
-        let mut body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{}\r\n--b\r\n\
-             Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/pdf\r\n\r\n",
-            self.csrf()
+        self.post_with_file(path, &[("do", "attach")], name, content).await
+    }
+
+    /// Sends a form with a file, as browsers do, and follows no redirect.
+    pub(crate) async fn post_with_file(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        name: &str,
+        content: &[u8],
+    ) -> &Answer {
+        let mut body = String::new();
+        let csrf = self.csrf();
+        for (name, value) in [("csrf", csrf.as_str())].iter().chain(fields) {
+            write!(body, "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+                .unwrap();
+        }
+        write!(
+            body,
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             Content-Type: application/pdf\r\n\r\n"
         )
-        .into_bytes();
+        .unwrap();
+        let mut body = body.into_bytes();
         body.extend_from_slice(content);
         body.extend_from_slice(b"\r\n--b--\r\n");
         let request = Request::post(path)
@@ -210,7 +229,7 @@ impl Person<'_> {
     /// Sets up an authenticator app; answers its secret as typed.
     pub(crate) async fn enrol_app(&mut self) -> Vec<u8> {
         self.get("/portal/account/second-factor").await;
-        self.post("/portal/account/second-factor", &[("do", "start")]).await;
+        self.post("/portal/account/second-factor", &[("do", "start"), ("current", PASSWORD)]).await;
         let key = self
             .page
             .text
