@@ -9,8 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 use thirtyfour::{
-    By, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver,
+    By, ChromeCapabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver,
     common::capabilities::desiredcapabilities::CapabilitiesHelper as _,
+    extensions::query::ElementQueryable as _,
 };
 
 /// A running driver. Its browsers go with it.
@@ -67,22 +68,31 @@ impl Driver {
 
     /// A new browser on the portal at `base_url`.
     pub async fn browser(&self, base_url: &str) -> Browser {
-        self.browser_with(base_url, None).await
+        self.browser_with(base_url, DesiredCapabilities::chrome()).await
+    }
+
+    /// The same, of somebody whose browser runs no scripts. axe-core is one, so that it does not look here.
+    pub async fn scriptless_browser(&self, base_url: &str) -> Browser {
+        let mut wanted = DesiredCapabilities::chrome();
+        let forbidden = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        wanted.add_experimental_option("prefs", forbidden).unwrap();
+        Browser { axe: None, ..self.browser_with(base_url, wanted).await }
     }
 
     /// The same, of somebody who prefers dark pages.
     pub async fn dark_browser(&self, base_url: &str) -> Browser {
-        let browser = self.browser_with(base_url, Some("--blink-settings=preferredColorScheme=0")).await;
+        let mut wanted = DesiredCapabilities::chrome();
+        wanted.add_arg("--blink-settings=preferredColorScheme=0").unwrap();
+        let browser = self.browser_with(base_url, wanted).await;
         let script = "return matchMedia('(prefers-color-scheme: dark)').matches;";
         let dark = browser.driver.execute(script, vec![]).await.unwrap();
         assert_eq!(*dark.json(), json!(true), "the browser does not ask for dark pages");
         browser
     }
 
-    async fn browser_with(&self, base_url: &str, extra: Option<&str>) -> Browser {
+    async fn browser_with(&self, base_url: &str, mut wanted: ChromeCapabilities) -> Browser {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let profile = tempfile::tempdir().unwrap();
-        let mut wanted = DesiredCapabilities::chrome();
         for argument in [
             "--headless=new",
             "--no-sandbox",
@@ -99,10 +109,8 @@ impl Driver {
         ] {
             wanted.add_arg(argument).unwrap();
         }
-        if let Some(extra) = extra {
-            wanted.add_arg(extra).unwrap();
-        }
         wanted.accept_insecure_certs(true).unwrap();
+        wanted.set_logging_prefs("browser", LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", self.port), wanted).await.unwrap();
         Browser { driver, base_url: base_url.to_owned(), axe: axe(), _profile: profile }
     }
@@ -137,6 +145,52 @@ impl Browser {
     pub async fn open(&self, path: &str) {
         self.driver.goto(format!("{}{path}", self.base_url)).await.unwrap();
         self.look().await;
+    }
+
+    /// Opens a page that is not ours to judge: without axe.
+    pub async fn visit(&self, path: &str) {
+        self.driver.goto(format!("{}{path}", self.base_url)).await.unwrap();
+    }
+
+    /// What the browser complains about since it was last asked: errors of scripts, broken loads, policies broken.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.driver.get_log("browser").await.unwrap();
+        log.into_iter()
+            .filter(|entry| entry.level != "INFO" && entry.level != "DEBUG")
+            .map(|entry| entry.message)
+            .collect()
+    }
+
+    /// Waits until the first element that fits is there, and reads it.
+    pub async fn wait_for(&self, css: &str) -> String {
+        let found = self.driver.query(By::Css(css.to_owned())).first().await;
+        match found {
+            Ok(element) => element.text().await.unwrap(),
+            Err(error) => panic!("{css}: {error}; the page says: {}", self.text().await),
+        }
+    }
+
+    /// Clicks the first element that fits, once it is there.
+    pub async fn click(&self, css: &str) {
+        self.wait_for(css).await;
+        self.driver.find(By::Css(css.to_owned())).await.unwrap().click().await.unwrap();
+    }
+
+    /// Types into the first field that fits, in place of what is there.
+    pub async fn type_into(&self, css: &str, value: &str) {
+        self.wait_for(css).await;
+        let field = self.driver.find(By::Css(css.to_owned())).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+
+    /// The texts of all elements that fit.
+    pub async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.driver.find_all(By::Css(css.to_owned())).await.unwrap() {
+            texts.push(element.text().await.unwrap());
+        }
+        texts
     }
 
     /// Types into a field, in place of what is there.
@@ -174,6 +228,41 @@ impl Browser {
             panic!("no link {words:?} on: {}", self.text().await);
         };
         link.click().await.unwrap();
+        self.look().await;
+    }
+
+    /// Waits until the page says this: for what a script or a job does by itself.
+    pub async fn waits_for(&self, words: &str) {
+        for _ in 0..300 {
+            if self.text().await.contains(words) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{words:?} does not come: {}", self.text().await);
+    }
+
+    /// Waits until the first element that fits has this attribute.
+    pub async fn waits_for_attribute(&self, css: &str, name: &str, value: &str) {
+        for _ in 0..300 {
+            let element = self.driver.find(By::Css(css)).await.unwrap();
+            if element.attr(name).await.unwrap().as_deref() == Some(value) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{css} has no {name}={value}");
+    }
+
+    /// What stands in a field.
+    pub async fn value(&self, name: &str) -> String {
+        let field = self.driver.find(By::Css(format!("[name='{name}']"))).await.unwrap();
+        field.prop("value").await.unwrap().unwrap_or_default()
+    }
+
+    /// Loads the page again, and looks at it.
+    pub async fn reload(&self) {
+        self.driver.refresh().await.unwrap();
         self.look().await;
     }
 

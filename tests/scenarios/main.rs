@@ -2,14 +2,26 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "what could not be checked is said aloud")]
 
+mod administrator_guide;
+mod api_documents;
 mod crash;
+mod credentials;
 mod every_route_is_guarded;
+mod explanations;
+mod fhir_readers;
 mod fidelity;
 mod first_call;
 mod hidden_is_absent;
 mod key_rollover;
+mod many_gateways;
+mod merge;
+mod merge_crash;
 mod portal_in_a_browser;
+mod products_tools;
 mod program;
 mod real_products;
 mod revocation;
+mod sandbox_faults;
+mod search;
 mod third_party_clients;
+mod unreadable_requests;

@@ -7,9 +7,11 @@ use harness::{Browser, Driver, Program};
 use time::OffsetDateTime;
 
 const PASSWORD: &str = "correct Horse 9 staple";
+/// What a registration says when the browser has done its work.
+const SHOWN: &str = "Your browser has shown that you are no robot.";
 
 /// An account that an operator opened, signed in.
-async fn signed_in(driver: &Driver, program: &Program, email: &str, roles: &[&str]) -> Browser {
+pub(crate) async fn signed_in(driver: &Driver, program: &Program, email: &str, roles: &[&str]) -> Browser {
     let password = program.data_dir().join("password");
     std::fs::write(&password, PASSWORD).unwrap();
     let password = password.to_str().unwrap();
@@ -35,6 +37,7 @@ async fn sign_in(browser: &Browser, email: &str) {
 /// Sets an authenticator app up; answers its secret.
 async fn enrol(browser: &Browser) -> Vec<u8> {
     browser.open("/portal/account/second-factor").await;
+    browser.fill("current", PASSWORD).await;
     browser.press("Set up an authenticator app").await;
     browser.screenshot("second-factor").await;
     let key: String = browser.text_of(".facts dd").await.split_whitespace().collect();
@@ -69,7 +72,7 @@ fn totp(secret: &[u8], ahead: i64) -> String {
 }
 
 /// Waits until the development mailbox has a mail with this subject, and opens it.
-async fn open_mail(browser: &Browser, subject: &str) {
+pub(crate) async fn open_mail(browser: &Browser, subject: &str) {
     for _ in 0..100 {
         browser.open("/portal/mailbox").await;
         if browser.text().await.contains(subject) {
@@ -111,8 +114,10 @@ async fn a_public_user_registers_confirms_and_signs_in() {
     browser.open("/portal").await;
     browser.screenshot("welcome").await;
     browser.follow("Create an account").await;
+    browser.waits_for(SHOWN).await;
     browser.press("Next").await;
     browser.says("Please correct").await;
+    browser.waits_for(SHOWN).await;
     browser.screenshot("register-errors").await;
     for (name, value) in [
         ("first_name", "Ana"),
@@ -126,12 +131,8 @@ async fn a_public_user_registers_confirms_and_signs_in() {
         browser.fill(name, value).await;
     }
     browser.tick("I have read and understood the privacy statement").await;
-    let words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-    let text = browser.text_of("label[for=f-challenge]").await;
-    let question = text.split("How much is ").nth(1).unwrap().split('?').next().unwrap().to_owned();
-    let sum: usize =
-        question.split(" plus ").map(|word| words.iter().position(|one| *one == word).unwrap()).sum();
-    browser.fill("challenge", &sum.to_string()).await;
+    // The browser did the work: there is no question to answer.
+    assert!(!browser.text().await.contains("How much is"));
     browser.screenshot("register").await;
     browser.press("Next").await;
     browser.says("Authentication questions").await;
@@ -181,6 +182,7 @@ async fn a_public_user_registers_confirms_and_signs_in() {
         dark.open(path).await;
     }
     dark.open("/portal/register").await;
+    dark.waits_for(SHOWN).await;
     dark.press("Next").await;
     dark.screenshot("register-dark").await;
     dark.close().await;
@@ -199,10 +201,19 @@ async fn the_first_admin_is_approved_by_the_agency_and_approves_a_colleague_whos
     wizard(&admin, "IRIS / PLM", "ORG-100000001", &["IRIS / PLM Industry Admin"]).await;
     admin.press("Submit request").await;
     admin.says("Attach the document: Letter of affiliation").await;
+    // What was typed is there after a reload, after attaching, and after going back.
+    admin.fill("comment", "I run the regulatory team.").await;
+    admin.waits_for_attribute("form[data-kept]", "data-kept", "yes").await;
+    admin.reload().await;
+    assert_eq!(admin.value("comment").await, "I run the regulatory team.");
+    admin.fill("comment", "I run the regulatory team, and more.").await;
     admin.attach(&letter(&program)).await;
     admin.press("Attach").await;
     admin.says("letter-of-affiliation.pdf").await;
-    admin.fill("comment", "I run the regulatory team.").await;
+    assert_eq!(admin.value("comment").await, "I run the regulatory team, and more.");
+    admin.press("Back").await;
+    admin.press("Next: recap").await;
+    assert_eq!(admin.value("comment").await, "I run the regulatory team, and more.");
     admin.screenshot("recap").await;
     admin.press("Submit request").await;
     admin.says("REQ-00000001").await;
@@ -253,6 +264,16 @@ async fn the_first_admin_is_approved_by_the_agency_and_approves_a_colleague_whos
     colleague.screenshot("tracking").await;
     admin.open("/portal/people").await;
     admin.screenshot("people").await;
+    admin.follow("Ana Silva").await;
+    admin.open("/portal/account/deactivate").await;
+    admin.says("This is the last administrator").await;
+    agency.open("/portal/messages").await;
+    agency.says("Nothing waits").await;
+    agency.open("/portal/people?q=ana.silva").await;
+    agency.follow("Ana Silva").await;
+    agency.says("This is the last administrator").await;
+    agency.follow("Revoke IRIS / PLM Industry Admin").await;
+    agency.screenshot("revoke").await;
     for browser in [agency, admin, colleague] {
         browser.close().await;
     }
@@ -298,4 +319,55 @@ async fn a_health_professional_gets_into_cpms_with_a_second_factor() {
     again.screenshot("dashboard").await;
     again.close().await;
     coordinator.close().await;
+}
+
+/// The sum that a registration without scripts asks for.
+async fn answer_question(browser: &Browser) {
+    let words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    let text = browser.text_of("label[for=f-challenge]").await;
+    let question = text.split("How much is ").nth(1).unwrap().split('?').next().unwrap().to_owned();
+    let sum: usize =
+        question.split(" plus ").map(|word| words.iter().position(|one| *one == word).unwrap()).sum();
+    browser.fill("challenge", &sum.to_string()).await;
+}
+
+#[tokio::test]
+async fn everything_works_in_a_browser_without_scripts() {
+    let Some(driver) = Driver::start() else { return };
+    let program = Program::serve().await;
+    let email = "ana.silva@aurelia.example";
+    let browser = driver.scriptless_browser(&program.ready.base_url).await;
+    browser.open("/portal/register").await;
+    for (name, value) in [
+        ("first_name", "Ana"),
+        ("last_name", "Silva"),
+        ("email", email),
+        ("email_again", email),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
+    ] {
+        browser.fill(name, value).await;
+    }
+    browser.tick("I have read and understood the privacy statement").await;
+    answer_question(&browser).await;
+    browser.press("Next").await;
+    for (name, value) in [("a1", "Blue School"), ("a2", "Gent"), ("a3", "ACME")] {
+        browser.fill(name, value).await;
+    }
+    browser.press("Save and go on").await;
+    open_mail(&browser, "Confirm your e-mail address").await;
+    browser.follow("Open the link of this mail").await;
+    browser.press("Confirm").await;
+    sign_in(&browser, email).await;
+    wizard(&browser, "IRIS / PLM", "ORG-100000001", &["IRIS / PLM Industry Admin"]).await;
+    browser.fill("comment", "I run the regulatory team.").await;
+    browser.attach(&letter(&program)).await;
+    browser.press("Attach").await;
+    assert_eq!(browser.value("comment").await, "I run the regulatory team.");
+    browser.press("Remove letter-of-affiliation.pdf").await;
+    assert_eq!(browser.value("comment").await, "I run the regulatory team.");
+    browser.attach(&letter(&program)).await;
+    browser.press("Submit request").await;
+    browser.says("REQ-00000001").await;
+    browser.close().await;
 }
