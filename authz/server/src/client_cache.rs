@@ -131,6 +131,8 @@ fn decoy() -> RegisteredClient {
         contact: None,
         role: String::from("nobody"),
         organisation: None,
+        owner: None,
+        external_key: None,
         qualified: false,
         domains: Domains::NONE,
         allowed: Scope::parse("system/*.rs").unwrap_or_default(),

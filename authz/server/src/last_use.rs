@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
-use authz_store::secrets;
-use database::{Database, DatabaseError, instant, micros};
+use authz_domain::SecretId;
+use database::{instant, micros};
 use time::OffsetDateTime;
 
-use crate::client_cache::{CachedClient, CachedSecret};
+use crate::{
+    client_cache::{CachedClient, CachedSecret},
+    use_cases::{UseCaseError, UseCases},
+};
 
 /// Secrets used since the last writing down. Each client's entry holds the time; this list says which to look at.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ impl LastUse {
 
     /// Writes down what was noted, in one unit of work. What cannot be written, or was used again meanwhile, is
     /// kept for the next time. Answers how many were written.
-    pub(crate) async fn write_down(&self, database: &Database) -> Result<usize, DatabaseError> {
+    pub(crate) async fn write_down(&self, acts: &UseCases) -> Result<usize, UseCaseError> {
         let noted = std::mem::take(&mut *self.lock());
         if noted.is_empty() {
             return Ok(0);
@@ -34,7 +37,9 @@ impl LastUse {
             .filter_map(|(client, place)| client.secrets.get(*place))
             .map(|secret| (secret, secret.used_at.load(Ordering::Acquire)))
             .collect();
-        let written = write(database, &uses).await;
+        let noted_at: Vec<(SecretId, OffsetDateTime)> =
+            uses.iter().map(|(secret, used_at)| (secret.secret.id.clone(), instant(*used_at))).collect();
+        let written = acts.note_uses(&noted_at).await;
         let count = uses.len();
         let again: Vec<bool> = uses
             .into_iter()
@@ -53,12 +58,4 @@ impl LastUse {
     fn lock(&self) -> MutexGuard<'_, Vec<(Arc<CachedClient>, usize)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn write(database: &Database, uses: &[(&CachedSecret, i64)]) -> Result<(), DatabaseError> {
-    let mut work = authz_store::begin(database).await?;
-    for (secret, used_at) in uses {
-        secrets::note_used(&mut work.db(), &secret.secret.id, instant(*used_at)).await?;
-    }
-    work.commit().await
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_store::{one_time_tokens, outbox, registrations, sessions};
+use authz_store::{credential_links, one_time_tokens, outbox, registrations, sessions, webhooks};
 use database::DatabaseError;
 use time::Duration;
 
@@ -27,6 +27,8 @@ async fn forget(state: &State) -> Result<(), DatabaseError> {
     sessions::forget_lapsed(&mut db, now - portal.session_idle, now - portal.session_lifetime).await?;
     registrations::forget_lapsed(&mut db, now).await?;
     one_time_tokens::forget_before(&mut db, now - TOKENS_KEPT).await?;
+    credential_links::forget_before(&mut db, now).await?;
     outbox::forget_sent(&mut db, now - SENT_KEPT).await?;
+    webhooks::forget_delivered(&mut db, now - SENT_KEPT).await?;
     work.commit().await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access_token::AccessTokenClaims;
-use authz_domain::grant;
+use authz_domain::{Grant, grant};
 use axum::{
     body::Body,
     extract::{Path, State as Extract},
@@ -80,16 +80,16 @@ async fn issue(
 
     let registered = &client.client;
     let role = registered.role.as_ref().ok_or(OAuthError::RoleGone)?;
-    if let Some(target) = form.get("resource")
-        && !is_resource(target, &role.resource, &state.settings.base_url)
-    {
-        return Err(OAuthError::OtherTarget { resource: role.resource.clone() });
-    }
     let granted = grant(wish, &role.resource, &registered.client.allowed)?;
+    if let Some(target) = form.get("resource")
+        && !is_resource(target, &granted.resource, &state.settings.base_url)
+    {
+        return Err(OAuthError::OtherTarget { resource: granted.resource });
+    }
     let scope = granted.scope.to_string();
     flow.granted(&scope)?;
 
-    let token = sign(state, &client, tenant, scope.clone(), now)?;
+    let token = sign(state, &client, tenant, &granted, now)?;
     // The request's own words, when there were any: clients compare.
     let scope = wish.map_or(scope.as_str(), str::trim);
     let answer = TokenResponse {
@@ -124,7 +124,7 @@ fn sign(
     state: &State,
     client: &AuthenticatedClient,
     tenant: Option<&str>,
-    scope: String,
+    granted: &Grant,
     now: OffsetDateTime,
 ) -> Result<SignedToken, OAuthError> {
     let settings = &state.settings;
@@ -137,15 +137,16 @@ fn sign(
     let claims = AccessTokenClaims {
         iss: tenant.map_or_else(|| settings.issuer.clone(), |tenant| settings.tenant_issuer(tenant)),
         sub: registered.client.id.as_str().to_owned(),
-        aud: role.resource.clone(),
+        aud: granted.resource.clone(),
         exp,
         nbf: iat,
         iat,
         jti: uuid::Builder::from_random_bytes(jti).into_uuid().hyphenated().to_string(),
         client_id: registered.client.id.as_str().to_owned(),
         azp: registered.client.id.as_str().to_owned(),
-        scope,
-        roles: vec![role.token_role.clone()],
+        scope: granted.scope.to_string(),
+        // A token for another API than the role's carries no role.
+        roles: (granted.resource == role.resource).then(|| role.token_role.clone()).into_iter().collect(),
         org_id: registered.client.organisation.clone(),
         stakeholder: registered.stakeholder,
         qualified: registered.client.qualified,

@@ -2,14 +2,18 @@
 
 use access_token::Scope;
 use authz_domain::{
-    Act, Actor, ApiRole, AuditEvent, Client, ClientId, ClientSecret, ClientStatus, Secret, SecretId,
+    Act, Actor, ApiRole, Client, ClientId, ClientSecret, ClientStatus, InvalidScope, SecretId,
     check_particulars, grant,
 };
-use authz_store::{audit_events, changes, changes::Change, clients, organisations, secrets};
+use authz_store::{changes, changes::Change, clients, organisations};
+use database::Db;
 use pms_terms::{Domains, OrganisationId};
 use time::OffsetDateTime;
 
-use super::{UseCaseError, UseCases};
+use super::{
+    UseCaseError, UseCases,
+    rotate_secret::{NewSecret, Rotate},
+};
 use crate::entropy::entropy;
 
 /// What is asked for.
@@ -17,6 +21,10 @@ use crate::entropy::entropy;
 pub struct NewClient {
     /// On whose behalf it acts; none for public clients.
     pub organisation: Option<OrganisationId>,
+    /// The account that a public client belongs to; none when an operator makes it.
+    pub owner: Option<String>,
+    /// What automation calls it.
+    pub external_key: Option<String>,
     /// Its API role.
     pub role: String,
     /// What its owners call it. May be empty.
@@ -50,7 +58,45 @@ pub struct IssuedCredentials {
     pub scope: String,
 }
 
+/// What came of making sure that a client is there.
+#[derive(Clone, Debug)]
+pub enum EnsuredClient {
+    /// It was made.
+    Made(IssuedCredentials),
+    /// It was there.
+    Found(ClientId),
+}
+
 impl UseCases {
+    /// Registers a client under its external key, unless there is one of this key already: then label and contact are
+    /// brought up to date, and anything else that differs is a conflict.
+    pub async fn ensure_client(&self, actor: Actor, new: NewClient) -> Result<EnsuredClient, UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let key = new.external_key.clone().unwrap_or_default();
+        if let Some(found) = clients::find_by_key(&mut db, new.organisation.as_ref(), &key).await? {
+            let client = found.client;
+            let allowed = allowed_scope(self.role(&new.role)?, new.scope.as_deref())?;
+            let differs = [
+                ("role", client.role != new.role),
+                ("qualified", client.qualified != new.qualified),
+                ("domains", client.domains != new.domains),
+                ("scope", client.allowed != allowed),
+            ];
+            if let Some((what, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+                return Err(UseCaseError::OtherClient(what));
+            }
+            drop(work);
+            self.change_client(actor, client.id.as_str(), &new.label, new.contact.as_deref()).await?;
+            return Ok(EnsuredClient::Found(client.id));
+        }
+        let client = self.register(&mut db, &actor, new, ClientId::from_entropy(entropy()?)).await?;
+        let issued = self.issue_secret(&mut db, &actor, &client, NewSecret::make()?, Rotate::FIRST).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(EnsuredClient::Made(issued))
+    }
+
     /// Registers a client and makes its first secret.
     pub async fn create_client(
         &self,
@@ -58,81 +104,89 @@ impl UseCases {
         new: NewClient,
     ) -> Result<IssuedCredentials, UseCaseError> {
         let id = ClientId::from_entropy(entropy()?);
-        let secret_id = SecretId::from_entropy(entropy()?);
-        let text = ClientSecret::from_entropy(&entropy()?);
-        self.register(actor, new, id, secret_id, text).await
+        self.create_as(actor, new, id, NewSecret::make()?).await
     }
 
     /// Registers a client under a given id with a given secret.
-    pub(super) async fn register(
+    pub(super) async fn create_as(
         &self,
         actor: Actor,
         new: NewClient,
         id: ClientId,
-        secret_id: SecretId,
-        text: ClientSecret,
+        secret: NewSecret,
     ) -> Result<IssuedCredentials, UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let client = self.register(&mut db, &actor, new, id).await?;
+        let issued = self.issue_secret(&mut db, &actor, &client, secret, Rotate::FIRST).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(issued)
+    }
+
+    /// Registers a client without a secret.
+    pub(super) async fn register(
+        &self,
+        db: &mut Db<'_>,
+        actor: &Actor,
+        new: NewClient,
+        id: ClientId,
+    ) -> Result<Client, UseCaseError> {
         let now = self.now();
         let role = self.role(&new.role)?;
         let contact = new.contact.as_deref().map(str::trim).filter(|contact| !contact.is_empty());
         check_particulars(&new.label, contact)?;
-        if role.categories.is_empty() && contact.is_none() {
+        if role.categories.is_empty() && !role.administers() && contact.is_none() {
             return Err(UseCaseError::ContactMissing(role.id.clone()));
         }
         let allowed = allowed_scope(role, new.scope.as_deref())?;
-
-        let mut work = authz_store::begin(&self.database).await?;
-        let mut db = work.db();
         let organisation = match &new.organisation {
             None => None,
             Some(id) => Some(
-                organisations::find(&mut db, id)
+                organisations::find(db, id)
                     .await?
                     .ok_or_else(|| UseCaseError::NoSuchOrganisation(id.to_string()))?,
             ),
         };
         role.admits(organisation.as_ref())?;
         if let Some(organisation) = &organisation {
-            let count = clients::count_of(&mut db, &organisation.id).await?;
-            if count >= i64::from(self.settings.clients_per_organisation) {
-                return Err(UseCaseError::TooManyClients {
-                    organisation: organisation.id.to_string(),
-                    count: self.settings.clients_per_organisation,
-                });
-            }
+            self.has_room(db, &organisation.id).await?;
         }
         let client = Client {
-            id: id.clone(),
+            id,
             label: new.label.trim().to_owned(),
             contact: contact.map(str::to_owned),
             role: role.id.clone(),
-            organisation: new.organisation.clone(),
+            organisation: new.organisation,
+            owner: new.owner,
+            external_key: new.external_key,
             qualified: new.qualified,
             domains: new.domains,
             allowed,
             status: ClientStatus::Active,
             created_at: now,
         };
-        let secret = Secret::issue(secret_id, id, &text, self.pepper(), self.settings.secret_lifetime, now);
-        clients::insert(&mut db, &client).await?;
-        secrets::insert(&mut db, &secret).await?;
-        changes::append(&mut db, &Change::Client(client.id.to_string()), now).await?;
-        let event = AuditEvent {
-            at: now,
-            actor,
-            act: Act::ClientCreated,
-            subject: client.id.to_string(),
-            details: vec![
-                ("role", client.role.clone()),
-                ("organisation", client.organisation.map(String::from).unwrap_or_default()),
-                ("secret_id", secret.id.to_string()),
-                ("expires_at", secret.expires_at.to_string()),
-            ],
-        };
-        audit_events::append(&mut db, &event).await?;
-        work.commit().await?;
-        self.committed().await;
-        Ok(self.issued(role, &secret, text))
+        clients::insert(db, &client).await?;
+        changes::append(db, &Change::Client(client.id.to_string()), now).await?;
+        let details = vec![
+            ("role", client.role.clone()),
+            ("organisation", client.organisation.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ];
+        self.audit(db, actor, Act::ClientCreated, client.id.as_str(), details).await?;
+        Ok(client)
+    }
+
+    /// Whether an organisation may have one more client.
+    pub(super) async fn has_room(
+        &self,
+        db: &mut Db<'_>,
+        organisation: &OrganisationId,
+    ) -> Result<(), UseCaseError> {
+        let most = self.settings.clients_per_organisation;
+        if clients::count_of(db, organisation).await? >= i64::from(most) {
+            return Err(UseCaseError::TooManyClients { organisation: organisation.to_string(), count: most });
+        }
+        Ok(())
     }
 
     pub(super) fn role(&self, id: &str) -> Result<&ApiRole, UseCaseError> {
@@ -141,22 +195,15 @@ impl UseCases {
             known: self.settings.roles.iter().map(|role| role.id.as_str()).collect::<Vec<_>>().join(", "),
         })
     }
-
-    /// What is handed over with a new secret. The scope to ask for is the simple one where it gives everything.
-    pub(super) fn issued(&self, role: &ApiRole, secret: &Secret, text: ClientSecret) -> IssuedCredentials {
-        IssuedCredentials {
-            client_id: secret.client_id.clone(),
-            client_secret: text,
-            secret_id: secret.id.clone(),
-            issued_at: secret.issued_at,
-            expires_at: secret.expires_at,
-            token_url: self.settings.token_url(),
-            scope: format!("{}/.default", role.resource),
-        }
-    }
 }
 
 /// What a client may have at most: a part of what its role may have, named in either form.
-fn allowed_scope(role: &ApiRole, wish: Option<&str>) -> Result<Scope, UseCaseError> {
-    Ok(grant(wish, &role.resource, &role.scope)?.scope)
+pub(super) fn allowed_scope(role: &ApiRole, wish: Option<&str>) -> Result<Scope, UseCaseError> {
+    let granted = grant(wish, &role.resource, &role.scope)?;
+    if granted.resource != role.resource {
+        // Every client has `client.rotate` beside what it is registered for.
+        let (resource, allowed) = (role.resource.clone(), role.scope.to_string());
+        return Err(InvalidScope::Mixed { resource, allowed }.into());
+    }
+    Ok(granted.scope)
 }

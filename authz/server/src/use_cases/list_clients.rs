@@ -1,11 +1,11 @@
-//! Looking at clients, their secrets, and what expires soon.
+//! Looking at clients and their secrets.
 
 use std::collections::HashMap;
 
 use authz_domain::{Client, Secret, SecretState};
 use authz_store::{clients, secrets};
-use pms_terms::Stakeholder;
-use time::{Duration, OffsetDateTime};
+use pms_terms::{OrganisationId, Stakeholder};
+use time::OffsetDateTime;
 
 use super::{UseCaseError, UseCases};
 
@@ -29,19 +29,6 @@ pub struct SecretView {
     pub state: SecretState,
 }
 
-/// A secret that expires soon.
-#[derive(Clone, Debug)]
-pub struct ExpiringSecret {
-    /// Whose it is.
-    pub client: Client,
-    /// The record.
-    pub secret: Secret,
-    /// Whole days until it expires; negative when it has.
-    pub days_left: i64,
-    /// Whether the client has a newer secret that lives longer.
-    pub successor: bool,
-}
-
 impl UseCases {
     /// All clients, oldest first.
     pub async fn list_clients(&self) -> Result<Vec<ClientView>, UseCaseError> {
@@ -61,6 +48,46 @@ impl UseCases {
             .collect())
     }
 
+    /// At most `limit` clients, oldest first, of one organisation or of all, after a place in the list.
+    pub async fn page_of_clients(
+        &self,
+        organisation: Option<&OrganisationId>,
+        after: Option<&clients::After>,
+        limit: i64,
+    ) -> Result<Vec<ClientView>, UseCaseError> {
+        let mut reader = self.database.read().await?;
+        let found = clients::page(&mut reader.db(), organisation, after, limit).await?;
+        drop(reader);
+        self.with_secrets(found).await
+    }
+
+    /// The client that automation calls `key` within an organisation, or among those without one.
+    pub async fn client_by_key(
+        &self,
+        organisation: Option<&OrganisationId>,
+        key: &str,
+    ) -> Result<Option<ClientView>, UseCaseError> {
+        let mut reader = self.database.read().await?;
+        let found = clients::find_by_key(&mut reader.db(), organisation, key).await?;
+        drop(reader);
+        Ok(self.with_secrets(found.into_iter().collect()).await?.pop())
+    }
+
+    /// Clients with their secrets.
+    pub(super) async fn with_secrets(
+        &self,
+        found: Vec<clients::RegisteredClient>,
+    ) -> Result<Vec<ClientView>, UseCaseError> {
+        let now = self.now();
+        let mut reader = self.database.read().await?;
+        let mut views = Vec::with_capacity(found.len());
+        for registered in found {
+            let secrets = secrets::of_client(&mut reader.db(), registered.client.id.as_str()).await?;
+            views.push(self.view(registered, secrets, now));
+        }
+        Ok(views)
+    }
+
     /// One client.
     pub async fn show_client(&self, client_id: &str) -> Result<ClientView, UseCaseError> {
         let now = self.now();
@@ -70,35 +97,6 @@ impl UseCases {
             .ok_or_else(|| UseCaseError::NoSuchClient(client_id.to_owned()))?;
         let secrets = secrets::of_client(&mut reader.db(), client_id).await?;
         Ok(self.view(registered, secrets, now))
-    }
-
-    /// Secrets that expire within a time from now, soonest first; those of revoked clients and those that were ended
-    /// on purpose or by a rotation are no concern any more.
-    pub async fn expiring_secrets(&self, within: Duration) -> Result<Vec<ExpiringSecret>, UseCaseError> {
-        let now = self.now();
-        let before = now.saturating_add(within);
-        let mut expiring = Vec::new();
-        for view in self.list_clients().await? {
-            if view.client.status == authz_domain::ClientStatus::Revoked {
-                continue;
-            }
-            for SecretView { secret, state } in &view.secrets {
-                if !matches!(state, SecretState::Live | SecretState::Expired) || secret.expires_at > before {
-                    continue;
-                }
-                let successor = view.secrets.iter().any(|other| {
-                    other.state == SecretState::Live && other.secret.expires_at > secret.expires_at
-                });
-                expiring.push(ExpiringSecret {
-                    client: view.client.clone(),
-                    secret: secret.clone(),
-                    days_left: (secret.expires_at - now).whole_days(),
-                    successor,
-                });
-            }
-        }
-        expiring.sort_by_key(|expiring| expiring.secret.expires_at);
-        Ok(expiring)
     }
 
     fn view(

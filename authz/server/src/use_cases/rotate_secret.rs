@@ -1,74 +1,216 @@
-//! Giving a client a new secret, and ending old ones.
+//! Giving a client a new secret, and ending old ones: the one use case behind every door to a renewal.
 
 use access_token::RevocationSubject;
-use authz_domain::{Act, Actor, AuditEvent, ClientSecret, RotationMode, Secret, SecretId, rotate};
-use authz_store::{audit_events, changes, changes::Change, clients, revocations, secrets};
+use authz_domain::{Act, Actor, Client, ClientSecret, RotationMode, Secret, SecretId, SecretState, rotate};
+use authz_store::{changes, changes::Change, clients, revocations, secrets};
 use database::Db;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{IssuedCredentials, UseCaseError, UseCases};
 use crate::entropy::entropy;
 
+/// A secret before it is issued.
+pub(super) struct NewSecret {
+    pub(super) id: SecretId,
+    pub(super) text: ClientSecret,
+}
+
+impl NewSecret {
+    pub(super) fn make() -> Result<Self, UseCaseError> {
+        Ok(Self { id: SecretId::from_entropy(entropy()?), text: ClientSecret::from_entropy(&entropy()?) })
+    }
+}
+
+/// What becomes of the secrets before a new one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rotate<'r> {
+    /// Whether they end at once, with every token bought with them: for a compromise. Otherwise the old one works for
+    /// the configured overlap.
+    pub immediately: bool,
+    /// The secret by which the client has just proven itself, when it rotates by itself.
+    pub in_use: Option<&'r SecretId>,
+    /// The newest secret that whoever asks knows of; when there is a newer one nothing is done.
+    pub newest_known: Option<&'r str>,
+}
+
+impl Rotate<'_> {
+    /// There are none.
+    pub(super) const FIRST: Self = Self { immediately: false, in_use: None, newest_known: None };
+}
+
 impl UseCases {
-    /// Gives the client a successor to its secret. The old one works for the configured overlap, or ends at once,
-    /// with every token bought with it, when `immediately`.
+    /// Gives the client a successor to its secret. The old one works for the configured overlap, or ends at once, with
+    /// every token bought with it, when `immediately`.
     pub async fn rotate_secret(
         &self,
         actor: Actor,
         client_id: &str,
         immediately: bool,
     ) -> Result<IssuedCredentials, UseCaseError> {
+        self.rotate(actor, client_id, Rotate { immediately, ..Rotate::default() }).await
+    }
+
+    /// The same on the client's own word, which it gave with the secret `in_use`.
+    pub async fn rotate_own_secret(
+        &self,
+        client_id: &str,
+        in_use: &SecretId,
+        immediately: bool,
+    ) -> Result<IssuedCredentials, UseCaseError> {
+        let how = Rotate { immediately, in_use: Some(in_use), newest_known: None };
+        self.rotate(Actor::Client(client_id.to_owned()), client_id, how).await
+    }
+
+    /// Gives the client a successor to its secret, as `how` says.
+    pub async fn rotate(
+        &self,
+        actor: Actor,
+        client_id: &str,
+        how: Rotate<'_>,
+    ) -> Result<IssuedCredentials, UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let client = self.client(&mut db, client_id).await?;
+        let issued = self.issue_secret(&mut db, &actor, &client, NewSecret::make()?, how).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(issued)
+    }
+
+    /// The same through the portal, where renewing after the end may be refused.
+    pub async fn renew_secret(
+        &self,
+        actor: Actor,
+        client_id: &str,
+        how: Rotate<'_>,
+    ) -> Result<IssuedCredentials, UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let client = self.client(&mut db, client_id).await?;
+        self.may_renew(&mut db, &client).await?;
+        let issued = self.issue_secret(&mut db, &actor, &client, NewSecret::make()?, how).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(issued)
+    }
+
+    /// The same, handed over by mail.
+    pub async fn renew_secret_by_mail(
+        &self,
+        actor: Actor,
+        client_id: &str,
+        how: Rotate<'_>,
+    ) -> Result<(), UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let client = self.client(&mut db, client_id).await?;
+        self.may_renew(&mut db, &client).await?;
+        self.mail_new_secret(&mut db, &actor, &client, how).await?;
+        work.commit().await?;
+        self.committed().await;
+        self.nudge_delivery();
+        Ok(())
+    }
+
+    pub(super) async fn client(&self, db: &mut Db<'_>, id: &str) -> Result<Client, UseCaseError> {
+        let found = clients::find(db, id).await?;
+        Ok(found.ok_or_else(|| UseCaseError::NoSuchClient(id.to_owned()))?.client)
+    }
+
+    /// Issues a secret to a client and does with the ones before it what was asked for.
+    pub(super) async fn issue_secret(
+        &self,
+        db: &mut Db<'_>,
+        actor: &Actor,
+        client: &Client,
+        new: NewSecret,
+        how: Rotate<'_>,
+    ) -> Result<IssuedCredentials, UseCaseError> {
         let now = self.now();
-        let text = ClientSecret::from_entropy(&entropy()?);
-        let secret_id = SecretId::from_entropy(entropy()?);
-        let mode = if immediately {
+        client.may_rotate()?;
+        let role = self.role(&client.role)?;
+        let current = self.secrets_to_rotate(db, client, how).await?;
+        let first = current.is_empty();
+        let ended = self.end_secrets(db, current, how).await?;
+        let lifetime = self.settings.secret_lifetime;
+        let secret = Secret::issue(new.id, client.id.clone(), &new.text, self.pepper(), lifetime, now);
+        secrets::insert(db, &secret).await?;
+        changes::append(db, &Change::Client(client.id.to_string()), now).await?;
+        let mut details = vec![
+            ("secret_id", secret.id.to_string()),
+            ("expires_at", secret.expires_at.format(&Rfc3339).unwrap_or_default()),
+        ];
+        let act = if first {
+            Act::SecretIssued
+        } else {
+            details.push(("immediately", how.immediately.to_string()));
+            details.push(("ended", ended));
+            Act::SecretRotated
+        };
+        self.audit(db, actor, act, client.id.as_str(), details).await?;
+        Ok(IssuedCredentials {
+            client_id: client.id.clone(),
+            client_secret: new.text,
+            secret_id: secret.id,
+            issued_at: secret.issued_at,
+            expires_at: secret.expires_at,
+            token_url: self.settings.token_url(),
+            // The simple one, which gives everything.
+            scope: format!("{}/.default", role.resource),
+        })
+    }
+
+    /// The secrets of a client, newest first, if the newest is the one that whoever asks knows of.
+    pub(super) async fn secrets_to_rotate(
+        &self,
+        db: &mut Db<'_>,
+        client: &Client,
+        how: Rotate<'_>,
+    ) -> Result<Vec<Secret>, UseCaseError> {
+        let current = secrets::of_client(db, client.id.as_str()).await?;
+        let newest = current.first().map_or("", |one| one.id.as_str());
+        if how.newest_known.is_some_and(|known| known != newest) {
+            return Err(UseCaseError::RotatedMeanwhile);
+        }
+        Ok(current)
+    }
+
+    /// Does with secrets what a successor does to them. Answers the ids of those that end, or end earlier than they would
+    /// have.
+    pub(super) async fn end_secrets(
+        &self,
+        db: &mut Db<'_>,
+        current: Vec<Secret>,
+        how: Rotate<'_>,
+    ) -> Result<String, UseCaseError> {
+        let now = self.now();
+        let mode = if how.immediately {
             RotationMode::Immediately
         } else {
             RotationMode::Overlap(self.settings.overlap)
         };
-
-        let mut work = authz_store::begin(&self.database).await?;
-        let mut db = work.db();
-        let registered = clients::find(&mut db, client_id)
-            .await?
-            .ok_or_else(|| UseCaseError::NoSuchClient(client_id.to_owned()))?;
-        let client = registered.client;
-        client.may_rotate()?;
-        let role = self.role(&client.role)?;
-        let current = secrets::of_client(&mut db, client.id.as_str()).await?;
-        let rotation = rotate(current, mode, now);
+        let rotation = rotate(current, mode, how.in_use, now);
         for changed in &rotation.changed {
-            secrets::set_end(&mut db, changed).await?;
-            if immediately {
-                self.revoke_tokens_of(&mut db, changed, now).await?;
+            secrets::set_end(db, changed).await?;
+            if how.immediately {
+                self.revoke_tokens_of(db, changed, now).await?;
             }
         }
-        let successor = Secret::issue(
-            secret_id,
-            client.id.clone(),
-            &text,
-            self.pepper(),
-            self.settings.secret_lifetime,
-            now,
-        );
-        secrets::insert(&mut db, &successor).await?;
-        changes::append(&mut db, &Change::Client(client.id.to_string()), now).await?;
-        let event = AuditEvent {
-            at: now,
-            actor,
-            act: Act::SecretRotated,
-            subject: client.id.to_string(),
-            details: vec![
-                ("secret_id", successor.id.to_string()),
-                ("expires_at", successor.expires_at.to_string()),
-                ("immediately", immediately.to_string()),
-                ("ended", rotation.changed.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(" ")),
-            ],
-        };
-        audit_events::append(&mut db, &event).await?;
-        work.commit().await?;
-        self.committed().await;
-        Ok(self.issued(role, &successor, text))
+        Ok(rotation.changed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Whether people may renew the client's credentials in the portal now.
+    pub(super) async fn may_renew(&self, db: &mut Db<'_>, client: &Client) -> Result<(), UseCaseError> {
+        client.may_rotate()?;
+        let now = self.now();
+        let secrets = secrets::of_client(db, client.id.as_str()).await?;
+        let over = |one: &Secret| one.state(now) != SecretState::Live;
+        match secrets.first() {
+            Some(newest) if !self.settings.renewal_after_expiry && secrets.iter().all(over) => {
+                Err(UseCaseError::ExpiredForGood { at: newest.ends_at() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends one secret of a client on purpose, with every token bought with it.
@@ -91,9 +233,7 @@ impl UseCases {
         self.revoke_tokens_of(&mut db, &secret, now).await?;
         changes::append(&mut db, &Change::Client(client_id.to_owned()), now).await?;
         let details = vec![("secret_id", secret_id.to_owned())];
-        let event =
-            AuditEvent { at: now, actor, act: Act::SecretRevoked, subject: client_id.to_owned(), details };
-        audit_events::append(&mut db, &event).await?;
+        self.audit(&mut db, &actor, Act::SecretRevoked, client_id, details).await?;
         work.commit().await?;
         self.committed().await;
         Ok(())

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use database::DatabaseError;
 use pms_terms::Domains;
 
-use super::{NewClient, UseCaseError, UseCases};
+use super::{NewClient, UseCaseError, UseCases, rotate_secret::NewSecret};
 
 /// What a newcomer needs to get a token.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ impl UseCases {
         let owner = organisations.into_iter().find(|one| one.category == OrganisationCategory::Industry);
         let new = NewClient {
             organisation: owner.map(|organisation| organisation.id),
+            owner: None,
+            external_key: None,
             role: ROLE.to_owned(),
             label: "Demo".to_owned(),
             contact: None,
@@ -44,7 +46,8 @@ impl UseCases {
             scope: None,
         };
         let demo = self.demo_identity();
-        match self.register(Actor::System, new, demo.client_id, demo.secret_id, demo.secret).await {
+        let secret = NewSecret { id: demo.secret_id, text: demo.secret };
+        match self.create_as(Actor::System, new, demo.client_id, secret).await {
             Ok(_) => Ok(true),
             // Another instance that started at the same moment was first.
             Err(UseCaseError::Database(DatabaseError::Conflict { .. })) => Ok(false),
