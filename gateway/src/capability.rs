@@ -1,6 +1,8 @@
 //! Open documents: the upstream's CapabilityStatement cut to what the route table admits and completed by our
 //! security section, protected-resource metadata, the SMART configuration.
 
+mod xml;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -9,13 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use config::Interaction;
+use http::HeaderValue;
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    routes::{Operation, Product, Routes},
+    openapi,
+    routes::{Document, Operation, Product, Routes},
     settings::GatewaySettings,
+    swagger::{self, SwaggerUi},
     upstream::links::rewrite_address,
 };
 
@@ -34,7 +39,25 @@ pub struct Statements {
 #[derive(Clone, Debug)]
 struct Kept {
     since: Instant,
-    document: Bytes,
+    statement: Statement,
+}
+
+/// A CapabilityStatement in both formats.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// `application/fhir+json`.
+    pub json: Bytes,
+    /// `application/fhir+xml`.
+    pub xml: Bytes,
+}
+
+impl Statement {
+    /// In the format that was asked for.
+    pub fn sheet(self, xml: bool) -> Sheet {
+        let (media_type, bytes) =
+            if xml { ("application/fhir+xml", self.xml) } else { ("application/fhir+json", self.json) };
+        Sheet { media_type, bytes, policy: None }
+    }
 }
 
 /// An upstream's answer to `/metadata` that is no CapabilityStatement.
@@ -49,21 +72,22 @@ impl Statements {
     }
 
     /// The statement to answer with, and whether it is still fresh. An old one serves while the upstream is down.
-    pub fn find(&self, product: &Product) -> Option<(Bytes, bool)> {
+    pub fn find(&self, product: &Product) -> Option<(Statement, bool)> {
         let kept = self.kept.get(product.index)?.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some((kept.document, kept.since.elapsed() < FRESH_FOR))
+        Some((kept.statement, kept.since.elapsed() < FRESH_FOR))
     }
 
     /// Turns the upstream's statement into ours and keeps it.
-    pub fn keep(&self, product: &Product, upstream: &[u8]) -> Result<Bytes, NoStatement> {
+    pub fn keep(&self, product: &Product, upstream: &[u8]) -> Result<Statement, NoStatement> {
         let statement: Value = serde_json::from_slice(upstream).map_err(|_| NoStatement)?;
         let ours = admitted(statement, product, &self.token_endpoint)?;
-        let document = Bytes::from(ours.to_string());
+        let statement =
+            Statement { json: Bytes::from(ours.to_string()), xml: Bytes::from(xml::write(&ours)) };
         if let Some(place) = self.kept.get(product.index) {
-            let kept = Kept { since: Instant::now(), document: document.clone() };
+            let kept = Kept { since: Instant::now(), statement: statement.clone() };
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         }
-        Ok(document)
+        Ok(statement)
     }
 }
 
@@ -94,6 +118,7 @@ pub fn admitted(mut statement: Value, product: &Product, token_endpoint: &str) -
         keep_operations(rest, product.operations.iter());
         retain(rest, "resource", |resource| admit_resource(resource, product));
     }
+    xml::put_in_order(&mut statement);
     Ok(statement)
 }
 
@@ -174,10 +199,19 @@ fn security(version: FhirVersion, token_endpoint: &str) -> Value {
         FhirVersion::V4_4_0 => "http://terminology.hl7.org/CodeSystem/restful-security-service",
         FhirVersion::V5_0_0 => "http://hl7.org/fhir/restful-security-service",
     };
+    let known = [
+        ("token", Some(token_endpoint.to_owned())),
+        ("introspect", beside(token_endpoint, "introspect")),
+        ("revoke", beside(token_endpoint, "revoke")),
+    ];
+    let addresses: Vec<Value> = known
+        .into_iter()
+        .filter_map(|(name, address)| Some(json!({"url": name, "valueUri": address?})))
+        .collect();
     json!({
         "extension": [{
             "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-            "extension": [{"url": "token", "valueUri": token_endpoint}]
+            "extension": addresses,
         }],
         "cors": false,
         "service": [{
@@ -186,6 +220,11 @@ fn security(version: FhirVersion, token_endpoint: &str) -> Value {
         }],
         "description": "Every operation but this one needs an access token (RFC 6750) from the token endpoint."
     })
+}
+
+/// An endpoint of our authorization server that lies beside its token endpoint.
+fn beside(token_endpoint: &str, name: &str) -> Option<String> {
+    Some(format!("{}/{name}", token_endpoint.strip_suffix("/token")?))
 }
 
 /// RFC 9728 §2: what a client needs to know to get a token for a product.
@@ -208,6 +247,8 @@ pub fn smart_configuration(settings: &GatewaySettings, product: &Product) -> Val
         "jwks_uri": format!("{}/oauth2/jwks", settings.public_base_url),
         "token_endpoint": settings.token_endpoint,
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_endpoint": beside(&settings.token_endpoint, "introspect"),
+        "revocation_endpoint": beside(&settings.token_endpoint, "revoke"),
         "grant_types_supported": ["client_credentials"],
         "scopes_supported": scopes(product),
         "capabilities": ["client-confidential-symmetric", "permission-v2"],
@@ -220,65 +261,11 @@ fn scopes(product: &Product) -> Vec<String> {
     std::iter::once(format!("{}/.default", product.resource)).chain(single).collect()
 }
 
-/// OpenAPI 3.1 of one product, from its routes.
-pub fn openapi(settings: &GatewaySettings, product: &Product) -> Value {
-    let mut paths = Map::new();
-    for operation in &product.operations {
-        let in_path =
-            ["id", "vid"].into_iter().filter(|name| operation.template.contains(&format!("{{{name}}}")));
-        let id = json!({"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"});
-        let parameters: Vec<Value> = in_path
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": id}))
-            .chain(operation.parameter_names().map(
-                |name| json!({"name": name, "in": "query", "required": false, "schema": {"type": "string"}}),
-            ))
-            .collect();
-        let outcome = |what: &str| json!({"description": what, "content": {"application/fhir+json": {"schema": {"type": "object"}}}});
-        let mut described = json!({
-            "operationId": operation.ep,
-            "tags": [operation.resource_type],
-            "summary": operation.title,
-            "parameters": parameters,
-            "security": [{"token": [operation.scope_text]}],
-            "responses": {
-                "200": {"description": "OK", "content": {"application/fhir+json": {"schema": {"type": "object"}}}},
-                "400": outcome("The request is malformed (OperationOutcome)"),
-                "401": outcome("The token is missing or not valid (OperationOutcome)"),
-                "403": outcome("The token does not allow it (OperationOutcome)"),
-                "404": outcome("There is none that the caller may see (OperationOutcome)"),
-                "429": outcome("Too many requests (OperationOutcome)"),
-            },
-        });
-        if operation.interaction == Interaction::Merge
-            && let Some(described) = described.as_object_mut()
-        {
-            let schema = json!({"application/fhir+json": {"schema": {"type": "object"}}});
-            described.insert("requestBody".to_owned(), json!({"required": true, "content": schema}));
-        }
-        let path = paths.entry(operation.template.clone()).or_insert_with(|| json!({}));
-        if let Some(path) = path.as_object_mut() {
-            path.insert(operation.method.as_str().to_ascii_lowercase(), described);
-        }
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": {"title": product.title, "version": product.id, "description": format!("FHIR {}", product.fhir_version)},
-        "servers": [{"url": product.public_base}],
-        "paths": paths,
-        "components": {"securitySchemes": {"token": {
-            "type": "oauth2",
-            "flows": {"clientCredentials": {
-                "tokenUrl": settings.token_endpoint,
-                "scopes": scopes(product).into_iter().map(|scope| (scope, json!(""))).collect::<Map<_, _>>(),
-            }},
-        }}},
-    })
-}
-
 /// The documents that never change while the gateway runs, written once.
 #[derive(Debug)]
 pub struct Documents {
     written: Vec<Written>,
+    swagger: SwaggerUi,
 }
 
 #[derive(Debug)]
@@ -286,6 +273,18 @@ struct Written {
     protected_resource: Bytes,
     smart_configuration: Bytes,
     openapi: Bytes,
+    page: Bytes,
+}
+
+/// A document on its way.
+#[derive(Debug)]
+pub struct Sheet {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// What is in it.
+    pub bytes: Bytes,
+    /// What a browser may do with it.
+    pub policy: Option<HeaderValue>,
 }
 
 impl Documents {
@@ -299,29 +298,29 @@ impl Documents {
             .map(|product| Written {
                 protected_resource: bytes(protected_resource(settings, product)),
                 smart_configuration: bytes(smart_configuration(settings, product)),
-                openapi: bytes(openapi(settings, product)),
+                openapi: bytes(openapi::document(settings, product)),
+                page: swagger::page(product),
             })
             .collect();
-        Arc::new(Self { written })
+        Arc::new(Self { written, swagger: SwaggerUi::new(settings) })
     }
 
-    /// RFC 9728 metadata.
-    pub fn protected_resource(&self, product: &Product) -> Bytes {
-        self.of(product, |written| &written.protected_resource)
-    }
-
-    /// The SMART configuration.
-    pub fn smart_configuration(&self, product: &Product) -> Bytes {
-        self.of(product, |written| &written.smart_configuration)
-    }
-
-    /// The OpenAPI description.
-    pub fn openapi(&self, product: &Product) -> Bytes {
-        self.of(product, |written| &written.openapi)
-    }
-
-    fn of(&self, product: &Product, which: impl Fn(&Written) -> &Bytes) -> Bytes {
-        self.written.get(product.index).map(which).cloned().unwrap_or_default()
+    /// A document of a product, but for its CapabilityStatement, which is the upstream's to begin with.
+    pub fn find(&self, product: &Product, document: Document) -> Option<Sheet> {
+        let written = self.written.get(product.index)?;
+        let json =
+            |bytes: &Bytes| Sheet { media_type: "application/json", bytes: bytes.clone(), policy: None };
+        Some(match document {
+            Document::Metadata => return None,
+            Document::ProtectedResource => json(&written.protected_resource),
+            Document::SmartConfiguration => json(&written.smart_configuration),
+            Document::OpenApi => json(&written.openapi),
+            Document::Swagger(file) => Sheet {
+                media_type: file.media_type(),
+                bytes: self.swagger.file(file, &written.page),
+                policy: Some(self.swagger.policy()),
+            },
+        })
     }
 }
 
@@ -380,18 +379,5 @@ mod tests {
         let routes = routes();
         let product = routes.products().iter().find(|p| p.id == "public-v1").unwrap();
         insta::assert_snapshot!(protected_resource(&settings("http://127.0.0.1:9"), product), @r#"{"resource":"https://gate.example:8443/public/v1","resource_name":"public-v1","authorization_servers":["https://gate.example:8443"],"scopes_supported":["api://pmsgate/public/.default","system/MedicinalProductDefinition.s"],"bearer_methods_supported":["header"],"resource_documentation":"https://gate.example:8443/public/v1/swagger"}"#);
-    }
-
-    #[test]
-    fn the_openapi_description_has_every_route() {
-        let routes = routes();
-        let settings = settings("http://127.0.0.1:9");
-        for product in routes.products() {
-            let document = openapi(&settings, product);
-            for operation in &product.operations {
-                let method = operation.method.as_str().to_ascii_lowercase();
-                assert_eq!(document["paths"][&operation.template][&method]["operationId"], operation.ep);
-            }
-        }
     }
 }

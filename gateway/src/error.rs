@@ -19,6 +19,9 @@ pub enum GatewayError {
         /// The limit.
         limit: u64,
     },
+    /// The request body ended before its end.
+    #[error("request body not whole")]
+    BodyBroken,
     /// The caller is not known.
     #[error("caller not authenticated")]
     Unauthenticated(#[from] Unauthenticated),

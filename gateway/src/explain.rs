@@ -70,6 +70,7 @@ fn decisions(routes: &Routes, asker: &Asker, method: &str, url: &str) -> Vec<Exp
                 Document::ProtectedResource => "the protected-resource metadata",
                 Document::SmartConfiguration => "the SMART configuration",
                 Document::OpenApi => "the OpenAPI description",
+                Document::Swagger(_) => "the OpenAPI description for people",
             };
             steps.permitted(&path, "open", &format!("{what} of {} is open to everybody", product.title));
             return steps.0;

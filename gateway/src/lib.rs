@@ -17,6 +17,7 @@ pub mod fhir_request;
 pub mod framing;
 pub mod keys;
 pub mod observe;
+pub mod openapi;
 pub mod outcome;
 pub mod pipeline;
 pub mod rate_limit;
@@ -24,6 +25,7 @@ pub mod revocation;
 pub mod routes;
 pub mod settings;
 pub mod state;
+pub mod swagger;
 pub mod upstream;
 
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss, RequestLimits};
+use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss, ParameterTexts, RequestLimits};
 
 /// Everything the gateway needs to know.
 #[derive(Clone, Debug)]
@@ -31,6 +31,10 @@ pub struct GatewaySettings {
     pub limits: Limits,
     /// How often clients may call.
     pub rate_limits: RateLimitSettings,
+    /// What the documents say about query parameters.
+    pub parameter_texts: ParameterTexts,
+    /// Whether callers may ask for faults to learn from.
+    pub sandbox: bool,
     /// Answer 401, 404 and 429 in the shape of the agency's API management layer instead of FHIR.
     pub apim_errors: bool,
 }
@@ -108,6 +112,8 @@ impl GatewaySettings {
                     .clone()
                     .map(|url| SharedStoreSettings { url, timeout: section.limits_timeout.0 }),
             },
+            parameter_texts: products.parameter_texts().clone(),
+            sandbox: settings.is_sandbox(),
             apim_errors: settings.compat.apim_errors,
         }
     }

@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{RequestBody, UpstreamBody, body::TooLarge};
+use super::{
+    RequestBody, UpstreamBody,
+    body::{BrokenOff, TooLarge},
+};
 use crate::settings::Limits;
 
 /// Idle connections kept; what comes back beyond is closed.
@@ -49,6 +52,9 @@ pub enum UpstreamError {
     /// The caller's body is too large.
     #[error("request body too large")]
     BodyTooLarge(u64),
+    /// The request body ended before its end.
+    #[error("the request body did not arrive whole")]
+    BodyBroken,
     /// The connection broke, or what came is no HTTP.
     #[error("the exchange broke")]
     Broken(#[source] hyper::Error),
@@ -124,8 +130,11 @@ impl Pool {
                 Ok(Err(mut failed)) => {
                     let unsent = failed.take_message();
                     let error = failed.into_error();
-                    if let Some(TooLarge(limit)) = too_large(&error) {
-                        return Err(UpstreamError::BodyTooLarge(limit));
+                    if let Some(TooLarge(limit)) = cause(&error) {
+                        return Err(UpstreamError::BodyTooLarge(*limit));
+                    }
+                    if cause::<BrokenOff>(&error).is_some() {
+                        return Err(UpstreamError::BodyBroken);
                     }
                     let broke = !error.is_parse() && !error.is_user();
                     match unsent.or_else(|| if broke { again() } else { None }) {
@@ -174,11 +183,12 @@ impl Pool {
     }
 }
 
-fn too_large(error: &hyper::Error) -> Option<TooLarge> {
+/// What is wrong with the caller's body, when that is why a request could not be sent.
+fn cause<T: std::error::Error + 'static>(error: &hyper::Error) -> Option<&T> {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(found) = cause.downcast_ref::<TooLarge>() {
-            return Some(*found);
+        if let Some(found) = cause.downcast_ref::<T>() {
+            return Some(found);
         }
         source = cause.source();
     }

@@ -52,7 +52,7 @@ async fn well_known_documents_and_the_description_are_open() {
         ("/.well-known/oauth-protected-resource/pms/api/v3", "authorization_servers"),
         ("/pms/api/v3/.well-known/oauth-protected-resource", "authorization_servers"),
         ("/pms/api/v3/.well-known/smart-configuration", "token_endpoint"),
-        ("/public/v1/swagger", "openapi"),
+        ("/public/v1/openapi.json", "openapi"),
     ] {
         let answer = Answer::of(house.client.get(house.url(path)).send().await.unwrap()).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");

@@ -1,0 +1,217 @@
+//! Refusals, headers and schemas that operations share. The examples of refusals are the gateway's own answers.
+
+use config::Interaction;
+use serde_json::{Map, Value, json};
+
+use super::{examples, parameters};
+use crate::{
+    authenticate::Unauthenticated,
+    authorize::Denial,
+    error::GatewayError,
+    fhir_request::RequestRefusal,
+    outcome,
+    routes::{Operation, Product},
+    settings::GatewaySettings,
+};
+
+/// FHIR in JSON.
+const FHIR_JSON: &str = "application/fhir+json";
+/// FHIR in XML.
+const FHIR_XML: &str = "application/fhir+xml";
+
+/// Bodies in both formats of FHIR.
+pub(super) fn fhir(schema: &str, example: &Value) -> Value {
+    json!({
+        FHIR_JSON: {"schema": {"$ref": format!("#/components/schemas/{schema}")}, "example": example},
+        FHIR_XML: {"schema": {"$ref": "#/components/schemas/Xml"}},
+    })
+}
+
+/// The statuses with which an operation may refuse.
+pub(super) fn refusals_of(operation: &Operation) -> Vec<&'static str> {
+    let mut statuses = vec!["400", "401", "403", "404", "406"];
+    match operation.interaction {
+        Interaction::Merge => statuses.extend(["409", "413", "415", "422"]),
+        Interaction::Search if parameters::is_form(operation) => statuses.extend(["413", "415"]),
+        Interaction::Search => statuses.push("414"),
+        _ => {}
+    }
+    statuses.extend(["429", "502", "503", "504"]);
+    statuses
+}
+
+/// The name of a refusal in `components`.
+pub(super) const fn name(status: &str) -> &'static str {
+    match status.as_bytes() {
+        b"400" => "BadRequest",
+        b"401" => "Unauthorized",
+        b"403" => "Forbidden",
+        b"404" => "NotFound",
+        b"406" => "NotAcceptable",
+        b"409" => "Conflict",
+        b"413" => "ContentTooLarge",
+        b"414" => "AddressTooLong",
+        b"415" => "UnsupportedMediaType",
+        b"422" => "Refused",
+        b"429" => "TooManyRequests",
+        b"502" => "BadGateway",
+        b"503" => "Unavailable",
+        _ => "Timeout",
+    }
+}
+
+/// The refusals that the operations of a product know.
+pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
+    let mut statuses: Vec<&str> = product.operations.iter().flat_map(refusals_of).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let scope = product.operations.first().map_or("", |operation| &operation.scope_text);
+    let ours = |error: &GatewayError| outcome::example(error);
+    let refusals = statuses.into_iter().map(|status| {
+        let (description, example, headers): (&str, Value, &[&str]) = match status {
+            "400" => (
+                "The request is malformed, or has a parameter or value that the operation does not know.",
+                ours(&GatewayError::Denied(Denial::UnknownParameter { name: "colour".to_owned() })),
+                &[],
+            ),
+            "401" => (
+                "There is no token, or it is not valid. The challenge says why.",
+                ours(&GatewayError::Unauthenticated(Unauthenticated::NoToken)),
+                &["WWW-Authenticate"],
+            ),
+            "403" => (
+                "The token's role or scope does not allow it, or a parameter is not for the client's group.",
+                ours(&GatewayError::Denied(Denial::Scope { needed: scope.to_owned() })),
+                &["WWW-Authenticate"],
+            ),
+            "404" => ("There is none that the client may see.", examples::not_found(), &[]),
+            "406" => ("The format asked for is not served.", examples::not_acceptable(), &[]),
+            "409" => ("A merge with this `Idempotency-Key` is at work: ask again.", examples::conflict(), &[]),
+            "413" => (
+                "The body is too large.",
+                ours(&GatewayError::BodyTooLarge { limit: settings.limits.max_body }),
+                &[],
+            ),
+            "414" => (
+                "The address is too long.",
+                ours(&GatewayError::Request(RequestRefusal::TooLong { length: 3000 })),
+                &[],
+            ),
+            "415" => ("The body has a type that is not read here.", examples::unsupported(), &[]),
+            "422" => ("The merge breaks rules, each an issue with its name, place and words. Nothing was changed.", examples::rule(), &[]),
+            "429" => ("Too many requests.", examples::throttled(), &["Retry-After"]),
+            "502" => (
+                "The product backend cannot be reached or gave no usable answer.",
+                ours(&GatewayError::UpstreamUnreachable),
+                &[],
+            ),
+            "503" => ("Not now.", ours(&GatewayError::Busy), &["Retry-After"]),
+            _ => ("The product backend took too long.", ours(&GatewayError::UpstreamTimeout), &[]),
+        };
+        let headers: Map<String, Value> = headers
+            .iter()
+            .chain(&["X-Request-Id"])
+            .map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+            .collect();
+        let answer =
+            json!({"description": description, "headers": headers, "content": fhir("OperationOutcome", &example)});
+        (name(status).to_owned(), answer)
+    });
+    Value::Object(refusals.collect())
+}
+
+/// The headers of answers, as far as a product's operations use them.
+pub(super) fn headers(product: &Product) -> Value {
+    let has = |wanted: &[Interaction]| {
+        product.operations.iter().any(|operation| wanted.contains(&operation.interaction))
+    };
+    let text = json!({"type": "string"});
+    let mut headers = json!({
+        "X-Request-Id": {"description": "The request in our logs. Name it when you ask for help.", "schema": text},
+        "WWW-Authenticate": {
+            "description": "What is missing (RFC 6750 section 3), and where the metadata of this API are (RFC 9728).",
+            "schema": text,
+        },
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+    });
+    if has(&[Interaction::Read, Interaction::Vread, Interaction::History, Interaction::Everything]) {
+        headers["ETag"] = json!({"description": "This state, for `If-None-Match`.", "schema": text});
+        headers["Last-Modified"] =
+            json!({"description": "When it last changed, for `If-Modified-Since`.", "schema": text});
+    }
+    if has(&[Interaction::Merge]) {
+        headers["Content-Location"] = json!({"description": "Where the outcome will be.", "schema": {"type": "string", "format": "uri"}});
+    }
+    headers
+}
+
+/// Bodies, as far as they are the same for every product. FHIR's own schema says the rest.
+pub(super) fn schemas() -> Value {
+    json!({
+        "Resource": {
+            "description": "A FHIR resource.",
+            "type": "object",
+            "required": ["resourceType"],
+            "properties": {
+                "resourceType": {"type": "string"},
+                "id": {"type": "string"},
+                "meta": {
+                    "type": "object",
+                    "properties": {
+                        "versionId": {"type": "string"},
+                        "lastUpdated": {"type": "string", "format": "date-time"},
+                    },
+                },
+            },
+        },
+        "Bundle": {
+            "type": "object",
+            "required": ["resourceType", "type"],
+            "properties": {
+                "resourceType": {"const": "Bundle"},
+                "type": {"enum": ["searchset", "history", "transaction", "transaction-response"]},
+                "total": {"type": "integer", "minimum": 0},
+                "link": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["relation", "url"],
+                    "properties": {"relation": {"type": "string"}, "url": {"type": "string", "format": "uri"}},
+                }},
+                "entry": {"type": "array", "items": {
+                    "type": "object",
+                    "properties": {
+                        "fullUrl": {"type": "string", "format": "uri"},
+                        "resource": {"$ref": "#/components/schemas/Resource"},
+                        "search": {"type": "object"},
+                        "request": {"type": "object"},
+                        "response": {"type": "object"},
+                    },
+                }},
+            },
+        },
+        "OperationOutcome": {
+            "type": "object",
+            "required": ["resourceType", "issue"],
+            "properties": {
+                "resourceType": {"const": "OperationOutcome"},
+                "issue": {"type": "array", "minItems": 1, "items": {
+                    "type": "object",
+                    "required": ["severity", "code"],
+                    "properties": {
+                        "severity": {"enum": ["fatal", "error", "warning", "information"]},
+                        "code": {"type": "string"},
+                        "details": {
+                            "type": "object",
+                            "properties": {
+                                "coding": {"type": "array", "items": {"type": "object"}},
+                                "text": {"type": "string"},
+                            },
+                        },
+                        "diagnostics": {"type": "string"},
+                        "expression": {"type": "array", "items": {"type": "string"}},
+                    },
+                }},
+            },
+        },
+        "Xml": {"description": "The same as XML.", "type": "string"},
+    })
+}
