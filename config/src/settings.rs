@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Backend, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen, Mail,
-    Portal, Telemetry, TlsMode, Tokens,
+    Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
 };
 
 /// The whole configuration of the program.
@@ -37,6 +37,8 @@ pub struct Settings {
     pub portal: Portal,
     /// How e-mails leave the house.
     pub mail: Mail,
+    /// Telling other systems what happens.
+    pub webhooks: Webhooks,
     /// Whom the gateway trusts, where it forwards, and its limits.
     pub gateway: Gateway,
     /// The product backend.
@@ -71,6 +73,7 @@ impl Default for Settings {
             credentials: Credentials::default(),
             portal: Portal::default(),
             mail: Mail::default(),
+            webhooks: Webhooks::default(),
             gateway: Gateway::default(),
             backend: Backend::default(),
             telemetry: Telemetry::default(),
@@ -140,6 +143,12 @@ impl Settings {
         {
             return Err(wrong("listen.tls", "\"files\" needs certificate_file and key_file"));
         }
+        self.listen.check_address(self.listen.address)?;
+        if let Some(url) = &self.database.url
+            && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            return Err(wrong("database.url", "must start with sqlite://, postgres:// or postgresql://"));
+        }
         for (key, url) in [
             ("listen.base_url", self.listen.base_url.as_deref()),
             ("tokens.issuer", self.tokens.issuer.as_deref()),
@@ -179,6 +188,16 @@ impl Settings {
         if self.backend.page_size == 0 || self.backend.page_size > self.backend.max_page_size {
             return Err(wrong("backend.page_size", "must be between 1 and backend.max_page_size"));
         }
+        if self.backend.merge.max_bytes < self.backend.merge.prompt_bytes {
+            return Err(wrong("backend.merge.max_bytes", "must not be less than backend.merge.prompt_bytes"));
+        }
+        let forgetful = Span::seconds(60);
+        if self.backend.merge.outcome_lifetime < forgetful || self.backend.merge.key_lifetime < forgetful {
+            return Err(wrong("backend.merge", "outcome_lifetime and key_lifetime must be at least 1m"));
+        }
+        if self.backend.merge.poll.0.is_zero() {
+            return Err(wrong("backend.merge.poll", "must be longer than nothing, for example 500ms"));
+        }
         if !self.backend.address.ip().is_loopback() {
             return Err(wrong("backend.address", "the backend listens on loopback only"));
         }
@@ -205,6 +224,15 @@ impl Settings {
         shown.gateway.limits_url = shown.gateway.limits_url.as_deref().map(hide_password);
         toml::to_string_pretty(&shown)
             .map_err(|error| ConfigError::inconsistent("settings", error.to_string()))
+    }
+
+    /// Every section with its text, for noting what changed between two starts. Passwords in URLs are hidden.
+    pub fn sections(&self) -> Result<Vec<(String, String)>, ConfigError> {
+        let text = self.to_toml()?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| ConfigError::inconsistent("settings", error.to_string()))?;
+        Ok(table.into_iter().map(|(name, value)| (name, value.to_string())).collect())
     }
 
     /// The JSON schema of the configuration file.
@@ -278,6 +306,19 @@ mod tests {
     fn production_refuses_what_belongs_to_a_sandbox() {
         assert!(refused("environment = \"production\"\n").contains("listen.tls"));
         assert!(refused("environment = \"production\"\nsandbox = true\n").starts_with("sandbox:"));
+    }
+
+    #[test]
+    fn what_a_server_would_refuse_is_refused_here() {
+        let plain = "[listen]\ntls = \"off\"\naddress = \"0.0.0.0:8443\"\n";
+        assert!(refused(plain).starts_with("listen.tls: plain HTTP is for loopback"));
+        assert!(
+            refused("[database]\nurl = \"mysql://localhost/x\"\n").starts_with("database.url: must start")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pmsgate.toml");
+        std::fs::write(&path, format!("{plain}base_url = \"https://api.example\"\n")).unwrap();
+        assert!(Settings::load(Some(&path)).is_ok(), "behind a proxy");
     }
 
     #[test]
