@@ -24,5 +24,6 @@ mod routes;
 mod search;
 mod shapes;
 mod shared_products;
+mod side_channels;
 mod specimen;
 mod visibility;

@@ -11,19 +11,19 @@ use tower::ServiceExt as _;
 use crate::harness::{Answer, Caller, HOST, House, V5};
 
 const HOLDER: &str = "ORG-100099001";
-const ID: &str = "600000000901";
+pub(crate) const ID: &str = "600000000901";
 
-const OWNER: Caller = Caller { organisation: Some(HOLDER), ..Caller::OWNER };
+pub(crate) const OWNER: Caller = Caller { organisation: Some(HOLDER), ..Caller::OWNER };
 const QUALIFIED: Caller = Caller { organisation: Some(HOLDER), ..Caller::QUALIFIED };
 
-fn example(name: &str) -> Option<Value> {
+pub(crate) fn example(name: &str) -> Option<Value> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/merge-examples");
     let text = std::fs::read_to_string(folder.join(name)).ok()?;
     Some(serde_json::from_str(&text).unwrap())
 }
 
 /// The products of the examples, in the versions that the examples are about: imported so often.
-async fn documented() -> House {
+pub(crate) async fn documented() -> House {
     let house = House::empty().await;
     // Together, as what stands in both must be known to be of both.
     let resources: Vec<Value> = ["product.json", "other-product.json"]
@@ -76,7 +76,12 @@ async fn send(
 
 const JSON: (&str, &str) = ("content-type", "application/fhir+json");
 
-async fn merge(house: &House, caller: &Caller, headers: &[(&'static str, &str)], bundle: &Value) -> Answer {
+pub(crate) async fn merge(
+    house: &House,
+    caller: &Caller,
+    headers: &[(&'static str, &str)],
+    bundle: &Value,
+) -> Answer {
     let headers = [&[JSON], headers].concat();
     let path = "/MedicinalProductDefinition/$merge";
     send(house, (caller, "client"), Method::POST, path, &headers, bundle.to_string()).await

@@ -210,3 +210,31 @@ async fn old_versions_mention_what_the_reader_may_know_of_today() {
         }
     }
 }
+
+/// Deciding about references costs a look-up in memory for each product mentioned, and nothing where none is.
+#[tokio::test]
+async fn deciding_about_references_costs_next_to_nothing() {
+    let house = house().await;
+    house.import(vec![catalogue::product("600000000008", "Examplol, alone", OWNER)]).await;
+    house.follow().await;
+    let ask = async |id: &str| {
+        let started = std::time::Instant::now();
+        for door in ["", "/$everything"] {
+            let target = format!("{V3}/MedicinalProductDefinition/{id}{door}");
+            for _ in 0..20 {
+                assert_eq!(house.get(&Caller::OWNER, &target).await.status, StatusCode::OK);
+            }
+        }
+        started.elapsed()
+    };
+    // The best of many rounds: what else this machine does is no cost of ours.
+    let (mut alone, mut mentioning) = (std::time::Duration::MAX, std::time::Duration::MAX);
+    for _ in 0..20 {
+        house.follow().await;
+        alone = alone.min(ask("600000000008").await);
+        mentioning = mentioning.min(ask("600000000001").await);
+    }
+    let ratio = mentioning.as_secs_f64() / alone.as_secs_f64();
+    println!("40 warm answers: {alone:?} without references, {mentioning:?} with five, {ratio:.2} times");
+    assert!(ratio < 3.0, "{ratio:.2}");
+}
