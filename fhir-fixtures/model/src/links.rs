@@ -303,9 +303,16 @@ mod tests {
         ] {
             assert_eq!(parse_reference(text).as_ref(), Some(&key), "{text}");
         }
-        for text in
-            ["#a", "urn:uuid:1", "Patient/1", "PackagedProductDefinition", "Ingredient?identifier=1", "", "/"]
-        {
+        for text in [
+            "#a",
+            "urn:uuid:1",
+            "Patient/1",
+            "PackagedProductDefinition",
+            "Ingredient?identifier=1",
+            "",
+            "/",
+            "Ingredient/..",
+        ] {
             assert_eq!(parse_reference(text), None, "{text}");
         }
     }

@@ -65,8 +65,10 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Whether a text has the form of a logical id: 1 to 64 letters, digits, `-` and `.` (FHIR datatype `id`).
+/// Whether a text has the form of a logical id: 1 to 64 letters, digits, `-` and `.` (FHIR datatype `id`); but not `.`
+/// or `..`, which no URL can hold as a segment (RFC 3986 §5.2.4).
 pub fn is_valid_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
+        && !matches!(text, "." | "..")
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }

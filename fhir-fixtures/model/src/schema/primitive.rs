@@ -108,7 +108,9 @@ impl Primitive {
                 !text.contains(char::is_whitespace) || single_spaced(text),
                 "a code has no white space at either end and single spaces inside",
             ),
-            Self::Id => (is_valid_id(text), "an id is 1 to 64 letters, digits, hyphens and dots"),
+            Self::Id => {
+                (is_valid_id(text), "an id is 1 to 64 letters, digits, hyphens and dots, and not . or ..")
+            }
             Self::Uri => (!text.contains(char::is_whitespace), "a URI has no white space"),
             Self::Oid => (is_oid(text), "an OID is urn:oid: and numbers with dots"),
             Self::Uuid => {
