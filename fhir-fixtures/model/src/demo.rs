@@ -6,17 +6,17 @@
 
 mod amount;
 mod authorisation;
-mod catalogue;
+pub(crate) mod catalogue;
 mod clinical_use;
 mod composition;
-mod composition_text;
-mod expansion;
+pub(crate) mod composition_text;
+pub(crate) mod expansion;
 mod json;
 mod package;
 mod product;
-mod product_text;
-mod shared;
-mod terms;
+pub(crate) mod product_text;
+pub(crate) mod shared;
+pub(crate) mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -46,16 +46,32 @@ pub fn bundles() -> Vec<Value> {
     try_bundles().expect("the embedded catalogue expands")
 }
 
+/// The words that products are written in.
+pub(crate) fn terms() -> Result<terms::Terms, CatalogueError> {
+    terms::Terms::parse("terms.toml", include_str!("../../data/catalogue/terms.toml"))
+}
+
+/// What products share: the catalogue's own, and more in the same notation.
+pub(crate) fn shared(
+    terms: &terms::Terms,
+    more_organisations: &str,
+    more_substances: &str,
+) -> Result<shared::Shared, CatalogueError> {
+    let organisations = include_str!("../../data/catalogue/organisations.toml");
+    let substances = include_str!("../../data/catalogue/substances.toml");
+    shared::Shared::parse(
+        terms,
+        "organisations.toml",
+        &format!("{organisations}{more_organisations}"),
+        "substances.toml",
+        &format!("{substances}{more_substances}"),
+    )
+}
+
 /// [`bundles`], or what is wrong with the texts.
 fn try_bundles() -> Result<Vec<Value>, CatalogueError> {
-    let terms = terms::Terms::parse("terms.toml", include_str!("../../data/catalogue/terms.toml"))?;
-    let shared = shared::Shared::parse(
-        &terms,
-        "organisations.toml",
-        include_str!("../../data/catalogue/organisations.toml"),
-        "substances.toml",
-        include_str!("../../data/catalogue/substances.toml"),
-    )?;
+    let terms = terms()?;
+    let shared = shared(&terms, "", "")?;
     let products = catalogue::parse(&PRODUCT_TEXTS)?;
     products
         .iter()

@@ -12,7 +12,7 @@ use crate::{
     Product, ResourceType,
     access::{AccessMatrix, Column, ColumnSet, Targets, View},
     facts::ProductFacts,
-    links, resource_type, terms,
+    links, resource_key, resource_type, terms,
 };
 
 pub use crate::terms::{canonical_system, list_number};
@@ -87,17 +87,42 @@ pub fn values(
     product: &Product,
     targets: &Targets,
 ) -> Vec<IndexedValue> {
+    index(matrix, facts, product, targets).0
+}
+
+/// [`values`], and the columns that see anything of the product at all: both come from the same views.
+pub fn index(
+    matrix: &AccessMatrix,
+    facts: &ProductFacts,
+    product: &Product,
+    targets: &Targets,
+) -> (Vec<IndexedValue>, ColumnSet) {
     let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
+    let mut seeing = ColumnSet::NONE;
+    // Columns to which everything is open see the same.
+    let mut whole = ColumnSet::NONE;
     for column in Column::ALL {
+        if matrix.is_all_open(column) && resource_key(&product.root).is_some() {
+            whole.insert(column);
+            continue;
+        }
         let Some(view) = View::new(matrix, column, facts, product, targets) else { continue };
+        seeing.insert(column);
         for value in of_product(&view.filtered().product) {
             found.entry(value).or_default().insert(column);
         }
     }
-    found
+    if whole != ColumnSet::NONE {
+        for value in of_product(product) {
+            let columns = found.entry(value).or_default();
+            *columns = columns.union(whole);
+        }
+    }
+    let values = found
         .into_iter()
         .map(|((parameter, value), visible_to)| IndexedValue { parameter, value, visible_to })
-        .collect()
+        .collect();
+    (values, seeing.union(whole))
 }
 
 /// Lower case without accents: compatibility decomposition (Unicode NFKD), marks stripped, white space runs single.

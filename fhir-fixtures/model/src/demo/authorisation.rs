@@ -13,7 +13,7 @@ const MANUFACTURING_NUMBER: &str = "http://ema.europa.eu/fhir/manufacturingAutho
 const GMP_NUMBER: &str = "http://ema.europa.eu/fhir/eudraGmpNumber";
 
 /// The authorisations of the product and its packs.
-pub(super) fn marketing(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn marketing(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .authorisations
         .iter()
@@ -83,7 +83,7 @@ fn case(on: &Expansion<'_>, it: &Case) -> Result<Value, CatalogueError> {
 }
 
 /// The ActivityDefinitions of the manufacturing operations, each followed by its manufacturing authorisation.
-pub(super) fn activities(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn activities(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     let mut resources = Vec::new();
     for (index, it) in on.product.operations.iter().enumerate() {
         let position = index + 1;

@@ -8,7 +8,7 @@ use super::product_text::Product;
 
 /// What can be wrong with the texts of the catalogue.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CatalogueError {
+pub(crate) enum CatalogueError {
     /// The text is not TOML, or has a key that the catalogue does not know.
     #[error("{file} cannot be read")]
     Text {
@@ -65,7 +65,7 @@ pub(super) enum CatalogueError {
 }
 
 /// Reads one text.
-pub(super) fn parse_toml<T: DeserializeOwned>(file: &'static str, text: &str) -> Result<T, CatalogueError> {
+pub(crate) fn parse_toml<T: DeserializeOwned>(file: &'static str, text: &str) -> Result<T, CatalogueError> {
     toml::from_str(text).map_err(|source| CatalogueError::Text { file, source: Box::new(source) })
 }
 
@@ -78,7 +78,7 @@ struct Text {
 
 /// Reads all products. A product with `like = "<id>"` has every key of the product of that id which it does
 /// not give itself; whole keys are replaced, never merged. An empty text (`narrative = ""`) takes a key away.
-pub(super) fn parse(texts: &[(&'static str, &str)]) -> Result<Vec<Product>, CatalogueError> {
+pub(crate) fn parse(texts: &[(&'static str, &str)]) -> Result<Vec<Product>, CatalogueError> {
     let mut tables: BTreeMap<String, toml::Table> = BTreeMap::new();
     let mut products = Vec::new();
     for &(file, text) in texts {

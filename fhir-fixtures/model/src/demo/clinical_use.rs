@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The clinical uses of the product.
-pub(super) fn uses(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn uses(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .uses
         .iter()

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The AdministrableProductDefinitions.
-pub(super) fn administered(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn administered(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .administered
         .iter()
@@ -71,7 +71,7 @@ fn route(on: &Expansion<'_>, it: &Route) -> Result<Value, CatalogueError> {
 }
 
 /// The ManufacturedItemDefinitions.
-pub(super) fn items(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn items(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .items
         .iter()
@@ -110,7 +110,7 @@ fn component(on: &Expansion<'_>, it: &Component) -> Result<Value, CatalogueError
 }
 
 /// The Ingredients.
-pub(super) fn ingredients(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn ingredients(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .ingredients
         .iter()

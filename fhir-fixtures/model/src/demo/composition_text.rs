@@ -4,227 +4,227 @@ use serde::Deserialize;
 
 use super::product_text::{Marketing, Property};
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Pack {
+pub(crate) struct Pack {
     /// The part of the PCID after the MPID.
-    pub(super) pcid: Option<String>,
-    pub(super) number: Option<String>,
-    pub(super) gtin: Option<String>,
-    pub(super) national_number: Option<String>,
-    pub(super) name: Option<String>,
+    pub(crate) pcid: Option<String>,
+    pub(crate) number: Option<String>,
+    pub(crate) gtin: Option<String>,
+    pub(crate) national_number: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
-    pub(super) status: Option<String>,
-    pub(super) status_date: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) status_date: Option<String>,
     #[serde(default)]
-    pub(super) quantities: Vec<String>,
-    pub(super) description: Option<String>,
-    pub(super) supply: Option<String>,
-    pub(super) supply_country: Option<String>,
+    pub(crate) quantities: Vec<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) supply: Option<String>,
+    pub(crate) supply_country: Option<String>,
     #[serde(default)]
-    pub(super) marketing: Vec<Marketing>,
-    pub(super) copackaged: Option<bool>,
+    pub(crate) marketing: Vec<Marketing>,
+    pub(crate) copackaged: Option<bool>,
     #[serde(default)]
-    pub(super) manufacturers: Vec<String>,
-    pub(super) packaging: Option<Container>,
+    pub(crate) manufacturers: Vec<String>,
+    pub(crate) packaging: Option<Container>,
     #[serde(default)]
-    pub(super) characteristics: Vec<Property>,
+    pub(crate) characteristics: Vec<Property>,
     /// The name of an importer, written as a contained organisation instead of a link.
-    pub(super) contained_importer: Option<String>,
+    pub(crate) contained_importer: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Container {
+pub(crate) struct Container {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) batch_carrier: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) batch_carrier: Option<String>,
     #[serde(default = "one")]
-    pub(super) quantity: u32,
-    pub(super) component_part: Option<bool>,
+    pub(crate) quantity: u32,
+    pub(crate) component_part: Option<bool>,
     #[serde(default)]
-    pub(super) of: Vec<String>,
+    pub(crate) of: Vec<String>,
     #[serde(default)]
-    pub(super) or_of: Vec<String>,
+    pub(crate) or_of: Vec<String>,
     #[serde(default)]
-    pub(super) shelf_life: Vec<ShelfLife>,
+    pub(crate) shelf_life: Vec<ShelfLife>,
     #[serde(default)]
-    pub(super) manufacturers: Vec<String>,
+    pub(crate) manufacturers: Vec<String>,
     #[serde(default)]
-    pub(super) properties: Vec<Property>,
+    pub(crate) properties: Vec<Property>,
     #[serde(default)]
-    pub(super) holds: Vec<Held>,
+    pub(crate) holds: Vec<Held>,
     #[serde(default)]
-    pub(super) inside: Vec<Self>,
+    pub(crate) inside: Vec<Self>,
 }
 
 const fn one() -> u32 {
     1
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Held {
-    pub(super) item: usize,
-    pub(super) amount: Option<String>,
+pub(crate) struct Held {
+    pub(crate) item: usize,
+    pub(crate) amount: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct ShelfLife {
+pub(crate) struct ShelfLife {
     #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
-    pub(super) period: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) period: Option<String>,
     /// A length of time in words, as older records have it.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
     #[serde(default)]
-    pub(super) storage: Vec<String>,
+    pub(crate) storage: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Item {
-    pub(super) form: String,
-    pub(super) unit: Option<String>,
-    pub(super) name: Option<String>,
+pub(crate) struct Item {
+    pub(crate) form: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default)]
-    pub(super) manufacturers: Vec<String>,
+    pub(crate) manufacturers: Vec<String>,
     #[serde(default)]
-    pub(super) marketing: Vec<Marketing>,
+    pub(crate) marketing: Vec<Marketing>,
     #[serde(default)]
-    pub(super) properties: Vec<Property>,
+    pub(crate) properties: Vec<Property>,
     #[serde(default)]
-    pub(super) components: Vec<Component>,
+    pub(crate) components: Vec<Component>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Component {
+pub(crate) struct Component {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) function: Option<String>,
-    pub(super) amount: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) function: Option<String>,
+    pub(crate) amount: Option<String>,
     /// The ingredients in it, by position.
     #[serde(default)]
-    pub(super) ingredients: Vec<usize>,
+    pub(crate) ingredients: Vec<usize>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Administered {
-    pub(super) form: Option<String>,
-    pub(super) unit: Option<String>,
+pub(crate) struct Administered {
+    pub(crate) form: Option<String>,
+    pub(crate) unit: Option<String>,
     #[serde(default)]
-    pub(super) from: Vec<usize>,
-    pub(super) description: Option<String>,
+    pub(crate) from: Vec<usize>,
+    pub(crate) description: Option<String>,
     #[serde(default)]
-    pub(super) properties: Vec<Property>,
-    pub(super) routes: Vec<Route>,
+    pub(crate) properties: Vec<Property>,
+    pub(crate) routes: Vec<Route>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Route {
-    pub(super) by: String,
-    pub(super) first_dose: Option<String>,
-    pub(super) single_dose: Option<String>,
-    pub(super) dose_per_day: Option<String>,
-    pub(super) dose_per_treatment: Option<String>,
-    pub(super) treatment: Option<String>,
+pub(crate) struct Route {
+    pub(crate) by: String,
+    pub(crate) first_dose: Option<String>,
+    pub(crate) single_dose: Option<String>,
+    pub(crate) dose_per_day: Option<String>,
+    pub(crate) dose_per_treatment: Option<String>,
+    pub(crate) treatment: Option<String>,
     #[serde(default)]
-    pub(super) species: Vec<Species>,
+    pub(crate) species: Vec<Species>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Species {
-    pub(super) of: String,
+pub(crate) struct Species {
+    pub(crate) of: String,
     #[serde(default)]
-    pub(super) withdrawal: Vec<Withdrawal>,
+    pub(crate) withdrawal: Vec<Withdrawal>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Withdrawal {
-    pub(super) tissue: String,
-    pub(super) period: String,
-    pub(super) note: Option<String>,
+pub(crate) struct Withdrawal {
+    pub(crate) tissue: String,
+    pub(crate) period: String,
+    pub(crate) note: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Ingredient {
-    pub(super) substance: String,
+pub(crate) struct Ingredient {
+    pub(crate) substance: String,
     #[serde(default = "active")]
-    pub(super) role: String,
+    pub(crate) role: String,
     /// The items and administered forms it is in, by position; without any: in all of both.
     #[serde(default)]
-    pub(super) items: Vec<usize>,
+    pub(crate) items: Vec<usize>,
     #[serde(default)]
-    pub(super) administered: Vec<usize>,
+    pub(crate) administered: Vec<usize>,
     /// It is also linked to the product itself.
     #[serde(default)]
-    pub(super) of_product: bool,
+    pub(crate) of_product: bool,
     /// The source marks it confidential, by a security label, as 5.0.0 has no element for it.
     #[serde(default)]
-    pub(super) confidential: bool,
-    pub(super) function: Option<String>,
-    pub(super) group: Option<String>,
-    pub(super) allergenic: Option<bool>,
-    pub(super) comment: Option<String>,
-    pub(super) manufacturer: Option<String>,
+    pub(crate) confidential: bool,
+    pub(crate) function: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) allergenic: Option<bool>,
+    pub(crate) comment: Option<String>,
+    pub(crate) manufacturer: Option<String>,
     #[serde(default)]
-    pub(super) strength: Vec<Strength>,
+    pub(crate) strength: Vec<Strength>,
 }
 
 fn active() -> String {
     "active".to_owned()
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Strength {
-    pub(super) per_unit: Option<String>,
+pub(crate) struct Strength {
+    pub(crate) per_unit: Option<String>,
     /// A range of strengths per unit: `4 - 6 mg / 1 ml`.
-    pub(super) range_per_unit: Option<String>,
-    pub(super) per_amount: Option<String>,
-    pub(super) text_per_unit: Option<String>,
-    pub(super) text_per_amount: Option<String>,
-    pub(super) basis: Option<String>,
-    pub(super) measured_at: Option<String>,
+    pub(crate) range_per_unit: Option<String>,
+    pub(crate) per_amount: Option<String>,
+    pub(crate) text_per_unit: Option<String>,
+    pub(crate) text_per_amount: Option<String>,
+    pub(crate) basis: Option<String>,
+    pub(crate) measured_at: Option<String>,
     #[serde(default)]
-    pub(super) countries: Vec<String>,
+    pub(crate) countries: Vec<String>,
     #[serde(default)]
-    pub(super) reference: Vec<ReferenceStrength>,
+    pub(crate) reference: Vec<ReferenceStrength>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct ReferenceStrength {
-    pub(super) substance: String,
-    pub(super) amount: String,
-    pub(super) measured_at: Option<String>,
+pub(crate) struct ReferenceStrength {
+    pub(crate) substance: String,
+    pub(crate) amount: String,
+    pub(crate) measured_at: Option<String>,
     #[serde(default)]
-    pub(super) countries: Vec<String>,
+    pub(crate) countries: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct ClinicalUse {
+pub(crate) struct ClinicalUse {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) category: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) category: Option<String>,
     /// The disease, symptom, effect, interacting substance or warning, in words.
-    pub(super) about: String,
-    pub(super) disease_status: Option<String>,
+    pub(crate) about: String,
+    pub(crate) disease_status: Option<String>,
     #[serde(default)]
-    pub(super) comorbidities: Vec<String>,
-    pub(super) intended_effect: Option<String>,
-    pub(super) duration: Option<String>,
+    pub(crate) comorbidities: Vec<String>,
+    pub(crate) intended_effect: Option<String>,
+    pub(crate) duration: Option<String>,
     /// How often an undesirable effect or interaction happens.
-    pub(super) frequency: Option<String>,
-    pub(super) system_organ_class: Option<String>,
-    pub(super) management: Option<String>,
-    pub(super) other_therapy: Option<String>,
+    pub(crate) frequency: Option<String>,
+    pub(crate) system_organ_class: Option<String>,
+    pub(crate) management: Option<String>,
+    pub(crate) other_therapy: Option<String>,
 }

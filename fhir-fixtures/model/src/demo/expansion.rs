@@ -18,8 +18,26 @@ use super::{
 };
 
 /// The Bundle of one product.
-pub(super) fn bundle(terms: &Terms, shared: &Shared, product: &Product) -> Result<Value, CatalogueError> {
-    let expansion = Expansion::new(terms, shared, product)?;
+pub(crate) fn bundle(terms: &Terms, shared: &Shared, product: &Product) -> Result<Value, CatalogueError> {
+    let mut members = own_resources(terms, shared, product, Numbers::of_catalogue(&product.id)?)?;
+    include_shared(shared, &mut members);
+    Ok(json!({
+        "resourceType": "Bundle",
+        "id": format!("demo-{}", product.id),
+        "type": "collection",
+        "timestamp": product.last_updated,
+        "entry": members.into_iter().map(entry).collect::<Vec<_>>(),
+    }))
+}
+
+/// The product and the resources that are its own, without what it shares with others.
+pub(crate) fn own_resources(
+    terms: &Terms,
+    shared: &Shared,
+    product: &Product,
+    numbers: Numbers,
+) -> Result<Vec<Value>, CatalogueError> {
+    let expansion = Expansion { product, words: terms.spelt(product.spelling), shared, numbers };
     let mut members = vec![product::medicinal_product(&expansion)?];
     members.extend(authorisation::marketing(&expansion)?);
     members.extend(package::packs(&expansion)?);
@@ -29,25 +47,18 @@ pub(super) fn bundle(terms: &Terms, shared: &Shared, product: &Product) -> Resul
     members.extend(clinical_use::uses(&expansion)?);
     members.extend(authorisation::activities(&expansion)?);
     members.extend(product::documents(&expansion)?);
-    include_shared(shared, &mut members);
-    let entries: Vec<Value> = members
-        .into_iter()
-        .map(|resource| {
-            let full_url = format!("{BASE}/{}/{}", text(&resource, "resourceType"), text(&resource, "id"));
-            json!({"fullUrl": full_url, "resource": resource})
-        })
-        .collect();
-    Ok(json!({
-        "resourceType": "Bundle",
-        "id": format!("demo-{}", product.id),
-        "type": "collection",
-        "timestamp": product.last_updated,
-        "entry": entries,
-    }))
+    Ok(members)
+}
+
+/// A resource as an entry of a collection.
+pub(crate) fn entry(resource: Value) -> Value {
+    let full_url = format!("{BASE}/{}/{}", text(&resource, "resourceType"), text(&resource, "id"));
+    let members = [("fullUrl".to_owned(), Value::String(full_url)), ("resource".to_owned(), resource)];
+    Value::Object(members.into_iter().collect())
 }
 
 /// Appends every shared resource that a member refers to, and what that refers to, once each.
-fn include_shared(shared: &Shared, members: &mut Vec<Value>) {
+pub(crate) fn include_shared(shared: &Shared, members: &mut Vec<Value>) {
     let mut included = BTreeSet::new();
     let mut next = 0;
     while let Some(member) = members.get(next) {
@@ -65,10 +76,34 @@ fn text<'v>(resource: &'v Value, member: &str) -> &'v str {
     resource.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The types of which every product has its own resources, with the number from which their ids count. A
-/// product has a hundred ids of each; its number is the last three digits of its own id.
+/// Where the ids of a product's own resources count from: a product has a hundred of each type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    /// Of the product, different from that of any other.
+    product: u64,
+    /// Added for manufacturing authorisations, which share a type with marketing authorisations.
+    manufacturing: u64,
+}
+
+impl Numbers {
+    /// A product of the catalogue is numbered by the last three digits of its id.
+    fn of_catalogue(id: &str) -> Result<Self, CatalogueError> {
+        let number = Some(id)
+            .filter(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|id| id.get(9..)?.parse().ok())
+            .ok_or_else(|| CatalogueError::ProductId(id.to_owned()))?;
+        Ok(Self { product: number, manufacturing: 500_000 })
+    }
+
+    /// A generated product has a number from 1,000,000 to 99,999,999, above all of the catalogue.
+    pub(crate) const fn generated(number: u64) -> Self {
+        Self { product: number, manufacturing: 10_000_000_000 }
+    }
+}
+
+/// The types of which every product has its own resources, with the number from which their ids count.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(crate) enum Part {
     MarketingAuthorisation,
     ManufacturingAuthorisation,
     Pack,
@@ -96,8 +131,7 @@ impl Part {
 
     const fn first_id(self) -> u64 {
         match self {
-            Self::MarketingAuthorisation => 220_000_000_000,
-            Self::ManufacturingAuthorisation => 220_000_500_000,
+            Self::MarketingAuthorisation | Self::ManufacturingAuthorisation => 220_000_000_000,
             Self::Pack => 700_000,
             Self::Administered => 400_000,
             Self::Item => 300_000,
@@ -110,34 +144,30 @@ impl Part {
 }
 
 /// What every part of the expansion needs: the product, the words in its spelling, the shared resources.
-pub(super) struct Expansion<'a> {
-    pub(super) product: &'a Product,
-    pub(super) words: Words<'a>,
-    pub(super) shared: &'a Shared,
-    number: u64,
+pub(crate) struct Expansion<'a> {
+    pub(crate) product: &'a Product,
+    pub(crate) words: Words<'a>,
+    pub(crate) shared: &'a Shared,
+    pub(crate) numbers: Numbers,
 }
 
-impl<'a> Expansion<'a> {
-    fn new(terms: &'a Terms, shared: &'a Shared, product: &'a Product) -> Result<Self, CatalogueError> {
-        let number = Some(product.id.as_str())
-            .filter(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|id| id.get(9..)?.parse().ok())
-            .ok_or_else(|| CatalogueError::ProductId(product.id.clone()))?;
-        Ok(Self { product, words: terms.spelt(product.spelling), shared, number })
-    }
-
+impl Expansion<'_> {
     /// The id of the part at `position`, counted from 1.
-    pub(super) fn id(&self, part: Part, position: usize) -> String {
-        (part.first_id() + self.number * 100 + position as u64).to_string()
+    pub(crate) fn id(&self, part: Part, position: usize) -> String {
+        let manufacturing = match part {
+            Part::ManufacturingAuthorisation => self.numbers.manufacturing,
+            _ => 0,
+        };
+        (part.first_id() + manufacturing + self.numbers.product * 100 + position as u64).to_string()
     }
 
     /// A reference to the part at `position`.
-    pub(super) fn link(&self, part: Part, position: usize) -> Value {
+    pub(crate) fn link(&self, part: Part, position: usize) -> Value {
         json!({"reference": format!("{}/{}", part.resource_type(), self.id(part, position))})
     }
 
     /// A reference to a part that must exist: `count` is how many there are.
-    pub(super) fn require(
+    pub(crate) fn require(
         &self,
         part: Part,
         kind: &'static str,
@@ -151,17 +181,17 @@ impl<'a> Expansion<'a> {
     }
 
     /// A reference to the product.
-    pub(super) fn product_link(&self) -> Value {
+    pub(crate) fn product_link(&self) -> Value {
         json!({"reference": format!("MedicinalProductDefinition/{}", self.product.id)})
     }
 
     /// A part with type, id and meta in front of `members`.
-    pub(super) fn part(&self, part: Part, position: usize, members: Value) -> Value {
+    pub(crate) fn part(&self, part: Part, position: usize, members: Value) -> Value {
         self.resource(part.resource_type(), &self.id(part, position), members)
     }
 
     /// A resource with type, id and meta in front of `members`; a `meta` among these adds to it.
-    pub(super) fn resource(&self, resource_type: &str, id: &str, members: Value) -> Value {
+    pub(crate) fn resource(&self, resource_type: &str, id: &str, members: Value) -> Value {
         let mut meta = Map::new();
         meta.insert("versionId".to_owned(), json!(self.product.version_id));
         meta.insert("lastUpdated".to_owned(), json!(self.product.last_updated));
@@ -184,7 +214,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// A property or characteristic: its type and the one value it has.
-    pub(super) fn properties(&self, properties: &[Property]) -> Result<Vec<Value>, CatalogueError> {
+    pub(crate) fn properties(&self, properties: &[Property]) -> Result<Vec<Value>, CatalogueError> {
         properties
             .iter()
             .map(|property| {

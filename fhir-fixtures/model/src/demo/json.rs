@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// `value` without nulls, empty arrays and empty objects, at any depth: FHIR JSON has none of them.
-pub(super) fn without_absent(value: Value) -> Value {
+pub(crate) fn without_absent(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
             members
@@ -29,7 +29,7 @@ fn is_absent(value: &Value) -> bool {
 }
 
 /// Every literal reference (`Type/id`) in `value`, in order of appearance.
-pub(super) fn references(value: &Value) -> Vec<&str> {
+pub(crate) fn references(value: &Value) -> Vec<&str> {
     match value {
         Value::Object(members) => members
             .iter()

@@ -13,7 +13,7 @@ use super::{
 const DATA_CARRIER: &str = "http://ema.europa.eu/fhir/dataCarrierIdentifier";
 
 /// The packs of the product.
-pub(super) fn packs(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn packs(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .packs
         .iter()

@@ -13,7 +13,7 @@ const AUTHORISED_DOSE_FORM: &str = "http://ema.europa.eu/fhir/extension/authoris
 const CODE_SYSTEM_NAME: &str = "http://ema.europa.eu/fhir/extension/codeSystemName";
 
 /// The MedicinalProductDefinition.
-pub(super) fn medicinal_product(on: &Expansion<'_>) -> Result<Value, CatalogueError> {
+pub(crate) fn medicinal_product(on: &Expansion<'_>) -> Result<Value, CatalogueError> {
     let (it, words) = (on.product, &on.words);
     Ok(on.resource(
         "MedicinalProductDefinition",
@@ -148,7 +148,7 @@ fn rms_code_of(atc: &str) -> String {
 }
 
 /// MarketingStatus, used by the product, its packs and its items.
-pub(super) fn marketing_statuses(
+pub(crate) fn marketing_statuses(
     words: &Words<'_>,
     statuses: &[Marketing],
 ) -> Result<Vec<Value>, CatalogueError> {
@@ -218,7 +218,7 @@ fn product_operation(on: &Expansion<'_>, position: usize, it: &Operation) -> Res
 }
 
 /// The DocumentReferences of the product.
-pub(super) fn documents(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
+pub(crate) fn documents(on: &Expansion<'_>) -> Result<Vec<Value>, CatalogueError> {
     on.product
         .documents
         .iter()

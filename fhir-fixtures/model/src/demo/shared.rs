@@ -123,7 +123,7 @@ struct Definition {
 }
 
 /// All shared resources, found by the key that the catalogue uses.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Complete resources by `Type/id`.
     resources: BTreeMap<String, Value>,
     organisations: BTreeMap<String, (String, String)>,
@@ -133,7 +133,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn parse(
+    pub(crate) fn parse(
         terms: &Terms,
         organisations_file: &'static str,
         organisations: &str,
@@ -200,34 +200,34 @@ impl Shared {
     }
 
     /// The shared resource that a literal reference names.
-    pub(super) fn resource(&self, reference: &str) -> Option<&Value> {
+    pub(crate) fn resource(&self, reference: &str) -> Option<&Value> {
         self.resources.get(reference)
     }
 
     /// A reference to the organisation of that key, with its name as display.
-    pub(super) fn organisation(&self, key: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn organisation(&self, key: &str) -> Result<Value, CatalogueError> {
         let (reference, name) = found(&self.organisations, "organisation", key)?;
         Ok(json!({"reference": reference, "display": name}))
     }
 
     /// References to several organisations.
-    pub(super) fn organisations(&self, keys: &[String]) -> Result<Vec<Value>, CatalogueError> {
+    pub(crate) fn organisations(&self, keys: &[String]) -> Result<Vec<Value>, CatalogueError> {
         keys.iter().map(|key| self.organisation(key)).collect()
     }
 
     /// A reference to the organisation of that key, or null.
-    pub(super) fn maybe_organisation(&self, key: Option<&str>) -> Result<Value, CatalogueError> {
+    pub(crate) fn maybe_organisation(&self, key: Option<&str>) -> Result<Value, CatalogueError> {
         key.map_or(Ok(Value::Null), |key| self.organisation(key))
     }
 
     /// A reference to the role of the person of that key. It names nobody.
-    pub(super) fn role(&self, key: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn role(&self, key: &str) -> Result<Value, CatalogueError> {
         Ok(json!({"reference": found(&self.roles, "person", key)?}))
     }
 
     /// A reference to the master file of that key. That of a pharmacovigilance system carries its country,
     /// which more callers may see than the file.
-    pub(super) fn file(&self, words: &Words<'_>, key: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn file(&self, words: &Words<'_>, key: &str) -> Result<Value, CatalogueError> {
         let (reference, country) = found(&self.files, "file", key)?;
         let country = country
             .as_ref()
@@ -242,7 +242,7 @@ impl Shared {
     }
 
     /// A CodeableReference to the substance of that key.
-    pub(super) fn substance(&self, key: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn substance(&self, key: &str) -> Result<Value, CatalogueError> {
         found(&self.substances, "substance", key).cloned()
     }
 

@@ -10,7 +10,7 @@ use super::catalogue::{CatalogueError, parse_toml};
 /// How a product's source spelt the URIs of RMS lists. All of them name the list by its trailing number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Spelling {
+pub(crate) enum Spelling {
     /// `http://spor.ema.europa.eu/v1/lists/{list}`
     #[default]
     Http,
@@ -67,36 +67,36 @@ impl TryFrom<Vec<String>> for Row {
 
 /// All code lists, by the kind of word that is looked up in them.
 #[derive(Debug)]
-pub(super) struct Terms(BTreeMap<String, List>);
+pub(crate) struct Terms(BTreeMap<String, List>);
 
 impl Terms {
-    pub(super) fn parse(file: &'static str, text: &str) -> Result<Self, CatalogueError> {
+    pub(crate) fn parse(file: &'static str, text: &str) -> Result<Self, CatalogueError> {
         parse_toml(file, text).map(Self)
     }
 
     /// The terms in one spelling.
-    pub(super) const fn spelt(&self, spelling: Spelling) -> Words<'_> {
+    pub(crate) const fn spelt(&self, spelling: Spelling) -> Words<'_> {
         Words { terms: self, spelling }
     }
 }
 
 /// A term as a coding has it.
-pub(super) struct Term {
-    pub(super) system: String,
-    pub(super) code: String,
-    pub(super) display: String,
+pub(crate) struct Term {
+    pub(crate) system: String,
+    pub(crate) code: String,
+    pub(crate) display: String,
     text: Option<String>,
 }
 
 /// Look-ups in one spelling of the list URIs.
-pub(super) struct Words<'t> {
+pub(crate) struct Words<'t> {
     terms: &'t Terms,
     spelling: Spelling,
 }
 
 impl Words<'_> {
     /// The term that `word` stands for in lists of `kind`.
-    pub(super) fn term(&self, kind: &'static str, word: &str) -> Result<Term, CatalogueError> {
+    pub(crate) fn term(&self, kind: &'static str, word: &str) -> Result<Term, CatalogueError> {
         self.find(kind, word).ok_or_else(|| CatalogueError::UnknownTerm { kind, word: word.to_owned() })
     }
 
@@ -108,7 +108,7 @@ impl Words<'_> {
     }
 
     /// A unit of measurement, or else a unit of presentation, or else a unit of time.
-    pub(super) fn unit(&self, word: &str) -> Result<Term, CatalogueError> {
+    pub(crate) fn unit(&self, word: &str) -> Result<Term, CatalogueError> {
         ["measure", "presentation", "time"]
             .iter()
             .find_map(|kind| self.find(kind, word))
@@ -116,13 +116,13 @@ impl Words<'_> {
     }
 
     /// A Coding.
-    pub(super) fn coding(&self, kind: &'static str, word: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn coding(&self, kind: &'static str, word: &str) -> Result<Value, CatalogueError> {
         let term = self.term(kind, word)?;
         Ok(json!({"system": term.system, "code": term.code, "display": term.display}))
     }
 
     /// A CodeableConcept; a word that begins with `text:` is a concept with a text and no code.
-    pub(super) fn concept(&self, kind: &'static str, word: &str) -> Result<Value, CatalogueError> {
+    pub(crate) fn concept(&self, kind: &'static str, word: &str) -> Result<Value, CatalogueError> {
         if let Some(text) = word.strip_prefix("text:") {
             return Ok(json!({ "text": text }));
         }
@@ -131,12 +131,12 @@ impl Words<'_> {
     }
 
     /// A CodeableConcept, or null.
-    pub(super) fn maybe(&self, kind: &'static str, word: Option<&str>) -> Result<Value, CatalogueError> {
+    pub(crate) fn maybe(&self, kind: &'static str, word: Option<&str>) -> Result<Value, CatalogueError> {
         word.map_or(Ok(Value::Null), |word| self.concept(kind, word))
     }
 
     /// A list of CodeableConcepts.
-    pub(super) fn each(&self, kind: &'static str, words: &[String]) -> Result<Vec<Value>, CatalogueError> {
+    pub(crate) fn each(&self, kind: &'static str, words: &[String]) -> Result<Vec<Value>, CatalogueError> {
         words.iter().map(|word| self.concept(kind, word)).collect()
     }
 }
