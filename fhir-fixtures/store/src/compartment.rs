@@ -15,6 +15,11 @@ use crate::{
 /// How often the circle is widened: real products need one or two rounds.
 const ROUNDS: usize = 8;
 
+/// Whether a resource stands in several products as a matter of course, so that it makes none of them.
+pub(crate) fn stands_in_several(key: &ResourceKey) -> bool {
+    links::is_shared(key.resource_type) || key.resource_type == ResourceType::DocumentReference
+}
+
 /// The product as it would be with `incoming` put over what is stored; nothing without its root.
 pub(crate) async fn gather(
     db: &mut Db<'_>,
@@ -74,6 +79,18 @@ fn group(product_id: &str, candidates: &BTreeMap<ResourceKey, Value>) -> Option<
     })?;
     let root = slice.get(group.root)?.clone();
     let parts = group.parts.iter().filter_map(|part| slice.get(*part).cloned()).collect();
+    Some(Product::new(root, parts))
+}
+
+/// The product among `candidates`, each of which is a resource of its own.
+pub(crate) fn assemble(product_id: &str, candidates: BTreeMap<ResourceKey, Value>) -> Option<Product> {
+    let mut slice: Vec<Value> = candidates.into_values().collect();
+    let grouped = links::group(&slice);
+    let group = grouped.products.into_iter().find(|group| {
+        slice.get(group.root).and_then(|root| root.get("id")).and_then(Value::as_str) == Some(product_id)
+    })?;
+    let root = slice.get_mut(group.root)?.take();
+    let parts = group.parts.iter().filter_map(|part| Some(slice.get_mut(*part)?.take())).collect();
     Some(Product::new(root, parts))
 }
 

@@ -10,23 +10,27 @@
 
 mod audience;
 mod compartment;
+mod derived;
 mod error;
+pub mod export;
 pub mod import;
 mod index;
 pub mod locations;
+pub mod merges;
 mod products;
 mod resources;
 mod schema;
 pub mod search;
 mod sort;
 mod statement;
+pub mod verify;
 
 pub use audience::Audience;
 pub use error::StoreError;
 pub use index::ensure_current;
 pub use products::{
-    ProductChange, ProductHead, StoreStatus, StoredProduct, changes_after, find, find_head, latest_change,
-    status,
+    ProductChange, ProductHead, StoreStatus, StoredProduct, changes_after, find, find_head, find_heads,
+    ids_by_steps, known_to, last_id_between, latest_change, status,
 };
-pub use resources::{StoredResource, find_version, instant_text, versions};
+pub use resources::{StoredResource, current_bodies, find_version, find_versions, instant_text, versions};
 pub use schema::{COMPONENT, MIGRATIONS, migrate, migration_status};

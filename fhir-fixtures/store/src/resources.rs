@@ -1,6 +1,6 @@
 //! Resources and their versions: reading them, and writing the next one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use database::{Database, DatabaseError, Db, on_db};
 use fhir_model::{ResourceKey, ResourceType};
@@ -108,23 +108,58 @@ pub async fn find_version(
     version_id: i64,
 ) -> Result<Option<StoredResource>, StoreError> {
     let mut reader = database.read().await?;
-    let mut db = reader.db();
-    let row = on_db!(&mut db, conn => sqlx::query_as::<_, VersionRow>(
+    version(&mut reader.db(), key, version_id).await
+}
+
+pub(crate) async fn version(
+    db: &mut Db<'_>,
+    key: &ResourceKey,
+    version_id: i64,
+) -> Result<Option<StoredResource>, StoreError> {
+    let row = on_db!(db, conn => sqlx::query_as::<_, VersionRow>(
         "SELECT resource_type, resource_id, version_id, last_updated, body FROM resource_versions
          WHERE resource_type = $1 AND resource_id = $2 AND version_id = $3"
     ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(version_id).fetch_optional(conn).await)?;
     row.map(VersionRow::into_resource).transpose()
 }
 
+/// These versions of these resources, as far as they are stored, in no order.
+pub async fn find_versions(
+    database: &Database,
+    wanted: &[(ResourceKey, i64)],
+) -> Result<Vec<StoredResource>, StoreError> {
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    let mut found = Vec::with_capacity(wanted.len());
+    for batch in wanted.chunks(BATCH) {
+        let mut statement = Statement::new(
+            "SELECT resource_type, resource_id, version_id, last_updated, body FROM resource_versions
+             WHERE (resource_type, resource_id, version_id) IN (VALUES ",
+        );
+        for (n, (key, version_id)) in batch.iter().enumerate() {
+            statement.push(if n == 0 { "(" } else { ", (" }).text(key.resource_type.as_str());
+            statement.push(", ").text(&key.id).push(", ").integer(*version_id).push(")");
+        }
+        statement.push(")");
+        let rows = on_db!(&mut db, conn => bound!(
+            sqlx::query_as::<_, VersionRow>(AssertSqlSafe(statement.sql.clone())), statement
+        ).fetch_all(conn).await)?;
+        for row in rows {
+            found.push(row.into_resource()?);
+        }
+    }
+    Ok(found)
+}
+
 /// Versions of a resource, newest first: those stored at `since` or later, older than version `before`, at most
-/// `limit`; and how many there are since `since` in all.
+/// `limit`.
 pub async fn versions(
     database: &Database,
     key: &ResourceKey,
     since: Option<OffsetDateTime>,
     before: Option<i64>,
     limit: i64,
-) -> Result<(Vec<StoredResource>, i64), StoreError> {
+) -> Result<Vec<StoredResource>, StoreError> {
     let since = since.map_or(i64::MIN, database::micros);
     let mut reader = database.read().await?;
     let mut db = reader.db();
@@ -139,11 +174,7 @@ pub async fn versions(
     let rows = on_db!(&mut db, conn => bound!(
         sqlx::query_as::<_, VersionRow>(AssertSqlSafe(statement.sql.clone())), statement
     ).fetch_all(conn).await)?;
-    let total = on_db!(&mut db, conn => sqlx::query_scalar::<_, i64>(
-        "SELECT COUNT(*) FROM resource_versions
-         WHERE resource_type = $1 AND resource_id = $2 AND last_updated >= $3"
-    ).bind(key.resource_type.as_str()).bind(key.id.as_str()).bind(since).fetch_one(conn).await)?;
-    Ok((rows.into_iter().map(VersionRow::into_resource).collect::<Result<_, _>>()?, total))
+    rows.into_iter().map(VersionRow::into_resource).collect()
 }
 
 /// The current versions of those of `keys` that are stored.
@@ -151,6 +182,16 @@ pub(crate) async fn current(
     db: &mut Db<'_>,
     keys: &[ResourceKey],
 ) -> Result<Vec<StoredResource>, StoreError> {
+    current_rows(db, keys).await?.into_iter().map(VersionRow::into_resource).collect()
+}
+
+/// The stored texts of resources, by their keys alone: what an answer costs at least.
+pub async fn current_bodies(database: &Database, keys: &[ResourceKey]) -> Result<Vec<String>, StoreError> {
+    let mut reader = database.read().await?;
+    Ok(current_rows(&mut reader.db(), keys).await?.into_iter().map(|row| row.body).collect())
+}
+
+async fn current_rows(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<Vec<VersionRow>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {
         let mut statement = Statement::new(
@@ -160,12 +201,29 @@ pub(crate) async fn current(
              WHERE (r.resource_type, r.resource_id) IN (VALUES ",
         );
         statement.keys(batch).push(")");
-        let rows = on_db!(db, conn => bound!(
+        found.extend(on_db!(db, conn => bound!(
             sqlx::query_as::<_, VersionRow>(AssertSqlSafe(statement.sql.clone())), statement
-        ).fetch_all(conn).await)?;
-        for row in rows {
-            found.push(row.into_resource()?);
-        }
+        ).fetch_all(conn).await)?);
+    }
+    Ok(found)
+}
+
+/// A current version as it is stored, not read into a tree.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentText {
+    pub(crate) version_id: i64,
+    pub(crate) text: String,
+}
+
+/// The current versions of those of `keys` that are stored.
+pub(crate) async fn current_texts(
+    db: &mut Db<'_>,
+    keys: &[ResourceKey],
+) -> Result<HashMap<ResourceKey, CurrentText>, StoreError> {
+    let mut found = HashMap::with_capacity(keys.len());
+    for row in current_rows(db, keys).await? {
+        let key = stored_key(&row.resource_type, row.resource_id)?;
+        found.insert(key, CurrentText { version_id: row.version_id, text: row.body });
     }
     Ok(found)
 }
@@ -211,23 +269,55 @@ pub(crate) async fn write(
     versions: &[NextVersion],
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    let texts: Vec<String> = versions.iter().map(|next| next.body.to_string()).collect();
+    let rows: Vec<VersionText<'_>> = versions
+        .iter()
+        .zip(&texts)
+        .map(|(next, text)| VersionText {
+            key: &next.key,
+            version_id: next.version_id,
+            last_updated: now,
+            text,
+        })
+        .collect();
+    write_texts(db, &rows).await
+}
+
+/// A version about to be stored, already written out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VersionText<'a> {
+    pub(crate) key: &'a ResourceKey,
+    pub(crate) version_id: i64,
+    pub(crate) last_updated: OffsetDateTime,
+    /// Without the meta.versionId and meta.lastUpdated that stand in columns.
+    pub(crate) text: &'a str,
+}
+
+/// Stores versions; the last of each resource among them becomes the current one.
+pub(crate) async fn write_texts(db: &mut Db<'_>, versions: &[VersionText<'_>]) -> Result<(), StoreError> {
     for batch in versions.chunks(BATCH) {
         let mut bodies = Statement::new(
             "INSERT INTO resource_versions (resource_type, resource_id, version_id, last_updated, body) VALUES ",
         );
+        for (n, next) in batch.iter().enumerate() {
+            bodies.push(if n == 0 { "(" } else { ", (" }).text(next.key.resource_type.as_str());
+            bodies.push(", ").text(&next.key.id).push(", ").integer(next.version_id);
+            bodies.push(", ").integer(database::micros(next.last_updated));
+            bodies.push(", ").text(next.text).push(")");
+        }
+        bodies.execute(db).await?;
+    }
+    let current: BTreeMap<&ResourceKey, i64> =
+        versions.iter().map(|next| (next.key, next.version_id)).collect();
+    for batch in Vec::from_iter(current).chunks(BATCH) {
         let mut pointers =
             Statement::new("INSERT INTO resources (resource_type, resource_id, version_id) VALUES ");
-        for (n, next) in batch.iter().enumerate() {
-            let open = if n == 0 { "(" } else { ", (" };
-            bodies.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
-            bodies.push(", ").integer(next.version_id).push(", ").integer(database::micros(now));
-            bodies.push(", ").text(next.body.to_string()).push(")");
-            pointers.push(open).text(next.key.resource_type.as_str()).push(", ").text(&next.key.id);
-            pointers.push(", ").integer(next.version_id).push(")");
+        for (n, (key, version_id)) in batch.iter().enumerate() {
+            pointers.push(if n == 0 { "(" } else { ", (" }).text(key.resource_type.as_str());
+            pointers.push(", ").text(&key.id).push(", ").integer(*version_id).push(")");
         }
         pointers
             .push(" ON CONFLICT (resource_type, resource_id) DO UPDATE SET version_id = excluded.version_id");
-        bodies.execute(db).await?;
         pointers.execute(db).await?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::de::IgnoredAny;
@@ -12,6 +12,8 @@ use tokio::{
     fs::File,
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
 };
+
+use super::json;
 
 /// The longest line or document that is read.
 const MAX_DOCUMENT: u64 = 256 << 20;
@@ -69,10 +71,18 @@ pub(super) struct Documents {
     done: bool,
 }
 
-/// What was read: bytes and where they stood, or why not.
+/// What was read, not yet looked into.
+#[derive(Debug)]
 pub(super) struct Document {
     pub(super) span: Span,
-    pub(super) parsed: Result<Value, String>,
+    bytes: Vec<u8>,
+}
+
+impl Document {
+    /// The document as a tree, or why it is none.
+    pub(super) fn parse(&self) -> Result<Value, String> {
+        parse(&self.bytes, self.span.line)
+    }
 }
 
 impl Documents {
@@ -103,7 +113,7 @@ impl Documents {
             let mut bytes = Vec::new();
             self.reader.read_to_end(&mut bytes).await.map_err(unreadable)?;
             let span = Span { offset: 0, bytes: bytes.len() as u64, line: 0 };
-            return Ok(Some(Document { span, parsed: parse(&bytes, 0) }));
+            return Ok(Some(Document { span, bytes }));
         }
         loop {
             let mut bytes = Vec::new();
@@ -122,36 +132,35 @@ impl Documents {
             let span = Span { offset: self.offset, bytes: read as u64, line: self.line };
             self.offset += read as u64;
             if !trimmed(&bytes).is_empty() {
-                return Ok(Some(Document { span, parsed: parse(&bytes, self.line) }));
+                return Ok(Some(Document { span, bytes }));
             }
         }
     }
 }
 
 /// Reads documents of a file again.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Rereader {
-    file: Arc<std::fs::File>,
+    /// Locked from finding the place until all of it is read.
+    file: Arc<Mutex<std::fs::File>>,
 }
 
 impl Rereader {
-    pub(super) async fn open(source: &Source) -> Result<Self, String> {
-        Ok(Self { file: Arc::new(open(&source.path).await?.into_std().await) })
+    pub(super) fn open(source: &Source) -> Result<Self, String> {
+        let file = std::fs::File::open(&source.path).map_err(unreadable)?;
+        Ok(Self { file: Arc::new(Mutex::new(file)) })
     }
 
-    /// The documents at `spans`, all in one visit to a thread that may block.
-    pub(super) async fn read(&self, spans: Vec<Span>) -> Vec<Result<Value, String>> {
-        let (file, many) = (Arc::clone(&self.file), spans.len());
-        let read =
-            tokio::task::spawn_blocking(move || spans.into_iter().map(|span| again(&file, span)).collect());
-        read.await.unwrap_or_else(|_| vec![Err("cannot be read a second time".to_owned()); many])
+    /// The document at `span`. Blocks.
+    pub(super) fn read(&self, span: Span) -> Result<Value, String> {
+        let mut bytes = vec![0; usize::try_from(span.bytes).map_err(|_| "is too long".to_owned())?];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(span.offset))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(unreadable)?;
+        drop(file);
+        parse(&bytes, span.line)
     }
-}
-
-fn again(mut file: &std::fs::File, span: Span) -> Result<Value, String> {
-    let mut bytes = vec![0; usize::try_from(span.bytes).map_err(|_| "is too long".to_owned())?];
-    file.seek(SeekFrom::Start(span.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
-    parse(&bytes, span.line)
 }
 
 async fn open(path: &Path) -> Result<File, String> {
@@ -201,12 +210,9 @@ fn parse(bytes: &[u8], line: u64) -> Result<Value, String> {
     if trimmed(bytes).starts_with(b"<") {
         return Err("looks like XML: only JSON and NDJSON are imported".to_owned());
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        // serde_json appends the place, counted from the start of what it was given.
-        let text = error.to_string();
-        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-        let line = if line == 0 { error.line() as u64 } else { line };
-        format!("is not valid JSON: {what} at line {line}, column {}", error.column())
+    json::parse(bytes).map_err(|error| {
+        let line = if line == 0 { error.line as u64 } else { line };
+        format!("is not valid JSON: {} at line {line}, column {}", error.what, error.column)
     })
 }
 

@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use fhir_model::{ResourceKey, ResourceType, convert, links, schema};
 use pms_terms::FhirVersion;
 use serde_json::Value;
+use time::OffsetDateTime;
 
-use super::report::{Note, Refused};
+use super::{
+    history,
+    report::{Note, Refused},
+};
 use crate::resources::unstamp;
 
 /// How many of a resource's problems are told.
@@ -17,6 +21,34 @@ const PROBLEMS_TOLD: usize = 5;
 pub(super) struct Incoming {
     pub(super) key: ResourceKey,
     pub(super) body: Value,
+    /// The body as it is stored.
+    pub(super) text: String,
+    /// All its versions but the last, oldest first, and when the last was made; only when it came with its history.
+    pub(super) past: Option<Past>,
+}
+
+/// What came before the version at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    /// When each was stored, and its body: versions 1, 2, 3…
+    pub(super) versions: Vec<(OffsetDateTime, String)>,
+    /// When the version at hand was stored.
+    pub(super) last_updated: OffsetDateTime,
+}
+
+impl Incoming {
+    /// A resource without a history.
+    pub(super) fn new(key: ResourceKey, body: Value) -> Self {
+        let text = body.to_string();
+        Self { key, body, text, past: None }
+    }
+
+    /// The number of the version at hand, when it is said.
+    pub(super) fn version_id(&self) -> Option<i64> {
+        self.past
+            .as_ref()
+            .map(|past| i64::try_from(past.versions.len()).unwrap_or(i64::MAX).saturating_add(1))
+    }
 }
 
 /// What became of the resources of one document.
@@ -28,14 +60,17 @@ pub(super) struct Sorted {
 }
 
 /// A resource and where it stands in its file.
-struct Placed {
-    place: String,
-    body: Value,
+pub(super) struct Placed {
+    pub(super) place: String,
+    pub(super) body: Value,
 }
 
 /// Sorts one JSON document: a Bundle or a single resource. `place` says where in the file it stands, if not alone.
 pub(super) fn sort(file: &str, place: &str, document: Value) -> Sorted {
     let mut sorted = Sorted::default();
+    if history::is_history(&document) {
+        return history::sort(file, place, document);
+    }
     let placed = if is_bundle(&document) {
         unbundle(file, place, document, &mut sorted)
     } else {
@@ -60,7 +95,7 @@ pub(super) fn sort(file: &str, place: &str, document: Value) -> Sorted {
             }
         } else {
             first.insert(key.clone(), sorted.accepted.len());
-            sorted.accepted.push(Incoming { key, body: one.body });
+            sorted.accepted.push(Incoming::new(key, one.body));
         }
     }
     sorted
@@ -71,7 +106,7 @@ pub(super) fn is_bundle(document: &Value) -> bool {
     document.get("resourceType").and_then(Value::as_str) == Some("Bundle")
 }
 
-fn refuse(sorted: &mut Sorted, file: &str, resource: &str, reason: impl Into<String>) {
+pub(super) fn refuse(sorted: &mut Sorted, file: &str, resource: &str, reason: impl Into<String>) {
     sorted.refused.push(Refused {
         file: file.to_owned(),
         resource: resource.to_owned(),
@@ -156,7 +191,7 @@ fn has_next_page(bundle: &Value) -> bool {
 }
 
 /// Lets through what has a type of ours and a usable id.
-fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
+pub(super) fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
     let Value::Object(resource) = &one.body else {
         refuse(sorted, file, &one.place, "is not a resource: a JSON object with a resourceType is expected");
         return None;
@@ -175,6 +210,11 @@ fn known_type(file: &str, one: Placed, sorted: &mut Sorted) -> Option<Placed> {
         return None;
     }
     match id {
+        Some(id @ ("." | "..")) => {
+            let reason = format!("the id {id:?} means another folder in a URL: give it a name");
+            refuse(sorted, file, &label, reason);
+            None
+        }
         Some(id) if schema::is_valid_id(id) => Some(one),
         Some(id) => {
             let reason = format!("the id {id:?} is not valid: 1 to 64 letters, digits, '-' and '.'");
@@ -229,7 +269,7 @@ fn label(one: &Placed) -> String {
 }
 
 /// What is wrong with a resource of FHIR 5.0.0; `sound` when the schema was asked already.
-fn problems(resource: &Value, sound: bool) -> Option<String> {
+pub(super) fn problems(resource: &Value, sound: bool) -> Option<String> {
     if !sound {
         let problems = schema::check(resource);
         if !problems.is_empty() {
@@ -249,7 +289,7 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-fn told(problems: &[schema::Problem]) -> String {
+pub(super) fn told(problems: &[schema::Problem]) -> String {
     let mut text =
         problems.iter().take(PROBLEMS_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if problems.len() > PROBLEMS_TOLD {
@@ -312,8 +352,8 @@ mod tests {
     #[test]
     fn bundles_that_are_no_set_of_resources_are_refused() {
         assert!(
-            reasons(json!({"resourceType": "Bundle", "type": "history", "entry": []}))[0]
-                .contains("\"history\"")
+            reasons(json!({"resourceType": "Bundle", "type": "message", "entry": []}))[0]
+                .contains("\"message\"")
         );
         assert!(reasons(json!({"resourceType": "Bundle", "entry": []}))[0].contains("no type"));
         assert!(reasons(json!({"resourceType": "Bundle", "type": "collection"}))[0].contains("no entries"));
@@ -321,6 +361,18 @@ mod tests {
             {"request": {"method": "DELETE", "url": "Organization/o1"}}]});
         assert!(reasons(delete)[0].contains("DELETE"));
         assert!(reasons(json!([1]))[0].contains("is not a resource"));
+    }
+
+    #[test]
+    fn ids_that_would_be_steps_in_a_url_are_refused() {
+        for id in [".", ".."] {
+            let reasons = reasons(json!({"resourceType": "Organization", "id": id, "name": "N"}));
+            assert!(reasons[0].contains("folder"), "{reasons:?}");
+        }
+        assert_eq!(
+            reasons(json!({"resourceType": "Organization", "id": "a.b", "name": "N"})),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use fhir_model::{ResourceKey, ResourceType, links};
 
 use super::{files::Span, incoming::Incoming};
+use crate::compartment::stands_in_several;
 
 /// A resource left in its file.
 #[derive(Clone, Debug)]
@@ -51,11 +52,6 @@ impl Loose {
     }
 }
 
-/// Stands in several products, so that it must not make one of them.
-fn is_shared(key: &ResourceKey) -> bool {
-    links::is_shared(key.resource_type) || key.resource_type == ResourceType::DocumentReference
-}
-
 /// Whether one of `entries` is a product's root.
 pub(super) fn has_root(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.key.resource_type == ResourceType::MedicinalProductDefinition)
@@ -66,11 +62,11 @@ fn sets(entries: &[Entry]) -> Vec<Vec<Entry>> {
         entries.iter().enumerate().map(|(n, entry)| (&entry.key, n)).collect();
     let mut above: Vec<usize> = (0..entries.len()).collect();
     for (n, entry) in entries.iter().enumerate() {
-        if is_shared(&entry.key) {
+        if stands_in_several(&entry.key) {
             continue;
         }
         for linked in entry.parents.iter().chain(&entry.children) {
-            if !is_shared(linked)
+            if !stands_in_several(linked)
                 && let Some(&other) = at.get(linked)
             {
                 let (one, other) = (top(&mut above, n), top(&mut above, other));
@@ -83,7 +79,7 @@ fn sets(entries: &[Entry]) -> Vec<Vec<Entry>> {
     // Each set by its first entry, so that files are worked through in order.
     let mut by_top: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (n, entry) in entries.iter().enumerate() {
-        if !is_shared(&entry.key) {
+        if !stands_in_several(&entry.key) {
             by_top.entry(top(&mut above, n)).or_default().push(n);
         }
     }
@@ -94,7 +90,7 @@ fn sets(entries: &[Entry]) -> Vec<Vec<Entry>> {
         while let Some(&n) = set.get(next) {
             next += 1;
             for linked in entries.get(n).map(|entry| &entry.children).into_iter().flatten() {
-                if is_shared(linked)
+                if stands_in_several(linked)
                     && let Some(&other) = at.get(linked)
                     && taken.insert(other)
                 {
@@ -106,7 +102,7 @@ fn sets(entries: &[Entry]) -> Vec<Vec<Entry>> {
     let left: Vec<Vec<usize>> = entries
         .iter()
         .enumerate()
-        .filter(|(n, entry)| is_shared(&entry.key) && !taken.contains(n))
+        .filter(|(n, entry)| stands_in_several(&entry.key) && !taken.contains(n))
         .map(|(n, _)| vec![n])
         .collect();
     by_top
@@ -139,7 +135,7 @@ mod tests {
 
     fn note(loose: &mut Loose, line: u64, body: Value) {
         let key = fhir_model::resource_key(&body).unwrap();
-        loose.note(0, Span { offset: line, bytes: 1, line }, &Incoming { key, body });
+        loose.note(0, Span { offset: line, bytes: 1, line }, &Incoming::new(key, body));
     }
 
     #[test]

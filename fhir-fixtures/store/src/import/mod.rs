@@ -4,10 +4,14 @@
 //! share one. So whatever happens, each resource is there with everything that belongs to it, or not there. Doing an
 //! import again goes on where it was broken off: what is stored already is compared and counted as unchanged.
 
+mod batch;
 mod files;
+mod history;
 mod homeless;
 mod incoming;
+mod json;
 mod loose;
+mod prepare;
 mod product;
 mod report;
 
@@ -15,23 +19,32 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::DefaultHasher},
     hash::Hasher as _,
     path::PathBuf,
+    sync::Arc,
 };
 
-use database::{Database, UnitOfWork};
+use database::Database;
 use fhir_model::{ResourceKey, access::AccessMatrix, links};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 pub use self::report::{Note, Progress, Refused, Report};
 use self::{
-    files::{Documents, Rereader, Source},
-    incoming::{Incoming, Sorted},
+    files::{Documents, Rereader, Source, Span},
+    incoming::Incoming,
     loose::{Entry, Loose},
+    prepare::{Draft, Pipeline, Prepared},
+    product::Stored,
 };
 use crate::{StoreError, index};
 
 /// How many resources one transaction takes, roughly: a product is never split.
-const RESOURCES_PER_TRANSACTION: usize = 256;
+const RESOURCES_PER_TRANSACTION: usize = 512;
+
+/// How much of a file is prepared at once.
+const BYTES_PER_JOB: u64 = 512 << 10;
+
+/// How many documents are made at once, and how many sets of resources put together.
+const PRODUCTS_PER_JOB: usize = 32;
 
 /// Imports files. Unreadable, unusable and unattached resources are refused one by one in the report; only a failing
 /// database ends the import, with everything up to there stored. `now` gives the time of each product's versions;
@@ -52,10 +65,10 @@ pub async fn files(
             Err(reason) => import.refuse(&path.display().to_string(), "", reason),
         }
     }
-    let bytes_total = sources.iter().map(|source| source.bytes).sum();
-    let mut bytes_done = 0;
+    import.bytes_total = sources.iter().map(|source| source.bytes).sum();
     let mut loose = Loose::default();
-    for (n, source) in sources.iter().enumerate() {
+    for (at, source) in sources.iter().enumerate() {
+        let file: Arc<str> = source.name.as_str().into();
         let mut seen = HashMap::new();
         let mut documents = match Documents::open(source).await {
             Ok(documents) => documents,
@@ -64,39 +77,35 @@ pub async fn files(
                 continue;
             }
         };
-        loop {
-            let document = match documents.next().await {
-                Ok(Some(document)) => document,
-                Ok(None) => break,
-                Err(reason) => {
-                    import.refuse(&source.name, "", reason);
-                    break;
-                }
-            };
-            let place = document.span.place();
-            match document.parsed {
-                Err(reason) => import.refuse(&source.name, &place, reason),
-                Ok(document_body) => {
-                    let bundle = incoming::is_bundle(&document_body);
-                    let sorted = incoming::sort(&source.name, &place, document_body);
-                    if bundle {
-                        bytes_done += document.span.bytes;
-                        import.whole(&source.name, sorted).await?;
-                        progress(import.progress(&source.name, bytes_done, bytes_total));
-                    } else {
-                        import.note_loose(&mut loose, (n, source), document.span, sorted, &mut seen);
+        let mut pipeline = Pipeline::default();
+        let mut ended = false;
+        while !ended {
+            let mut next = Vec::new();
+            let mut bytes = 0;
+            while !ended && bytes < BYTES_PER_JOB {
+                match documents.next().await {
+                    Ok(Some(document)) => {
+                        bytes += document.span.bytes;
+                        next.push(document);
+                    }
+                    Ok(None) => ended = true,
+                    Err(reason) => {
+                        import.refuse(&source.name, "", reason);
+                        ended = true;
                     }
                 }
             }
+            let name = Arc::clone(&file);
+            if let Some(prepared) = pipeline.push(move || prepare::documents(&name, next)).await {
+                import.read(&mut loose, at, prepared, &mut seen, progress).await?;
+            }
+        }
+        while let Some(prepared) = pipeline.next().await {
+            import.read(&mut loose, at, prepared, &mut seen, progress).await?;
         }
     }
-    for set in loose.into_sets() {
-        let Some(first) = set.first() else { continue };
-        let name = sources.get(first.source).map_or("", |source| &source.name);
-        bytes_done += set.iter().map(|entry| entry.span.bytes).sum::<u64>();
-        import.set(&sources, &set).await?;
-        progress(import.progress(name, bytes_done, bytes_total));
-    }
+    import.put_together(&sources, loose, progress).await?;
+    let bytes_total = import.bytes_total;
     let report = import.finish().await?;
     progress(Progress {
         file: "",
@@ -116,10 +125,38 @@ pub async fn documents(
     documents: impl IntoIterator<Item = Value>,
     now: &(dyn Fn() -> OffsetDateTime + Send + Sync),
 ) -> Result<Report, StoreError> {
+    let makers = documents.into_iter().map(|document| move || document);
+    made(database, matrix, name, makers, now, &mut |_| ()).await
+}
+
+/// Imports Bundles or resources that are made when their turn comes, as if each were a file called `name`: few of them
+/// are in memory at a time. `progress` is told how many were worked through.
+pub async fn made<F: FnOnce() -> Value + Send + 'static>(
+    database: &Database,
+    matrix: &AccessMatrix,
+    name: &str,
+    makers: impl IntoIterator<Item = F>,
+    now: &(dyn Fn() -> OffsetDateTime + Send + Sync),
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<Report, StoreError> {
     index::ensure_current(database, matrix).await?;
     let mut import = Import::new(database, matrix, now);
-    for document in documents {
-        import.whole(name, incoming::sort(name, "", document)).await?;
+    let file: Arc<str> = name.into();
+    let mut progress = |at: Progress<'_>| progress(at.bytes_done);
+    let mut pipeline = Pipeline::default();
+    let mut makers = makers.into_iter();
+    loop {
+        let next: Vec<F> = makers.by_ref().take(PRODUCTS_PER_JOB).collect();
+        if next.is_empty() {
+            break;
+        }
+        let name = Arc::clone(&file);
+        if let Some(prepared) = pipeline.push(move || prepare::made(&name, next)).await {
+            import.take(prepared, &mut progress).await?;
+        }
+    }
+    while let Some(prepared) = pipeline.next().await {
+        import.take(prepared, &mut progress).await?;
     }
     import.finish().await
 }
@@ -130,8 +167,11 @@ struct Import<'a> {
     matrix: &'a AccessMatrix,
     now: &'a (dyn Fn() -> OffsetDateTime + Send + Sync),
     report: Report,
-    work: Option<UnitOfWork>,
-    in_work: usize,
+    bytes_done: u64,
+    bytes_total: u64,
+    /// To be stored next, and how many resources that are.
+    waiting: Vec<Draft>,
+    waiting_resources: usize,
     /// Fingerprints of the keys already counted, so that what stands in many Bundles counts once.
     counted: HashSet<u64>,
     /// Without a product so far: tried once more against everything that the import stored.
@@ -140,7 +180,7 @@ struct Import<'a> {
 
 /// Resources of one file that are linked to each other and to no product of the file.
 struct Orphans {
-    file: String,
+    file: Arc<str>,
     resources: Vec<Incoming>,
 }
 
@@ -155,8 +195,10 @@ impl<'a> Import<'a> {
             matrix,
             now,
             report: Report::default(),
-            work: None,
-            in_work: 0,
+            bytes_done: 0,
+            bytes_total: 0,
+            waiting: Vec::new(),
+            waiting_resources: 0,
             counted: HashSet::new(),
             orphans: Vec::new(),
         }
@@ -167,127 +209,126 @@ impl<'a> Import<'a> {
         self.report.refused.push(refused);
     }
 
-    fn progress<'p>(&self, file: &'p str, bytes_done: u64, bytes_total: u64) -> Progress<'p> {
+    fn progress<'p>(&self, file: &'p str) -> Progress<'p> {
         Progress {
             file,
-            bytes_done,
-            bytes_total,
+            bytes_done: self.bytes_done,
+            bytes_total: self.bytes_total,
             resources: self.report.imported + self.report.updated + self.report.unchanged,
             refused: self.report.refused.len() as u64,
         }
     }
 
-    /// Takes over what sorting found out.
-    fn take(&mut self, sorted: Sorted) -> Vec<Incoming> {
-        self.report.refused.extend(sorted.refused);
-        self.report.notes.extend(sorted.notes);
-        sorted.accepted
-    }
-
-    /// Notes a resource that stands alone; the same key twice in one file is refused unless it is the same resource.
-    /// `seen` holds the fingerprints of the file's resources so far.
-    fn note_loose(
+    /// Takes over documents read for the first time. The same key twice in one file is refused unless it is the same
+    /// resource; `seen` holds the fingerprints of the file's resources so far.
+    async fn read(
         &mut self,
         loose: &mut Loose,
-        (at, source): (usize, &Source),
-        span: files::Span,
-        sorted: Sorted,
+        source: usize,
+        mut prepared: Prepared,
         seen: &mut HashMap<ResourceKey, u64>,
-    ) {
-        for resource in self.take(sorted) {
-            let print = fingerprint(&resource.body.to_string());
-            match seen.insert(resource.key.clone(), print) {
-                None => loose.note(at, span, &resource),
-                Some(before) if before == print => {}
-                Some(before) => {
-                    seen.insert(resource.key.clone(), before);
-                    let reason = format!(
-                        "comes again at line {} with different content: the first is kept, remove one of them",
-                        span.line
-                    );
-                    self.refuse(&source.name, &resource.key.to_string(), reason);
-                }
-            }
-        }
-    }
-
-    /// Stores the products of one document.
-    async fn whole(&mut self, file: &str, sorted: Sorted) -> Result<(), StoreError> {
-        let accepted = self.take(sorted);
-        self.group(file, accepted).await
-    }
-
-    /// Reads a set of entries again and stores it.
-    async fn set(&mut self, sources: &[Source], set: &[Entry]) -> Result<(), StoreError> {
-        let mut resources = Vec::with_capacity(set.len());
-        let file = set.first().and_then(|first| sources.get(first.source)).map_or("", |source| &source.name);
-        for run in set.chunk_by(|a, b| a.source == b.source) {
-            let Some(source) = run.first().and_then(|entry| sources.get(entry.source)) else { continue };
-            let bodies = match Rereader::open(source).await {
-                Ok(reader) => reader.read(run.iter().map(|entry| entry.span).collect()).await,
-                Err(reason) => vec![Err(reason); run.len()],
-            };
-            for (entry, body) in run.iter().zip(bodies) {
-                match body {
-                    // Its refusals and notes are in the report since the first reading.
-                    Ok(body) => {
-                        resources.extend(incoming::sort(&source.name, &entry.span.place(), body).accepted);
+        progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<(), StoreError> {
+        for (span, resources) in std::mem::take(&mut prepared.alone) {
+            for resource in resources {
+                let print = fingerprint(&resource.text);
+                match seen.insert(resource.key.clone(), print) {
+                    None => loose.note(source, span, &resource),
+                    Some(before) if before == print => {}
+                    Some(before) => {
+                        seen.insert(resource.key.clone(), before);
+                        let reason = format!(
+                            "comes again at line {} with different content: the first is kept, remove one of them",
+                            span.line
+                        );
+                        self.refuse(&prepared.file, &resource.key.to_string(), reason);
                     }
-                    Err(reason) => self.refuse(&source.name, &entry.key.to_string(), reason),
                 }
             }
         }
-        if loose::has_root(set) {
-            self.group(file, resources).await
-        } else {
-            self.orphans.push(Orphans { file: file.to_owned(), resources });
-            Ok(())
-        }
+        self.take(prepared, progress).await
     }
 
-    /// Sorts resources into products and stores these; what belongs to none waits for the end.
-    async fn group(&mut self, file: &str, resources: Vec<Incoming>) -> Result<(), StoreError> {
-        let bodies: Vec<Value> = resources.iter().map(|one| one.body.clone()).collect();
-        let grouped = links::group(&bodies);
-        for group in &grouped.products {
-            let members: Vec<Incoming> = std::iter::once(&group.root)
-                .chain(&group.parts)
-                .filter_map(|index| resources.get(*index).cloned())
-                .collect();
-            let Some(product_id) = members.first().map(|root| root.key.id.clone()) else { continue };
-            let left = self.store(&product_id, members).await?;
-            self.adopt(file, left);
+    /// Takes over what was prepared, product by product.
+    async fn take(
+        &mut self,
+        prepared: Prepared,
+        progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<(), StoreError> {
+        let Prepared { file, bytes, refused, notes, drafts, homeless, alone: _ } = prepared;
+        self.report.refused.extend(refused);
+        self.report.notes.extend(notes);
+        self.adopt(&file, homeless);
+        for draft in drafts {
+            self.waiting_resources += draft.members.len();
+            self.waiting.push(draft);
+            if self.waiting_resources >= RESOURCES_PER_TRANSACTION {
+                self.flush().await?;
+            }
+            progress(self.progress(&file));
         }
-        let loose = grouped.loose.iter().filter_map(|index| resources.get(*index).cloned()).collect();
-        self.adopt(file, loose);
+        self.bytes_done += bytes;
+        progress(self.progress(&file));
         Ok(())
     }
 
-    fn adopt(&mut self, file: &str, resources: Vec<Incoming>) {
+    /// Reads what stands alone a second time, by product, and stores it.
+    async fn put_together(
+        &mut self,
+        sources: &[Source],
+        loose: Loose,
+        progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<(), StoreError> {
+        let sets = loose.into_sets();
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let readers: Arc<Vec<Result<Rereader, String>>> =
+            Arc::new(sources.iter().map(Rereader::open).collect());
+        let names: Vec<Arc<str>> = sources.iter().map(|source| source.name.as_str().into()).collect();
+        let mut pipeline = Pipeline::default();
+        for set in sets {
+            let Some(file) = set.first().and_then(|first| names.get(first.source)).map(Arc::clone) else {
+                continue;
+            };
+            let readers = Arc::clone(&readers);
+            let job = move || prepare::again(&file, read_again(&readers, &set), loose::has_root(&set));
+            if let Some(prepared) = pipeline.push(job).await {
+                self.take(prepared, progress).await?;
+            }
+        }
+        while let Some(prepared) = pipeline.next().await {
+            self.take(prepared, progress).await?;
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, file: &Arc<str>, resources: Vec<Incoming>) {
         if !resources.is_empty() {
-            self.orphans.push(Orphans { file: file.to_owned(), resources });
+            self.orphans.push(Orphans { file: Arc::clone(file), resources });
         }
     }
 
-    /// Stores one product in the transaction at hand; answers what turned out not to belong to it.
-    async fn store(
-        &mut self,
-        product_id: &str,
-        incoming: Vec<Incoming>,
-    ) -> Result<Vec<Incoming>, StoreError> {
-        if self.in_work >= RESOURCES_PER_TRANSACTION {
-            self.commit().await?;
+    /// Stores the products that wait, in one transaction.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.waiting_resources = 0;
+        let drafts = std::mem::take(&mut self.waiting);
+        if drafts.is_empty() {
+            return Ok(());
         }
-        self.in_work += incoming.len();
-        let mut work = if let Some(work) = self.work.take() {
-            work
-        } else {
-            let mut work = self.database.begin().await?;
-            index::lock(&mut work.db()).await?;
-            work
-        };
-        let stored = product::store(&mut work.db(), self.matrix, product_id, incoming, (self.now)()).await?;
-        self.work = Some(work);
+        let mut work = self.database.begin().await?;
+        index::lock(&mut work.db()).await?;
+        let outcomes = batch::store(&mut work.db(), self.matrix, drafts, (self.now)()).await?;
+        work.commit().await?;
+        for (file, stored) in outcomes {
+            let left = self.count(&file, stored);
+            self.adopt(&file, left);
+        }
+        Ok(())
+    }
+
+    /// Counts what was stored; answers what turned out not to belong to its product.
+    fn count(&mut self, file: &str, stored: Stored) -> Vec<Incoming> {
         self.report.imported += stored.imported.len() as u64;
         self.report.updated += stored.updated.len() as u64;
         for key in stored.imported.iter().chain(&stored.updated) {
@@ -298,26 +339,21 @@ impl<'a> Import<'a> {
                 self.report.unchanged += 1;
             }
         }
-        Ok(stored.unattached)
-    }
-
-    async fn commit(&mut self) -> Result<(), StoreError> {
-        self.in_work = 0;
-        if let Some(work) = self.work.take() {
-            work.commit().await?;
+        for (key, reason) in stored.refused {
+            self.refuse(file, &key.to_string(), reason);
         }
-        Ok(())
+        stored.unattached
     }
 
-    /// Tries the orphans against the store, then ends.
+    /// Stores what waits, tries the orphans against the store, then ends.
     async fn finish(mut self) -> Result<Report, StoreError> {
+        self.flush().await?;
         let mut waiting = std::mem::take(&mut self.orphans);
         loop {
             let before: usize = waiting.iter().map(|orphans| orphans.resources.len()).sum();
             let mut left = Vec::new();
-            for orphans in waiting {
-                let Orphans { file, resources } = orphans;
-                let resources = self.settle(resources).await?;
+            for Orphans { file, resources } in waiting {
+                let resources = self.settle(&file, resources).await?;
                 if !resources.is_empty() {
                     left.push(Orphans { file, resources });
                 }
@@ -334,32 +370,47 @@ impl<'a> Import<'a> {
                 self.refuse(&file, &resource.key.to_string(), reason);
             }
         }
-        self.commit().await?;
         Ok(self.report)
     }
 
     /// Stores orphans with the products that are waiting for them; answers those that still have none.
-    async fn settle(&mut self, resources: Vec<Incoming>) -> Result<Vec<Incoming>, StoreError> {
+    async fn settle(&mut self, file: &str, resources: Vec<Incoming>) -> Result<Vec<Incoming>, StoreError> {
         let mut anchors: BTreeSet<ResourceKey> = resources.iter().map(|one| one.key.clone()).collect();
         anchors.extend(resources.iter().flat_map(|one| links::parents(&one.body)));
         let anchors: Vec<ResourceKey> = anchors.into_iter().collect();
-        self.commit().await?;
-        let products = {
-            let mut reader = self.database.read().await?;
-            index::products_with(&mut reader.db(), &anchors).await?
-        };
+        let mut work = self.database.begin().await?;
+        index::lock(&mut work.db()).await?;
         let mut left = resources;
-        for product_id in products {
+        for product_id in index::products_with(&mut work.db(), &anchors).await? {
             if left.is_empty() {
                 break;
             }
-            left = self.store(&product_id, left).await?;
+            let stored = product::store(&mut work.db(), self.matrix, &product_id, left, (self.now)()).await?;
+            left = self.count(file, stored);
         }
+        work.commit().await?;
         Ok(left)
     }
 }
 
-fn fingerprint(what: &impl std::hash::Hash) -> u64 {
+/// The resources of a set, each from its file.
+fn read_again(
+    readers: &[Result<Rereader, String>],
+    set: &[Entry],
+) -> Vec<(Span, String, Result<Value, String>)> {
+    set.iter()
+        .map(|entry| {
+            let body = match readers.get(entry.source) {
+                Some(Ok(reader)) => reader.read(entry.span),
+                Some(Err(reason)) => Err(reason.clone()),
+                None => Err("cannot be read a second time".to_owned()),
+            };
+            (entry.span, entry.key.to_string(), body)
+        })
+        .collect()
+}
+
+fn fingerprint(what: &(impl std::hash::Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use database::{Database, testing::TestDatabase};
 use fhir_model::access::{AccessMatrix, DEFAULT_MATRIX, Viewer};
-use fhir_store::{Audience, import::Report, search};
+use fhir_store::{
+    Audience,
+    import::Report,
+    search::{self, Counting},
+};
 use pms_terms::{Domains, Stakeholder};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
@@ -183,7 +187,8 @@ pub(crate) async fn found_in_order(
     query: &search::Query,
     sort: &search::Sort,
 ) -> Vec<String> {
-    let (mut page, total) = search::first_page(database, audience, query, sort, 3, true).await.unwrap();
+    let (mut page, total) =
+        search::first_page(database, audience, query, sort, 3, Counting::Exact).await.unwrap();
     let mut ids: Vec<String> = Vec::new();
     loop {
         // A place survives being written down.
