@@ -4,6 +4,7 @@
 
 mod access;
 mod conversion;
+mod differences;
 mod matrix;
 mod merge;
 mod properties;

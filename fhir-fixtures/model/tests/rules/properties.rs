@@ -289,6 +289,35 @@ proptest! {
             prop_assert_eq!(schema::check_in(FhirVersion::V4_4_0, resource), vec![], "{:#}", resource);
         }
     }
+
+    #[test]
+    fn what_4_4_0_shows_survives_the_way_to_5_0_0_and_back(product in product(true)) {
+        let shown: Vec<Value> = render::product_to_4_4_0(&product).resources().cloned().collect();
+        let mut back = convert::from_4_4_0(&shown);
+        prop_assert_eq!(back.refused, vec![]);
+        let root = back.resources.remove(0);
+        let again = render::product_to_4_4_0(&Product::new(root, back.resources));
+        for (before, after) in shown.iter().zip(again.resources()) {
+            let (mut before, mut after) = (before.clone(), after.clone());
+            sort_references(&mut before);
+            sort_references(&mut after);
+            prop_assert_eq!(&before, &after, "{:#}\nwas\n{:#}", after, before);
+        }
+    }
+}
+
+/// Links that are made from other resources come in the order of these.
+fn sort_references(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(sort_references),
+        Value::Array(items) => {
+            items.iter_mut().for_each(sort_references);
+            if items.iter().all(|item| item.get("reference").is_some_and(Value::is_string)) {
+                items.sort_by_key(Value::to_string);
+            }
+        }
+        _ => {}
+    }
 }
 
 proptest! {
