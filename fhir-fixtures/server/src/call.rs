@@ -163,6 +163,11 @@ impl<'a> Call<'a> {
         Binding { caller, query: self.parameters.query_without(&but) }
     }
 
+    /// What the total of a search hangs on: the caller's class, the API and the conditions.
+    pub(crate) fn counted(&self) -> String {
+        format!("{}\n{}", self.binding().caller, self.parameters.conditions())
+    }
+
     /// The path that links lead to: of a search by form, the search itself.
     fn link_path(&self) -> &str {
         let path = self.path();

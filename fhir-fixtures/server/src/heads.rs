@@ -111,10 +111,18 @@ impl Heads {
                 self.kept.insert((*id).to_owned(), found.remove(*id));
             }
             if self.generation.load(Ordering::Acquire) != generation {
-                unknown.iter().for_each(|id| self.kept.invalidate(*id));
+                for id in unknown {
+                    self.kept.invalidate(id);
+                }
             }
         }
         Ok(targets)
+    }
+
+    /// The latest change, if memory is trusted now: what was found while it stays the same is still true.
+    pub(crate) fn latest_change(&self) -> Option<i64> {
+        let trusted = self.milliseconds() < self.trusted_until.load(Ordering::Acquire);
+        trusted.then(|| self.seen.load(Ordering::Acquire))
     }
 
     /// Reads the feed once.

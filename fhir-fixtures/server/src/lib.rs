@@ -26,6 +26,7 @@ mod parameters;
 mod router;
 mod shape;
 mod state;
+mod totals;
 mod views;
 
 use std::sync::Arc;
@@ -83,6 +84,7 @@ pub fn build(parts: Parts) -> Backend {
     let state = Arc::new(state::State {
         heads: Arc::clone(&heads),
         views: views::Views::new(database.clone(), matrix, settings.view_cache_bytes),
+        totals: totals::Totals::default(),
         database,
         context_key,
         cursor_key,

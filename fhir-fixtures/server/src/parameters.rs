@@ -162,6 +162,11 @@ impl Parameters {
         self.query(|name| only.contains(&name))
     }
 
+    /// Of what was taken the conditions, as a query string.
+    pub(crate) fn conditions(&self) -> String {
+        self.query(|name| !RESULT_PARAMETERS.contains(&name) && !INCLUSIONS.contains(&name))
+    }
+
     fn query(&self, wanted: impl Fn(&str) -> bool) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, modifier, value) in &self.taken {
@@ -178,13 +183,13 @@ impl Parameters {
 
     /// What is searched for.
     pub(crate) fn search(&self, now: OffsetDateTime) -> Result<Query, Refusal> {
-        let mut query = Query::default();
+        let mut clauses = Vec::new();
         for (name, modifier, value) in &self.taken {
             if !RESULT_PARAMETERS.contains(&name.as_str()) && !INCLUSIONS.contains(&name.as_str()) {
-                query.clauses.push(clause(name, modifier, value, now)?);
+                clauses.push(clause(name, modifier, value, now)?);
             }
         }
-        Ok(query)
+        Ok(Query::new(clauses))
     }
 }
 

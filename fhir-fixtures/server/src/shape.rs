@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fhir_model::schema;
-use fhir_store::search::{Sort, SortBy, SortKey};
+use fhir_store::search::{Counting, Sort, SortBy, SortKey};
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value, json};
 
@@ -60,11 +60,13 @@ impl Parameters {
         Ok(Sort::new(&keys))
     }
 
-    /// `_total`: whether matches are to be counted. An estimate is the count itself; so is the answer to none given.
-    pub(crate) fn counts(&self) -> Result<bool, Refusal> {
+    /// `_total`: whether matches are to be counted. An estimate is the count itself; without the parameter they are
+    /// counted when they are few.
+    pub(crate) fn counts(&self) -> Result<Counting, Refusal> {
         match self.one("_total") {
-            None | Some("accurate" | "estimate") => Ok(true),
-            Some("none") => Ok(false),
+            None => Ok(Counting::WhenFew),
+            Some("accurate" | "estimate") => Ok(Counting::Exact),
+            Some("none") => Ok(Counting::Never),
             Some(_) => Err(wrong("_total", "must be none, estimate or accurate")),
         }
     }

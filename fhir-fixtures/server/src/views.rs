@@ -250,7 +250,7 @@ impl<'a> Past<'a> {
 
     /// When the youngest resource was stored that an old version's links may show.
     pub(crate) fn youngest_link(&self) -> OffsetDateTime {
-        let parts = self.parts.iter().map(|part| last_updated_of(part));
+        let parts = self.parts.iter().map(last_updated_of);
         parts.max().unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use fhir_store::search::{Match, Page, Position, Sort};
+use fhir_store::search::{Counting, Match, Page, Position, Sort};
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +26,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let (parameters, version) = (&call.parameters, call.product.fhir_version);
     let query = parameters.search(state.clock.now())?;
     let sort = parameters.sort()?;
-    let counted = parameters.counts()?;
+    let counting = parameters.counts()?;
     let shape = parameters.shape(version, &call.operation.resource_type)?;
     let wishes = parameters.includes(version)?;
     let limit = parameters.count(state.page_size, state.max_page_size)?;
@@ -36,12 +36,26 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
         .transpose()?
         .filter(|place| !place.after.is_empty());
     let (database, audience) = (&state.database, &call.audience);
+    let known = Known::of(call);
     if limit == 0 || shape == Shape::Count {
-        let total = fhir_store::search::count(database, audience, &query).await?;
+        let total = match known.total {
+            Some(total) => total,
+            None => fhir_store::search::count(database, audience, &query).await?,
+        };
+        known.keep(call, total);
         return finish(call, Answer::new(Some(total), shape), None);
     }
     let (page, total) = match place {
-        None => fhir_store::search::first_page(database, audience, &query, &sort, limit, counted).await?,
+        None => {
+            let due = if known.total.is_none() { counting } else { Counting::Never };
+            let (page, total) =
+                fhir_store::search::first_page(database, audience, &query, &sort, limit, due).await?;
+            if let Some(total) = total {
+                known.keep(call, total);
+            }
+            let all_here = (!page.more).then(|| i64::try_from(page.matches.len()).unwrap_or(i64::MAX));
+            (page, all_here.or(total).or(known.total).filter(|_| counting != Counting::Never))
+        }
         Some(Place { total, after }) => {
             let after = position(&sort, &after).ok_or(Refusal::Cursor)?;
             (fhir_store::search::page_after(database, audience, &query, &sort, &after, limit).await?, total)
@@ -56,6 +70,30 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
 /// The place in a cursor, if it is one of this order.
 fn position(sort: &Sort, after: &str) -> Option<Position> {
     sort.position(serde_json::from_str(after).ok()?)
+}
+
+/// The total of a search, if it was counted before and nothing was changed since.
+struct Known {
+    latest: Option<i64>,
+    total: Option<i64>,
+}
+
+impl Known {
+    fn of(call: &Call<'_>) -> Self {
+        let latest = call.state.heads.latest_change();
+        // What a date with the prefix `ap` stands for hangs on the time.
+        let latest = latest.filter(|_| call.parameters.one("_lastUpdated").is_none());
+        let total = latest.and_then(|latest| call.state.totals.find(&call.counted(), latest));
+        Self { latest, total }
+    }
+
+    fn keep(&self, call: &Call<'_>, total: i64) {
+        if let Some(latest) = self.latest.filter(|_| self.total.is_none())
+            && call.state.heads.latest_change() == Some(latest)
+        {
+            call.state.totals.keep(call.counted(), latest, total);
+        }
+    }
 }
 
 /// What one page shows.

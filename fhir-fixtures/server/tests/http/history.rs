@@ -84,3 +84,40 @@ async fn the_history_is_newest_first_in_pages_and_since_a_time() {
     let since = house.get(&Caller::OWNER, &format!("{history}?_since=2026-03-01T13:00:00Z")).await;
     assert_eq!(versions(&since), ["3", "2"]);
 }
+
+/// A name whose meaning a hidden element changes is hidden with it, and a product without a name is none.
+#[tokio::test]
+async fn versions_of_which_nothing_is_seen_are_neither_shown_nor_counted() {
+    let house = House::empty().await;
+    for (n, hidden) in [(1, true), (2, false), (3, true), (4, false), (5, false)] {
+        let mut bundle = catalogue::product(ID, &format!("Version {n}"), OWNER);
+        if hidden {
+            bundle["entry"][0]["resource"]["name"][0]["modifierExtension"] =
+                json!([{"url": "https://company.example/negated", "valueBoolean": true}]);
+        }
+        house.import(vec![bundle]).await;
+        house.clock.advance(Duration::hours(1));
+    }
+    let history = format!("{V3}/MedicinalProductDefinition/{ID}/_history");
+    for (caller, versions) in
+        [(Caller::OWNER, vec!["5", "4", "2"]), (Caller::QUALIFIED, vec!["5", "4", "3", "2", "1"])]
+    {
+        for count in [1, 2, 3, 200] {
+            let mut target = Some(format!("{history}?_count={count}"));
+            let mut seen = Vec::new();
+            while let Some(page) = target {
+                let answer = house.get(&caller, &page).await;
+                assert_eq!(answer.json()["total"], versions.len(), "{} {count}", caller.label);
+                let here = answer.entries();
+                assert!(!here.is_empty() && here.len() <= count, "{} {count}", caller.label);
+                seen.extend(
+                    here.iter().map(|one| one["resource"]["meta"]["versionId"].as_str().unwrap().to_owned()),
+                );
+                target = answer.link("next");
+            }
+            assert_eq!(seen, versions, "{} {count}", caller.label);
+        }
+        let since = house.get(&caller, &format!("{history}?_since=2026-03-01T14:00:00Z&_count=0")).await;
+        assert_eq!(since.json()["total"], versions.iter().filter(|version| **version >= "3").count());
+    }
+}

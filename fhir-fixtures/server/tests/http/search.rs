@@ -181,6 +181,30 @@ async fn unknown_parameters_are_ignored_on_demand_and_the_answer_says_so() {
 }
 
 #[tokio::test]
+async fn a_total_is_told_again_until_something_changes_and_to_its_own_class_only() {
+    let house = House::empty().await;
+    let product = |n: usize| catalogue::product(&format!("60000000000{n}"), "Examplol", OWNER);
+    let hidden = catalogue::with_status("600000000009", "Examplol", OWNER, "100000000012", "220000000066");
+    house.import(vec![product(1), product(2), hidden]).await;
+    house.follow().await;
+    for (more, all, open) in [(3, 3, 2), (4, 4, 3), (5, 5, 4)] {
+        for _ in 0..2 {
+            for (caller, expected) in [(Caller::OWNER, all), (Caller::STRANGER, open), (Caller::AGENCY, all)]
+            {
+                for query in
+                    ["name=examplol&_count=1", "name=examplol&_count=0", "name=examplol&_summary=count"]
+                {
+                    let answer = house.get(&caller, &format!("{SEARCH}?{query}")).await;
+                    assert_eq!(answer.json()["total"], expected, "{} {query}", caller.label);
+                }
+            }
+        }
+        house.import(vec![product(more)]).await;
+        house.follow().await;
+    }
+}
+
+#[tokio::test]
 async fn an_unchanged_page_is_not_sent_again() {
     let house = House::empty().await;
     let ids = ["600000000001", "600000000002", "600000000003"];

@@ -68,6 +68,18 @@ async fn ask_everything(house: &House, callers: &[Caller], checker: &mut Checker
             ids.extend(answer.ids());
             target = answer.link("next");
         }
+        for query in [
+            "_count=20&_include:iterate=*&_revinclude:iterate=*",
+            "_summary=true&_revinclude=*",
+            "_summary=data",
+            "_summary=text",
+            "_summary=count",
+            "_elements=identifier",
+        ] {
+            let answer = house.get(caller, &format!("{base}/MedicinalProductDefinition?{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{} {query}", caller.label);
+            checker.add(version, &answer.text);
+        }
         for id in ids {
             let mut doors = vec![(base, version, String::new()), (base, version, "/$everything".to_owned())];
             if !public {
