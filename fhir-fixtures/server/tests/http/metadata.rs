@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::harness::{HOST, House, PUBLIC, V3};
+use crate::harness::{HOST, House, PUBLIC, V3, V5};
 
 #[tokio::test]
 async fn every_product_says_what_it_can_do_without_a_context() {
@@ -26,6 +26,23 @@ async fn every_product_says_what_it_can_do_without_a_context() {
         names.contains(&"identifier") && names.contains(&"_lastUpdated") && !names.contains(&"_count"),
         "{names:?}"
     );
+    for parameter in resource["searchParam"].as_array().unwrap() {
+        let text = parameter["documentation"].as_str().unwrap();
+        let restricted = ["contact", "master-file", "ingredient", "characteristic"]
+            .contains(&parameter["name"].as_str().unwrap());
+        assert_eq!(text.contains("For callers of these groups only"), restricted, "{parameter}");
+    }
+    assert_eq!(resource["operation"][0]["name"], "everything");
+    let lists = |member: &str, one: &str| resource[member].as_array().unwrap().iter().any(|two| two == one);
+    assert!(lists("searchInclude", "MedicinalProductDefinition:contact"), "{resource}");
+    assert!(lists("searchRevInclude", "RegulatedAuthorization:subject"), "{resource}");
+    assert!(resource["interaction"][3]["documentation"].as_str().unwrap().contains("_search"), "{resource}");
+    let v5 = house.send(&Method::GET, &format!("{V5}/metadata"), &[]).await.json();
+    let resources = v5["rest"][0]["resource"].as_array().unwrap();
+    assert_eq!(resources.len(), 1, "a TransactionResponse is no resource of FHIR: {v5}");
+    let operations = resources[0]["operation"].as_array().unwrap();
+    let names: Vec<_> = operations.iter().map(|operation| operation["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["everything", "merge"]);
     let public = house.send(&Method::GET, &format!("{PUBLIC}/metadata"), &[]).await.json();
     assert!(!public.to_string().contains("history-instance"));
 }
