@@ -172,7 +172,7 @@ mod tests {
         for tries in 1..=9 {
             let (least, most) = (next_try(tries, 0).unwrap(), next_try(tries, u16::MAX).unwrap());
             assert!(least > last && most > least && most <= least * 1.2, "{tries}");
-            last = most;
+            last = least;
         }
         assert_eq!(next_try(10, 0), None);
         assert_eq!(next_try(0, 0), None);

@@ -121,6 +121,16 @@ impl Authz {
         jobs::deliver_now(&self.state).await;
     }
 
+    /// Writes down when secrets were used, now rather than within five seconds.
+    pub async fn write_down_uses(&self) -> Result<usize, UseCaseError> {
+        self.state.last_use.write_down(&self.use_cases()).await
+    }
+
+    /// Calls the webhooks that have something to hear, now rather than within a second.
+    pub async fn call_webhooks(&self) {
+        jobs::call_webhooks_now(&self.state).await;
+    }
+
     /// Takes in what other processes changed, now rather than within 150 ms.
     pub async fn catch_up(&self) -> Result<(), StartError> {
         Ok(self.state.catch_up().await?)
@@ -161,9 +171,10 @@ async fn follow(state: Arc<State>) {
 }
 
 async fn write_down(state: Arc<State>) {
+    let acts = UseCases::of(Arc::clone(&state));
     loop {
         let goes_on = pause(&state, WRITE_DOWN_EVERY).await;
-        if let Err(error) = state.last_use.write_down(&state.database).await {
+        if let Err(error) = state.last_use.write_down(&acts).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "last uses are not written down");
         }
         if !goes_on {

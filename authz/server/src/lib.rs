@@ -7,6 +7,8 @@
 //!
 //! It never forwards FHIR and knows no gateway: gateways read its keys and its revocation feed.
 
+mod api;
+mod audit_words;
 mod authz;
 mod client_cache;
 mod documents;
@@ -16,6 +18,7 @@ mod key_ring;
 mod last_use;
 mod mail;
 mod oauth;
+mod origin;
 mod portal;
 mod revocation_board;
 mod router;
@@ -24,14 +27,18 @@ mod settings;
 mod state;
 mod throttle;
 mod use_cases;
+mod webhook_call;
 
+pub use audit_words::audit_event;
 pub use authz::{Authz, StartError, migrate, migration_status};
 pub use mail::{Letter, Part};
 pub use portal::settings::{MailSettings, MailTransport, PortalSettings, TextMessages};
 pub use seal::SealError;
-pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError};
+pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError, WebhookSettings};
 pub use use_cases::{
-    ClientView, Decision, DemoCredentials, DocumentRefused, ExpiringSecret, ImportReport, IssuedCredentials,
-    KeyRotation, NewAccount, NewClient, OpenedAccount, PlannedRole, RefusedRecord, RequestPlan, Reviewer,
-    SecretView, SigningKeyView, SubmitRefused, UseCaseError, UseCases,
+    ApiAccessForm, ClientView, ClockView, Decision, DemoCredentials, DocumentRefused, EnsuredClient,
+    ExpiringSecret, FieldRefused, HouseHealth, ImportReport, IssuedCredentials, KeyRotation, NewAccount,
+    NewClient, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins, PlannedRole, RefusedRecord,
+    RenewalForm, RequestPlan, Reviewer, Rotate, SecretView, SigningKeyView, SubmitRefused, Submitted,
+    TrailVerdict, UseCaseError, UseCases, WebhookView, by_month, organisations_in, sandbox_offset,
 };

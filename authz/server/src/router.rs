@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Router, middleware,
     routing::{any, get},
 };
 
 use crate::{
+    api,
     oauth::{authorize, feed, introspect, jwks, metadata, revoke, token},
-    portal,
+    origin, portal,
     state::State,
 };
 
@@ -33,5 +34,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(metadata::tenant))
         .route("/{tenant}/oauth2/v2.0/authorize", any(authorize::endpoint))
         .merge(portal::routes())
+        .merge(api::routes(&state))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), origin::note))
         .with_state(state)
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use access_token::{Algorithm, MalformedScope, Scope};
 use authz_domain::{
-    ApiRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy, UnknownCategory,
+    ApiRole, ChainKey, HeldRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy,
+    UnknownCategory,
 };
-use config::{DataFiles, Lifetime, MasterKey, Purpose, Settings, Span, TokenAlgorithm};
+use config::{DataFiles, Delivery, Lifetime, MasterKey, Network, Purpose, Settings, Span, TokenAlgorithm};
+use pms_terms::OrganisationId;
 use thiserror::Error;
 use time::Duration;
 use zeroize::Zeroizing;
@@ -35,6 +37,12 @@ pub struct AuthzSettings {
     pub secret_lifetime: SecretLifetime,
     /// How long an old secret works beside its successor.
     pub overlap: Duration,
+    /// How new secrets are mailed.
+    pub delivery: Delivery,
+    /// How long a mailed link to a secret works.
+    pub link_lifetime: Duration,
+    /// Whether people may renew credentials whose secret has expired.
+    pub renewal_after_expiry: bool,
     /// The most clients of one organisation, revoked ones not counted.
     pub clients_per_organisation: u32,
     /// Whether errors carry the numbers that Entra ID would give.
@@ -45,8 +53,25 @@ pub struct AuthzSettings {
     pub products: Vec<ProductLink>,
     /// Whether this is a sandbox.
     pub sandbox: bool,
+    /// How far the configuration moves a sandbox's clock.
+    pub clock_offset: Duration,
+    /// Proxies whose word about a caller's address is taken.
+    pub trusted_proxies: Vec<Network>,
+    /// Which webhooks are called, and how.
+    pub webhooks: WebhookSettings,
     /// The portal.
     pub portal: Arc<PortalSettings>,
+}
+
+/// Which webhooks are called, and how.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Private networks that may be called all the same.
+    pub allowed_networks: Vec<Network>,
+    /// Whether `http://` is taken, too.
+    pub plain_http: bool,
+    /// How long one call may take.
+    pub timeout: std::time::Duration,
 }
 
 /// An API product as the root page shows it.
@@ -133,11 +158,21 @@ impl AuthzSettings {
                 Lifetime::Days(days) => SecretLifetime::Exactly(Duration::days(i64::from(days))),
             },
             overlap: span(settings.credentials.overlap),
+            delivery: settings.credentials.delivery,
+            link_lifetime: span(settings.credentials.link_lifetime),
+            renewal_after_expiry: settings.credentials.renewal_after_expiry,
             clients_per_organisation: settings.credentials.clients_per_organisation,
             entra_errors: settings.compat.entra_errors,
             roles,
             products,
             sandbox: settings.is_sandbox(),
+            clock_offset: Duration::seconds(settings.sandbox_clock.seconds),
+            trusted_proxies: settings.listen.trusted_proxies.clone(),
+            webhooks: WebhookSettings {
+                allowed_networks: settings.webhooks.allowed_networks.clone(),
+                plain_http: settings.is_sandbox(),
+                timeout: settings.webhooks.timeout.0,
+            },
             portal: Arc::new(
                 PortalSettings::from_config(settings, files).map_err(SettingsError::AccessCategory)?,
             ),
@@ -147,6 +182,21 @@ impl AuthzSettings {
     /// The role with this id.
     pub fn role(&self, id: &str) -> Option<&Arc<ApiRole>> {
         self.roles.iter().find(|role| role.id == id)
+    }
+
+    /// The organisations whose API clients somebody with these roles looks after.
+    pub(crate) fn administered(&self, held: &[HeldRole]) -> Vec<OrganisationId> {
+        let catalogue = &self.portal.catalogue;
+        let administers =
+            |role: &String| self.roles.iter().any(|api| catalogue.administrators_of(&api.id).contains(role));
+        let mut places: Vec<OrganisationId> = held
+            .iter()
+            .filter(|one| administers(&one.role))
+            .filter_map(|one| one.organisation.clone())
+            .collect();
+        places.sort();
+        places.dedup();
+        places
     }
 
     /// The tenant of tokens from `/oauth2/token`.
@@ -215,6 +265,7 @@ pub struct AuthzKeys {
     pub(crate) seal: Zeroizing<[u8; 32]>,
     pub(crate) feed: Zeroizing<String>,
     pub(crate) portal: Zeroizing<[u8; 32]>,
+    pub(crate) audit: ChainKey,
 }
 
 impl AuthzKeys {
@@ -226,6 +277,7 @@ impl AuthzKeys {
             pepper_bytes,
             seal: master_key.derive(Purpose::SigningKeySeal),
             portal: master_key.derive(Purpose::Portal),
+            audit: ChainKey::new(&master_key.derive(Purpose::AuditChain)),
             feed: Zeroizing::new(hex::encode(master_key.derive(Purpose::RevocationFeed).as_slice())),
         }
     }

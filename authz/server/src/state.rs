@@ -8,9 +8,9 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use authz_store::{
     changes::{self, Change},
-    revocations, signing_keys,
+    revocations, sandbox_clock, signing_keys,
 };
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Db};
 use http_service::{Clock, PartHealth};
 use metrics::Counter;
 use thiserror::Error;
@@ -43,10 +43,21 @@ pub(crate) struct State {
     pub(crate) stop: CancellationToken,
     /// Wakes the planner of signing keys.
     pub(crate) plan_keys: Notify,
+    /// Wakes jobs.
+    pub(crate) nudges: Nudges,
     /// Whether the database was followed at the last attempt. While it is not, the feed gives no sign of life, so that
     /// gateways know that they may be missing something.
     pub(crate) following: AtomicBool,
     seen: Mutex<Seen>,
+}
+
+/// What wakes jobs before their time.
+#[derive(Debug, Default)]
+pub(crate) struct Nudges {
+    /// The one that watches secrets end.
+    pub(crate) expiry: Notify,
+    /// The one that calls webhooks.
+    pub(crate) webhooks: Notify,
 }
 
 /// How far the changes were taken in.
@@ -114,6 +125,7 @@ impl State {
             health: OnceLock::new(),
             stop,
             plan_keys: Notify::new(),
+            nudges: Nudges::default(),
             following: AtomicBool::new(true),
             seen: Mutex::new(Seen { seq: -1, at: OffsetDateTime::UNIX_EPOCH }),
         }
@@ -152,7 +164,11 @@ impl State {
                 Change::SigningKeys => {}
                 Change::Everything => {
                     self.clients.forget_all();
+                    self.follow_clock(&mut reader.db()).await?;
                     self.plan_keys.notify_one();
+                    self.nudges.expiry.notify_one();
+                    self.nudges.webhooks.notify_one();
+                    self.portal.deliver.notify_one();
                 }
             }
         }
@@ -162,7 +178,17 @@ impl State {
             metrics::gauge!("pmsgate_signing_keys").set(u32::try_from(ring.len()).unwrap_or(u32::MAX));
             self.ring.store(Arc::new(ring));
         }
-        *seen = Seen { seq: latest, at: now };
+        // By the clock as it is now: it may just have been moved.
+        *seen = Seen { seq: latest, at: self.clock.now() };
+        Ok(())
+    }
+
+    /// Sets a sandbox's clock as the last command or the configuration has it.
+    async fn follow_clock(&self, db: &mut Db<'_>) -> Result<(), DatabaseError> {
+        if self.settings.sandbox {
+            let offset = sandbox_clock::offset(db).await?.unwrap_or(self.settings.clock_offset);
+            self.clock.set_offset(offset);
+        }
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access_token::RevocationSubject;
-use authz_domain::{Act, Actor, AuditEvent};
-use authz_store::{audit_events, revocations};
+use authz_domain::{Act, Actor};
+use authz_store::revocations;
 use axum::{
     body::Body,
     extract::State as Extract,
@@ -21,7 +21,7 @@ use super::{
     presented_credentials::present,
     request::{address, read_body},
 };
-use crate::{settings::LEEWAY, state::State};
+use crate::{settings::LEEWAY, state::State, use_cases::UseCases};
 
 /// `POST /oauth2/revoke`
 pub(crate) async fn endpoint(Extract(state): Extract<Arc<State>>, request: Request<Body>) -> Response {
@@ -33,7 +33,12 @@ pub(crate) async fn endpoint(Extract(state): Extract<Arc<State>>, request: Reque
     }
 }
 
-async fn revoke(state: &State, parts: &Parts, body: Body, now: OffsetDateTime) -> Result<(), OAuthError> {
+async fn revoke(
+    state: &Arc<State>,
+    parts: &Parts,
+    body: Body,
+    now: OffsetDateTime,
+) -> Result<(), OAuthError> {
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
     let presented = present(&parts.headers, &form)?;
@@ -52,14 +57,12 @@ async fn revoke(state: &State, parts: &Parts, body: Body, now: OffsetDateTime) -
     let until = claims.exp.saturating_add(LEEWAY.whole_seconds());
     let subject = RevocationSubject::Token(claims.jti.clone());
     revocations::append(&mut work.db(), &subject, until, true).await?;
-    let event = AuditEvent {
-        at: now,
-        actor: Actor::Client(claims.client_id.clone()),
-        act: Act::TokenRevoked,
-        subject: claims.client_id,
-        details: vec![("jti", claims.jti)],
-    };
-    audit_events::append(&mut work.db(), &event).await?;
+    let actor = Actor::Client(claims.client_id.clone());
+    let details = vec![("jti", claims.jti)];
+    let acts = UseCases::of(Arc::clone(state));
+    acts.audit(&mut work.db(), &actor, Act::TokenRevoked, &claims.client_id, details)
+        .await
+        .map_err(|error| OAuthError::Failed(Box::new(error)))?;
     work.commit().await?;
     state.catch_up().await.map_err(|error| OAuthError::Failed(Box::new(error)))
 }

@@ -19,6 +19,10 @@ pub(crate) enum Label {
     RecoveryCode,
     /// The question that a registration answers.
     Challenge,
+    /// The token of a mailed link to a secret.
+    CredentialLink,
+    /// What stands in the address of an organisation's calendar.
+    Calendar,
     /// The key that seals.
     Seal,
 }
@@ -31,6 +35,8 @@ impl Label {
             Self::OneTimeCode => "one-time code",
             Self::RecoveryCode => "recovery code",
             Self::Challenge => "challenge",
+            Self::CredentialLink => "credential link",
+            Self::Calendar => "calendar",
             Self::Seal => "seal",
         }
     }

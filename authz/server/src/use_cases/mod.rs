@@ -4,39 +4,63 @@
 //! instances, together or not at all. The command line calls these in a process of its own; the running server
 //! follows within 200 ms.
 
-mod access_requests;
 mod accounts;
-mod client_status;
+mod api_access;
+mod calendar;
+mod client_changes;
+mod clock;
 mod create_client;
+mod deciders;
+mod expiry;
+mod hand_over;
+mod health;
 mod import_organisations;
 mod list_clients;
+mod my_clients;
 mod one_time;
 mod post;
+mod request_documents;
+mod request_drafts;
+mod request_ending;
+mod request_plan;
+mod request_submission;
 mod review;
 mod rotate_secret;
 mod seed_demo;
 mod signing_keys;
 mod table;
+mod trail;
+mod webhooks;
 
 use std::sync::Arc;
 
 use authz_domain::{InvalidScope, InvalidTransition, MalformedParticulars, RoleRefused, SecretPepper};
-use authz_store::{changes, changes::Change};
 use database::{Database, DatabaseError};
 use http_service::Clock;
 use thiserror::Error;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-pub use access_requests::{DocumentRefused, PlannedRole, RequestPlan, SubmitRefused};
 pub use accounts::{NewAccount, OpenedAccount};
 pub(crate) use accounts::{new_id, new_user_name};
-pub use create_client::{IssuedCredentials, NewClient};
-pub use import_organisations::{ImportReport, RefusedRecord};
-pub use list_clients::{ClientView, ExpiringSecret, SecretView};
+pub use api_access::{ApiAccessForm, FieldRefused, RenewalForm, Submitted};
+pub use clock::{ClockView, sandbox_offset};
+pub use create_client::{EnsuredClient, IssuedCredentials, NewClient};
+pub use expiry::{ExpiringSecret, by_month};
+pub use hand_over::OfferedSecret;
+pub use health::HouseHealth;
+pub use import_organisations::{ImportReport, RefusedRecord, organisations_in};
+pub use list_clients::{ClientView, SecretView};
+pub use my_clients::OrganisationAdmins;
 pub(crate) use one_time::{CodeVerdict, Purpose};
+pub use request_documents::DocumentRefused;
+pub use request_plan::{PlannedRole, RequestPlan};
+pub use request_submission::SubmitRefused;
 pub use review::{Decision, Reviewer};
+pub use rotate_secret::Rotate;
 pub use seed_demo::DemoCredentials;
 pub use signing_keys::{KeyRotation, SigningKeyView};
+pub use trail::TrailVerdict;
+pub use webhooks::{NewWebhook, WebhookView};
 
 use crate::{AuthzKeys, AuthzSettings, SealError, state::State};
 
@@ -109,6 +133,27 @@ pub enum UseCaseError {
     /// An account cannot be opened or changed so.
     #[error("{0}")]
     Account(String),
+    /// The client got a newer secret than the one that was looked at.
+    #[error("a new secret was made meanwhile: look at the client's secrets before you make another one")]
+    RotatedMeanwhile,
+    /// The key is another client's.
+    #[error("a client of this key is there, and its {0} is another: use another key, or revoke it first")]
+    OtherClient(&'static str),
+    /// All secrets are over, and renewing then is not allowed.
+    #[error(
+        "the secret ended at {}: it cannot be renewed here any more, ask the agency",
+        at.replace_nanosecond(0).unwrap_or(*at).format(&Rfc3339).unwrap_or_default()
+    )]
+    ExpiredForGood {
+        /// When it ended.
+        at: OffsetDateTime,
+    },
+    /// The catalogue has no such terms.
+    #[error("there are no such terms")]
+    NoSuchTerms,
+    /// A request about credentials without its particulars.
+    #[error("the request does not say for which client it is")]
+    NoParticulars,
     /// Somebody else was faster.
     #[error("somebody else decided this meanwhile")]
     DecidedMeanwhile,
@@ -118,6 +163,14 @@ pub enum UseCaseError {
     /// A message cannot be written, or a stored one not be read.
     #[error("a message cannot be written")]
     Letter,
+    /// Only a sandbox may do it.
+    #[error(
+        "only a sandbox's clock can be moved, and this installation is none: see `sandbox` and `environment`"
+    )]
+    NotASandbox,
+    /// A webhook cannot be set up so.
+    #[error("{0}")]
+    Webhook(String),
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -171,17 +224,6 @@ impl UseCases {
 
     fn pepper(&self) -> &SecretPepper {
         &self.keys.pepper
-    }
-
-    /// Tells every instance to forget what it keeps, after something that all of it depends on was changed, such as
-    /// a sandbox's clock.
-    pub async fn clock_moved(&self) -> Result<(), UseCaseError> {
-        let now = self.now();
-        let mut work = authz_store::begin(&self.database).await?;
-        changes::append(&mut work.db(), &Change::Everything, now).await?;
-        work.commit().await?;
-        self.committed().await;
-        Ok(())
     }
 
     /// Makes what was committed count in this process. If that fails the follower does it a moment later.

@@ -1,10 +1,8 @@
 //! Keeping the schedule of signing keys, and changing it by command.
 
 use access_token::{Algorithm, SigningKey};
-use authz_domain::{
-    Act, Actor, AuditEvent, SigningKeyLife, SigningKeyState, SigningKeyStep, plan, rotate_keys,
-};
-use authz_store::{audit_events, changes, changes::Change, signing_keys, signing_keys::StoredSigningKey};
+use authz_domain::{Act, Actor, SigningKeyLife, SigningKeyState, SigningKeyStep, plan, rotate_keys};
+use authz_store::{changes, changes::Change, signing_keys, signing_keys::StoredSigningKey};
 use database::Db;
 use time::OffsetDateTime;
 
@@ -91,14 +89,8 @@ impl UseCases {
             self.take(&mut db, step, &actor, now).await?;
         }
         self.follow_plan(&mut db, &Actor::System).await?;
-        let event = AuditEvent {
-            at: now,
-            actor,
-            act: Act::SigningKeyRotated,
-            subject: kid.clone(),
-            details: vec![("begins_at", begins_at.to_string())],
-        };
-        audit_events::append(&mut db, &event).await?;
+        let details = vec![("begins_at", begins_at.to_string())];
+        self.audit(&mut db, &actor, Act::SigningKeyRotated, &kid, details).await?;
         changes::append(&mut db, &Change::SigningKeys, now).await?;
         work.commit().await?;
         self.committed().await;
@@ -128,13 +120,6 @@ impl UseCases {
         actor: &Actor,
         now: OffsetDateTime,
     ) -> Result<(), UseCaseError> {
-        let audit = |act, kid: &str, details| AuditEvent {
-            at: now,
-            actor: actor.clone(),
-            act,
-            subject: kid.to_owned(),
-            details,
-        };
         match step {
             SigningKeyStep::Create { not_before } => {
                 let algorithm = self.settings.signing_keys.algorithm;
@@ -143,7 +128,7 @@ impl UseCases {
                 let sealed = seal(&self.keys.seal, &kid, &key.to_pkcs8()?)?;
                 let details =
                     vec![("algorithm", algorithm.to_string()), ("not_before", not_before.to_string())];
-                let event = audit(Act::SigningKeyCreated, &kid, details);
+                self.audit(db, actor, Act::SigningKeyCreated, &kid, details).await?;
                 let life = SigningKeyLife {
                     kid,
                     algorithm,
@@ -152,7 +137,6 @@ impl UseCases {
                     not_after: None,
                 };
                 signing_keys::insert(db, &StoredSigningKey { life, sealed }).await?;
-                audit_events::append(db, &event).await?;
             }
             SigningKeyStep::End { kid, not_after } => {
                 signing_keys::set_not_after(db, kid, *not_after).await?;
@@ -162,7 +146,7 @@ impl UseCases {
             }
             SigningKeyStep::Remove { kid } => {
                 signing_keys::delete(db, kid).await?;
-                audit_events::append(db, &audit(Act::SigningKeyRemoved, kid, Vec::new())).await?;
+                self.audit(db, actor, Act::SigningKeyRemoved, kid, Vec::new()).await?;
             }
         }
         Ok(())

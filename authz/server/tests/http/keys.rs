@@ -86,7 +86,7 @@ async fn a_clock_that_travels_and_comes_back_leaves_a_key_that_signs() {
     for days in [729, -729, 5000, -5000] {
         authz.clock.advance(Duration::days(days));
         authz.acts().maintain_signing_keys().await.unwrap();
-        authz.acts().clock_moved().await.unwrap();
+        authz.acts().move_clock(Actor::Operator, None).await.unwrap();
     }
     let token = authz.token(&credentials, DEFAULT_SCOPE).await.access_token();
     authz.verified(&token, "api://pmsgate/pms").await;

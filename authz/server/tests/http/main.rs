@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot have must fail it")]
 
+mod administration;
+mod audit_trail;
 mod clients;
+mod credentials;
 mod feed;
 mod followers;
 mod harness;
@@ -12,10 +15,13 @@ mod keys;
 mod metadata;
 mod organisations;
 mod portal;
+mod portal_deciders;
 mod portal_figures;
 mod portal_hostile;
 mod portal_mail;
 mod portal_requests;
 mod portal_visitor;
+mod portal_wizard;
 mod throttling;
 mod token;
+mod watching;

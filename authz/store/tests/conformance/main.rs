@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot have must fail it")]
 
 mod clients;
+mod credentials;
 mod feeds;
 mod organisations;
 mod portal;
