@@ -20,6 +20,7 @@ Examples:\n  \
   pmsgate client create --organisation ORG-100000001 --role pms-industry-api --label 'ERP link'\n  \
   pmsgate client rotate CLIENT_ID\n  \
   pmsgate products import products/*.json\n  \
+  pmsgate products generate --count 20000 --seed 7\n  \
   pmsgate doctor"
 )]
 pub struct Cli {
@@ -67,7 +68,7 @@ pub enum Command {
     Products(ProductsCommand),
     /// Say which rule decides what a client would see of a product, element by element.
     #[command(
-        after_help = "Example:\n  pmsgate explain --client CLIENT_ID GET /pms/api/v3/MedicinalProductDefinition/600000000101"
+        after_help = "Example:\n  pmsgate explain --client CLIENT_ID GET /pms/api/v3/MedicinalProductDefinition/600000900001"
     )]
     Explain {
         /// The client.
@@ -81,6 +82,12 @@ pub enum Command {
     /// Signing keys of access tokens.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// The audit trail: who did what, when, from where and why.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// A sandbox's clock.
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// The database's schema.
     #[command(subcommand)]
     Database(DatabaseCommand),
@@ -155,6 +162,24 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         #[arg(long)]
         immediately: bool,
     },
+    /// Change what a client is called, or its technical contact.
+    Change {
+        /// The client's id.
+        client_id: String,
+        /// A name for people.
+        #[arg(long)]
+        label: Option<String>,
+        /// E-mail of the technical contact.
+        #[arg(long, value_name = "MAIL")]
+        contact: Option<String>,
+    },
+    /// End one secret of a client at once, with the tokens bought with it.
+    RevokeSecret {
+        /// The client's id.
+        client_id: String,
+        /// The secret's id, as `client show` lists it.
+        secret_id: String,
+    },
     /// Refuse a client's secrets and tokens until it is resumed.
     Suspend {
         /// The client's id.
@@ -178,12 +203,16 @@ pub struct ClientCreate {
     /// The organisation it acts for; not for public clients.
     #[arg(long, value_name = "ORG-ID")]
     pub organisation: Option<OrganisationId>,
-    /// Its role: pms-industry-api, pms-nca-api or public-pms-api.
+    /// Its role: pms-industry-api, pms-nca-api, public-pms-api; operator or organisation-operator for automation at
+    /// /api/v1.
     #[arg(long)]
     pub role: String,
     /// A name for people.
     #[arg(long, default_value = "")]
     pub label: String,
+    /// What automation calls it: unique within its organisation.
+    #[arg(long, value_name = "KEY")]
+    pub external_key: Option<String>,
     /// E-mail of the technical contact.
     #[arg(long, value_name = "MAIL")]
     pub contact: Option<String>,
@@ -209,6 +238,51 @@ pub enum CredentialsCommand {
         #[arg(long, value_name = "SPAN", default_value = "90d")]
         within: String,
     },
+}
+
+/// `audit …`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check that no record was changed, removed or moved. Exit code 1 when one was, with its number.
+    #[command(
+        after_help = "Each record carries a keyed hash over itself and the one before it, under a key from the master key. What this \
+cannot see by itself is that the whole database was put back to an earlier state, or was written anew with the master \
+key: keep the `head` that it prints somewhere else, and give it later with --known.\n\n\
+Examples:\n  pmsgate audit verify\n  pmsgate audit verify --known 1042:9f2c…"
+    )]
+    Verify {
+        /// A head as an earlier run printed it: that record must still be there, unchanged.
+        #[arg(long, value_name = "NUMBER:LINK")]
+        known: Option<String>,
+    },
+    /// Write the whole trail out, oldest first: --format ndjson (default), or fhir for one Bundle of R5 AuditEvents.
+    #[command(after_help = "Examples:\n  \
+pmsgate audit export --format ndjson --out trail.ndjson\n  \
+pmsgate audit export --format fhir > trail.json")]
+    Export {
+        /// The file; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// `clock …`.
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Show what the clock shows and how far it is moved.
+    Show,
+    /// Move the clock to so far from the real time, on every running server within a second. Only in a sandbox.
+    #[command(after_help = "Examples:\n  \
+pmsgate clock set +729d      a secret made today expires tomorrow: reminders go out\n  \
+pmsgate clock set +731d      it has expired: the token endpoint says so\n  \
+pmsgate clock reset")]
+    Set {
+        /// How far, for example +729d or -2h.
+        #[arg(value_name = "DURATION", allow_hyphen_values = true)]
+        offset: String,
+    },
+    /// Set the clock right again.
+    Reset,
 }
 
 /// `organisation …`.
@@ -279,6 +353,50 @@ pub enum ProductsCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Make fictional products, always the same for the same seed, and store them or write them into a file. Running it
+    /// again goes on where it stopped, and makes nothing twice.
+    #[command(after_help = "Examples:\n  \
+pmsgate products generate --count 20000 --seed 7\n  \
+pmsgate products generate --count 200000 --seed 7 --out products.ndjson")]
+    Generate {
+        /// How many, at most a million.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(fhir_model::generate::MOST_PRODUCTS)))]
+        count: u32,
+        /// Which: 1 to 99. Products of different seeds can stand in one store.
+        #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=99))]
+        seed: u64,
+        /// Write them into this file, one Bundle a line (NDJSON), as `products import` reads it; store nothing.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write products out as NDJSON, one Bundle a line, as `products import` reads it.
+    #[command(after_help = "Examples:\n  \
+pmsgate products export --out products.ndjson\n  \
+pmsgate products export --organisation ORG-100000001 --history > aurelia.ndjson")]
+    Export {
+        /// The file; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Only the products of this holder.
+        #[arg(long, value_name = "ORG")]
+        organisation: Option<pms_terms::OrganisationId>,
+        /// With all versions, their numbers and times.
+        #[arg(long)]
+        history: bool,
+    },
+    /// Look whether versions, links and index hold together. Exit code 1 when something does not.
+    Verify {
+        /// Write derived rows anew where they are wrong: index, gates, members. Versions and bodies are never touched.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Measure how long the backend takes for what callers ask, on the products that are stored.
+    #[command(hide = true)]
+    Measure {
+        /// Requests of each kind.
+        #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        requests: u32,
+    },
 }
 
 /// `key …`.
@@ -313,6 +431,12 @@ pub enum ConfigCommand {
     Show,
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Write the OpenAPI description of each API product into a folder, as the gateway would serve it.
+    #[command(after_help = "Example:\n  pmsgate config openapi docs/openapi")]
+    Openapi {
+        /// The folder; a file is named after its product.
+        folder: PathBuf,
+    },
 }
 
 #[cfg(test)]

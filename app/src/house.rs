@@ -1,7 +1,7 @@
 //! What a configuration and a data folder hold: settings, data files, keys, databases.
 
 use std::{
-    fs::OpenOptions,
+    fs::{OpenOptions, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -57,6 +57,11 @@ impl House {
         authz_server::migrate(&database, self.clock.now())
             .await
             .context("the authorization server's schema")?;
+        if self.settings.is_sandbox()
+            && let Some(offset) = authz_server::sandbox_offset(&database).await?
+        {
+            self.clock.set_offset(offset);
+        }
         self.check_master_key(&database).await?;
         Ok(database)
     }
@@ -94,6 +99,13 @@ impl House {
             .with_context(|| format!("{} cannot be opened", which.name()))
     }
 
+    /// Whether a database is there already, as far as can be told without making it.
+    pub fn has_database(&self, which: Which) -> bool {
+        let url = self.database_url(which);
+        let path = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next());
+        path.is_none_or(|path| Path::new(path).exists())
+    }
+
     /// Where a database is.
     pub fn database_url(&self, which: Which) -> String {
         match (&self.settings.database.url, which) {
@@ -126,10 +138,7 @@ impl House {
 
     /// The URL by which clients reach the public listener on `port`: the configured one, else this machine by name.
     pub fn base_url(&self, port: u16) -> String {
-        self.settings.listen.base_url.clone().unwrap_or_else(|| {
-            let scheme = if self.settings.listen.tls == TlsMode::Off { "http" } else { "https" };
-            format!("{scheme}://localhost:{port}")
-        })
+        base_url(&self.settings, port)
     }
 
     /// The URL by which clients reach the server of this data folder: the configured one, else the one that the last
@@ -148,10 +157,33 @@ impl House {
         self.data_dir.join("base-url")
     }
 
+    /// The right to say, in files of this folder, where its server answers. The first of several servers has it until
+    /// it ends, however it ends; others leave those files alone. None for them.
+    pub(crate) fn take_address_files(&self) -> Result<Option<std::fs::File>> {
+        let path = self.data_dir.join("address.lock");
+        make_private_file(&path)?;
+        let lock = OpenOptions::new().append(true).open(&path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
     /// The API products.
     pub fn products(&self) -> &ApiProducts {
         &self.files.products
     }
+}
+
+/// The URL by which clients reach a public listener on `port`: the configured one, else this machine by name.
+pub(crate) fn base_url(settings: &Settings, port: u16) -> String {
+    settings.listen.base_url.clone().unwrap_or_else(|| {
+        let scheme = if settings.listen.tls == TlsMode::Off { "http" } else { "https" };
+        format!("{scheme}://localhost:{port}")
+    })
 }
 
 /// Reads the data files that the settings name and compiles the matrix.

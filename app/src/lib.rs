@@ -11,6 +11,7 @@ pub mod failure;
 mod house;
 pub mod output;
 mod reload;
+mod sandbox_clock;
 mod serve;
 mod telemetry;
 

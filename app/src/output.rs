@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::Value;
@@ -16,6 +16,10 @@ pub enum OutputFormat {
     Json,
     /// For spreadsheets.
     Csv,
+    /// For machines, one object a line.
+    Ndjson,
+    /// FHIR: of `audit export` only.
+    Fhir,
 }
 
 impl OutputFormat {
@@ -40,6 +44,10 @@ impl Report {
         let text = match format {
             OutputFormat::Json => serde_json::to_string_pretty(&self.json)? + "\n",
             OutputFormat::Csv => self.csv(),
+            OutputFormat::Ndjson => self.rows().iter().map(|row| format!("{row}\n")).collect(),
+            OutputFormat::Fhir => {
+                bail!("only `audit export` has a FHIR form: use table, json, ndjson or csv")
+            }
             OutputFormat::Table => self.table(),
         };
         print_text(&text)

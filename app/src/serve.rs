@@ -1,11 +1,11 @@
 //! Starting parts of the house: the one file that knows every room.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use authz_server::{Authz, DemoCredentials};
 use caller_context::ContextKey;
-use config::{ConfigError, Purpose, TlsMode};
+use config::{Purpose, TlsMode};
 use database::Database;
 use fhir_server::{CursorKey, Parts};
 use gateway::{Addresses, Gateway, GatewaySettings, GatewayWorker};
@@ -23,7 +23,8 @@ use crate::{
     cli::{Part, Serve},
     demo,
     development_ca::{self, DevelopmentTls},
-    reload,
+    house::Which,
+    reload, sandbox_clock,
 };
 
 /// Parts at work.
@@ -39,6 +40,8 @@ pub struct Running {
     serving: Vec<Serving>,
     tasks: TaskTracker,
     databases: Vec<Database>,
+    /// Held while the server runs.
+    _address_files: Option<File>,
 }
 
 /// The ready file of the contract.
@@ -102,8 +105,14 @@ pub async fn start(house: &House, options: &Serve) -> Result<Running> {
             builder.start_gateway()?;
         }
         Part::Authz => builder.start_authz().await?,
-        Part::Gateway => builder.start_gateway()?,
-        Part::Backend => builder.start_backend(options.listen).await?,
+        Part::Gateway => {
+            builder.follow_clock().await?;
+            builder.start_gateway()?;
+        }
+        Part::Backend => {
+            builder.follow_clock().await?;
+            builder.start_backend(options.listen).await?;
+        }
     }
     builder.finish(options).await
 }
@@ -143,15 +152,8 @@ impl<'h> Builder<'h> {
         let admin = bind_on(options.admin_listen.unwrap_or(listen.admin_address), 1)?;
         let port = public.as_ref().map_or(address.port(), |public| public.address().port());
         let base_url = house.base_url(port);
-        if listen.tls == TlsMode::Off
-            && public.as_ref().is_some_and(|public| !public.address().ip().is_loopback())
-            && !base_url.starts_with("https://")
-        {
-            bail!(ConfigError::Inconsistent {
-                key: "listen.tls".to_owned(),
-                problem: "plain HTTP is for loopback, or for behind a proxy that does TLS: then set listen.base_url to its https:// URL"
-                    .to_owned(),
-            });
+        if let Some(public) = &public {
+            listen.check_address(public.address())?;
         }
         let mut builder = Self {
             house,
@@ -231,10 +233,13 @@ impl<'h> Builder<'h> {
             context_key: ContextKey::new(&house.master_key.derive(Purpose::CallerContext)),
             cursor_key: CursorKey::new(&house.master_key.derive(Purpose::PageCursor)),
             clock: house.clock.clone(),
+            sandbox: house.settings.is_sandbox(),
         };
         let backend = fhir_server::build(parts);
         let stop = self.stop.clone();
         self.tasks.spawn(async move { backend.change_feed.run(stop.cancelled_owned()).await });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { backend.merge_worker.run(stop.cancelled_owned()).await });
         let workers = if self.part == Part::All { 1 } else { house.settings.listen.workers };
         let listening = bind_on(address, workers)?;
         self.backend_url = Some(format!("http://{}", listening.address()));
@@ -259,6 +264,11 @@ impl<'h> Builder<'h> {
         if house.settings.is_sandbox() {
             self.demo = demo::seed_authz(&authz.use_cases()).await.context("the demo client")?;
         }
+        authz
+            .use_cases()
+            .note_configuration(&house.settings.sections()?)
+            .await
+            .context("the configuration cannot be noted")?;
         authz.report_to(health.clone());
         authz.spawn_tasks(&self.tasks);
         if self.part == Part::All {
@@ -274,6 +284,20 @@ impl<'h> Builder<'h> {
         }
         self.authz = Some(authz);
         health.ready();
+        Ok(())
+    }
+
+    /// In a sandbox: follows the clock of the authorization server beside, in a process without it. Where its database
+    /// is not at hand the clock stays as configured.
+    async fn follow_clock(&mut self) -> Result<()> {
+        let house = self.house;
+        if !house.settings.is_sandbox() || !house.has_database(Which::Authz) {
+            return Ok(());
+        }
+        let database = house.connect(Which::Authz).await?;
+        let configured = time::Duration::seconds(house.settings.sandbox_clock.seconds);
+        let (clock, stop) = (house.clock.clone(), self.stop.clone());
+        self.tasks.spawn(sandbox_clock::follow(database, clock, configured, stop));
         Ok(())
     }
 
@@ -369,15 +393,19 @@ impl<'h> Builder<'h> {
             _ => self.base_url,
         };
         let first_call = match (&self.demo, options.part) {
-            (Some(demo), Part::All) => {
-                let lines = demo::first_call(&base_url, self.ca_file.as_deref(), demo);
-                demo::write_first_call(&self.house.data_dir, &lines)?;
-                Some(lines)
-            }
+            (Some(demo), Part::All) => Some(demo::first_call(&base_url, self.ca_file.as_deref(), demo)),
             _ => None,
         };
-        if serves_authz {
+        let address_files = if serves_authz { self.house.take_address_files()? } else { None };
+        if address_files.is_some() {
             development_ca::write_private(&self.house.base_url_file(), base_url.as_bytes())?;
+            if let Some(lines) = &first_call {
+                demo::write_first_call(&self.house.data_dir, lines)?;
+            }
+        } else if serves_authz {
+            tracing::warn!(
+                "another server runs on this data folder: its address stays the one that commands and first-call.sh know"
+            );
         }
         let ready = Ready {
             admin_url,
@@ -402,6 +430,7 @@ impl<'h> Builder<'h> {
             serving: self.serving,
             tasks: self.tasks,
             databases: self.databases,
+            _address_files: address_files,
         })
     }
 }

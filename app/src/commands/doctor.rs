@@ -2,14 +2,17 @@
 
 use anyhow::{Result, bail};
 use authz_domain::{ClientStatus, SigningKeyState};
+use authz_server::UseCases;
 use serde_json::{Value, json};
 use time::Duration;
 
-use super::{database, print};
+use super::{clock::offset as clock_offset, database, print};
 use crate::{House, cli::Common};
 
 /// Secrets with less than this left are worth a warning.
 const SOON: Duration = Duration::days(30);
+/// A message that waits longer than this does not leave by itself.
+const SLOW: Duration = Duration::minutes(15);
 
 enum State {
     Ok,
@@ -144,5 +147,80 @@ async fn credentials(house: &House) -> Result<Vec<Check>> {
         .iter()
         .filter(|view| view.client.status == ClientStatus::Suspended)
         .count();
-    Ok(vec![signing, secrets, Check::ok("clients", format!("{suspended} suspended"))])
+    let mut checks = vec![signing, secrets, Check::ok("clients", format!("{suspended} suspended"))];
+    checks.extend(people_and_messages(&acts).await?);
+    checks.push(clock(&acts).await?);
+    checks.push(trail(&acts).await?);
+    Ok(checks)
+}
+
+/// Whether messages leave, and whether somebody is there to decide.
+async fn people_and_messages(acts: &UseCases) -> Result<Vec<Check>> {
+    let health = acts.house_health().await?;
+    let now = acts.show_clock().await?.now;
+    let mail = match health.oldest_message {
+        Some(oldest) if now - oldest > SLOW => Check::wrong(
+            "mail",
+            format!(
+                "{} messages wait, the oldest for {} minutes",
+                health.messages_waiting,
+                (now - oldest).whole_minutes()
+            ),
+            "see [mail] and the log of the server: is it running, and does the mail server take messages?",
+        ),
+        _ => Check::ok("mail", format!("{} messages wait", health.messages_waiting)),
+    };
+    let webhooks = match health.dead_webhook_messages {
+        0 => Check::ok("webhooks", "no message was given up"),
+        n => Check::warning(
+            "webhooks",
+            format!("{n} messages were given up"),
+            "see /portal/notifications: they can be sent again there",
+        ),
+    };
+    let without = &health.without_administrators;
+    let people = if health.agency_administrators == 0 {
+        Check::warning(
+            "administrators",
+            "nobody acts for the agency",
+            "pmsgate account create --agency-admin --email … --first-name … --last-name …",
+        )
+    } else if without.is_empty() {
+        Check::ok("administrators", format!("{} of the agency", health.agency_administrators))
+    } else {
+        let names: Vec<String> = without.iter().map(ToString::to_string).collect();
+        Check::warning(
+            "administrators",
+            format!("the last administrator is gone of {}", names.join(", ")),
+            "somebody of the organisation asks for the role at /portal/requests/new; the agency decides",
+        )
+    };
+    Ok(vec![mail, webhooks, people])
+}
+
+async fn clock(acts: &UseCases) -> Result<Check> {
+    let view = acts.show_clock().await?;
+    let seconds = view.offset.whole_seconds();
+    let offset = clock_offset(seconds);
+    Ok(match (seconds, view.by_command) {
+        (0, _) => Check::ok("clock", "not moved"),
+        (_, true) => Check::warning("clock", format!("moved by {offset}, by command"), "pmsgate clock reset"),
+        (_, false) => Check::warning(
+            "clock",
+            format!("moved by {offset}, by sandbox_clock"),
+            "remove the key sandbox_clock",
+        ),
+    })
+}
+
+async fn trail(acts: &UseCases) -> Result<Check> {
+    let verdict = acts.verify_trail(None, |_| {}).await?;
+    Ok(match verdict.broken {
+        None => Check::ok("audit trail", format!("{} records, one sound chain", verdict.sound)),
+        Some(broken) => Check::wrong(
+            "audit trail",
+            broken.to_string(),
+            "somebody changed the database by hand: compare with a backup, and find out who and why",
+        ),
+    })
 }

@@ -1,13 +1,16 @@
 //! The commands, one file a noun. Each opens the house, calls a use case, and prints.
 
 mod account;
+mod audit;
 mod client;
+mod clock;
 mod configuration;
 mod credentials;
 mod database;
 mod doctor;
 mod explain;
 mod key;
+mod measure;
 mod organisation;
 mod products;
 mod serve;
@@ -34,6 +37,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Products(command) => products::run(&common, command).await,
         Command::Explain { client, method, url } => explain::run(&common, &client, &method, &url).await,
         Command::Key(command) => key::run(&common, command).await,
+        Command::Audit(command) => audit::run(&common, command).await,
+        Command::Clock(command) => clock::run(&common, command).await,
         Command::Database(command) => database::run(&common, command).await,
         Command::Config(command) => configuration::run(&common, &command),
         Command::Doctor => doctor::run(&common).await,
