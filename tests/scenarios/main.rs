@@ -4,9 +4,13 @@
 
 mod administrator_guide;
 mod api_documents;
+mod audit_export;
+mod clock_travel;
 mod crash;
 mod credentials;
 mod every_route_is_guarded;
+mod expiry_monitoring;
+mod expiry_reminders;
 mod explanations;
 mod fhir_readers;
 mod fidelity;

@@ -50,6 +50,9 @@ fn missing(for_postgres: bool, for_clients: bool) -> Vec<&'static str> {
         if find_program("chromium").is_none() || find_program("chromedriver").is_none() {
             missing.extend(["chromium", "chromium-driver"]);
         }
+        if find_program("promtool").is_none() {
+            missing.push("prometheus");
+        }
     }
     missing
 }
