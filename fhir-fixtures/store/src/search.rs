@@ -132,7 +132,7 @@ impl Page {
     }
 }
 
-/// How many matches of a broad search are counted unless somebody asks for more: that costs about as much as a page.
+/// How many matches are counted unless somebody asks for more: in a broad search that costs about as much as a page.
 const COUNTED: i64 = 500;
 
 /// Whether a search says how many matches there are.
@@ -164,10 +164,9 @@ pub async fn first_page(
     let total = match counting {
         Counting::Never => None,
         _ if !page.more => Some(all()),
-        Counting::WhenFew if plan.is_broad() => {
-            count_of(&mut db, audience, query, &plan, Some(COUNTED)).await?
-        }
-        Counting::WhenFew | Counting::Exact => count_of(&mut db, audience, query, &plan, None).await?,
+        // Whatever the plan: that hangs on what others see, too, and must not be told by a total that is there or not.
+        Counting::WhenFew => count_of(&mut db, audience, query, &plan, Some(COUNTED)).await?,
+        Counting::Exact => count_of(&mut db, audience, query, &plan, None).await?,
     };
     Ok((page, total))
 }
