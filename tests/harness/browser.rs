@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use thirtyfour::{
     By, ChromeCapabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver,
-    common::capabilities::desiredcapabilities::CapabilitiesHelper as _,
+    common::{capabilities::desiredcapabilities::CapabilitiesHelper as _, log::LoggingPrefsLogLevel},
     extensions::query::ElementQueryable as _,
 };
 

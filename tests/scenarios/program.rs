@@ -37,14 +37,34 @@ fn help_of_every_command_says_what_it_does() {
 
 #[test]
 fn wrong_usage_is_2_and_a_wrong_configuration_78_on_one_line() {
-    assert_eq!(run(&["client", "crate"]).0, Some(2));
-    assert_eq!(run(&["client", "show"]).0, Some(2));
+    for (arguments, words) in [
+        (&["client", "crate"][..], "'create'"),
+        (&["client", "show"], "<CLIENT_ID>"),
+        (&["client"], "usage: pmsgate client"),
+        (&["serve", "--listen", "here"], "--listen"),
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.contains(words) && stderr.lines().count() == 1, "{arguments:?}: {stderr}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pmsgate.toml");
     fs::write(&path, "[listen]\nadress = \"127.0.0.1:1\"\n").unwrap();
     let (code, _, stderr) = run(&["config", "check", "--config", path.to_str().unwrap()]);
     assert_eq!(code, Some(78), "{stderr}");
     assert!(stderr.contains("listen.address") && stderr.lines().count() == 1, "{stderr}");
+    // What a server would refuse, the check refuses, too.
+    for (key, text) in [
+        ("database.url", "[database]\nurl = \"mysql://localhost/x\"\n"),
+        ("listen.tls", "[listen]\naddress = \"0.0.0.0:8443\"\ntls = \"off\"\n"),
+    ] {
+        fs::write(&path, text).unwrap();
+        for command in [&["config", "check"][..], &["serve"]] {
+            let (code, _, stderr) = run(&[command, &["--config", path.to_str().unwrap()]].concat());
+            assert_eq!((code, stderr.lines().count()), (Some(78), 1), "{command:?}: {stderr}");
+            assert!(stderr.contains(key), "{command:?}: {stderr}");
+        }
+    }
     let (code, _, stderr) = run(&["client", "list", "--config", "/no/such/file.toml"]);
     assert_eq!((code, stderr.lines().count()), (Some(78), 1), "{stderr}");
 }
@@ -184,6 +204,32 @@ async fn what_is_made_on_first_start_is_for_its_owner_only_and_kept() {
     assert_eq!(fs::read(program.data_dir().join("master.key")).unwrap(), before);
     let again = program.ready.demo.clone().unwrap();
     assert_eq!((again.client_id, again.client_secret), (demo.client_id, demo.client_secret));
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_leaves_the_first_one_its_address() {
+    let program = Program::serve().await;
+    let read = |name: &str| fs::read_to_string(program.data_dir().join(name)).unwrap();
+    let (base_url, first_call) = (read("base-url"), read("first-call.sh"));
+    assert_eq!(base_url, program.ready.base_url);
+    let ready = program.data_dir().join("second.json");
+    let mut second = program
+        .command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--ready-file"])
+        .arg(&ready)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..1200 {
+        if ready.exists() {
+            break;
+        }
+        assert!(second.try_wait().unwrap().is_none(), "the second server does not start");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let (after, first_call_after) = (read("base-url"), read("first-call.sh"));
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert_eq!((after, first_call_after), (base_url, first_call));
 }
 
 #[tokio::test]

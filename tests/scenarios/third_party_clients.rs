@@ -21,7 +21,7 @@ use serde_json::Value;
 const TENANT: &str = "1f6a2a5e-0c52-4d8b-9a7e-3c1d2b4e5f60";
 
 /// What the set-up provides under this name. A set-up that calls itself complete must have it.
-fn provided(name: &str) -> Option<PathBuf> {
+pub(crate) fn provided(name: &str) -> Option<PathBuf> {
     let value = env::var_os(name).map(PathBuf::from);
     if value.is_none() {
         assert!(env::var_os("PMSGATE_TEST_COMPLETE").is_none(), "the set-up is complete but has no {name}");

@@ -31,7 +31,7 @@ pub(crate) struct Options {
 enum Part {
     /// The throw-away PostgreSQL; every test then runs on SQLite alone
     Postgres,
-    /// The third-party OAuth clients written in Python and JavaScript
+    /// The third-party clients and FHIR readers written in Python and JavaScript
     Clients,
 }
 

@@ -1,4 +1,4 @@
-//! The third-party OAuth clients of `tests/clients`, installed at pinned versions into the build folder.
+//! The third-party clients and readers of `tests/clients`, installed at pinned versions into the build folder.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,8 @@ pub(super) fn python(workspace: &Workspace) -> Result<Option<(&'static str, Stri
     let interpreter = folder.join("bin").join("python");
     let version = command::stdout_of(Command::new("python3").arg("--version"))?;
     let wanted = version + &fs::read_to_string(&pins).with_context(|| pins.display().to_string())?;
-    install_once(&folder, &wanted, "Python packages requests-oauthlib, Authlib, msal", || {
+    let names = "Python packages requests-oauthlib, Authlib, msal, fhir.resources, fhirpy, jsonschema, openapi-spec-validator";
+    install_once(&folder, &wanted, names, || {
         command::stdout_of(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         let mut pip = Command::new(&interpreter);
         pip.args([
@@ -54,7 +55,8 @@ pub(super) fn node(workspace: &Workspace) -> Result<Option<(&'static str, String
     for file in NODE_PROJECT {
         wanted += &fs::read_to_string(source.join(file)).with_context(|| format!("{SCRIPTS}/{file}"))?;
     }
-    install_once(&folder, &wanted, "npm packages openid-client, simple-oauth2, axe-core", || {
+    let names = "npm packages openid-client, simple-oauth2, axe-core, hl7.fhir.r5.core (92 MB)";
+    install_once(&folder, &wanted, names, || {
         for file in NODE_PROJECT {
             fs::copy(source.join(file), folder.join(file))?;
         }
