@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clap::error::ErrorKind;
 use config::{ConfigError, MasterKeyError};
 
 /// What scripts see.
@@ -9,6 +10,8 @@ use config::{ConfigError, MasterKeyError};
 pub enum ExitCode {
     /// Refused or failed.
     Failed = 1,
+    /// Typed wrongly.
+    Usage = 2,
     /// The configuration is wrong (`EX_CONFIG`).
     Configuration = 78,
 }
@@ -19,8 +22,27 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<MasterKeyError>()
             || cause.is::<fhir_model::access::MatrixError>()
+            || cause.is::<gateway::RouteTableError>()
     });
     if configuration { ExitCode::Configuration } else { ExitCode::Failed }
+}
+
+/// Wrong usage on one line: what is wrong, what was perhaps meant, and how it goes.
+pub fn usage(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = |prefix: &str| text.lines().find_map(|line| line.trim().strip_prefix(prefix));
+    let said = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // clap has the whole help for this, and no message.
+        "a command is missing".to_owned()
+    } else {
+        let message = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+        message.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+    };
+    let mut parts = vec![said];
+    parts.extend(line("tip: ").map(str::to_owned));
+    parts.extend(line("Usage: ").map(|usage| format!("usage: {usage}")));
+    parts.push("--help says more".to_owned());
+    parts.join("; ")
 }
 
 /// An error and its causes on one line.
@@ -46,8 +68,30 @@ impl fmt::Display for OneLine<'_> {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
+    use clap::Parser as _;
 
     use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn wrong_usage_is_one_line_that_says_what_to_do() {
+        for (typed, words) in [
+            (
+                &["client", "crate"][..],
+                "'create'; usage: pmsgate client",
+            ),
+            (&["client", "show"], "not provided: <CLIENT_ID>; usage: pmsgate client show"),
+            (&["client"], "a command is missing; usage: pmsgate client"),
+            (&["serve", "--listen", "here"], "invalid value 'here' for '--listen <ADDR>'"),
+            (&["serve", "everything"], "[possible values: all, authz, gateway, backend]"),
+            (&["client", "list", "--formt", "json"], "a similar argument exists: '--format'"),
+        ] {
+            let wrong = Cli::try_parse_from(["pmsgate"].iter().chain(typed)).unwrap_err();
+            let line = usage(&wrong);
+            assert!(line.contains(words) && line.ends_with("--help says more"), "{typed:?}: {line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
 
     #[test]
     fn causes_stand_on_one_line_and_once() {

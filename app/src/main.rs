@@ -13,7 +13,15 @@ fn main() -> ExitCode {
     access_token::install_crypto_provider();
     // An error means that a provider is installed already, and there is only this one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are results, not errors.
+        Err(asked) if !asked.use_stderr() => asked.exit(),
+        Err(wrong) => {
+            let _ = writeln!(std::io::stderr(), "pmsgate: {}", failure::usage(&wrong));
+            return ExitCode::from(failure::ExitCode::Usage as u8);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(cli)),
