@@ -57,11 +57,25 @@ pub(crate) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, OAuthE
     }
     match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_BODY + 1)).await {
         Ok(Ok(bytes)) if bytes.len() <= MAX_BODY => Ok(bytes),
-        // The limit is one more than is allowed, so an error is a longer body or a broken connection; who broke the
-        // connection does not read the answer.
+        Ok(Err(error)) if !is_limit(&error) => {
+            Err(OAuthError::Malformed("the body did not arrive whole: send it again".to_owned()))
+        }
+        // The limit is one more than is allowed.
         Ok(Ok(_) | Err(_)) => Err(OAuthError::BodyTooLarge),
         Err(_) => Err(OAuthError::BodyTooSlow),
     }
+}
+
+/// Whether a body was longer than was read, and not broken off.
+fn is_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn check_query(query: &str) -> Result<(), OAuthError> {
