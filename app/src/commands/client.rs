@@ -42,6 +42,16 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
             let issued = acts.rotate_secret(Actor::Operator, &client_id, immediately).await?;
             print(common, credentials(&issued), CREDENTIAL_COLUMNS)
         }
+        ClientCommand::Change { client_id, label, contact } => {
+            let before = acts.show_client(&client_id).await?.client;
+            let (label, contact) = (label.unwrap_or(before.label), contact.or(before.contact));
+            acts.change_client(Actor::Operator, &client_id, &label, contact.as_deref()).await?;
+            print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
+        }
+        ClientCommand::RevokeSecret { client_id, secret_id } => {
+            acts.revoke_secret(Actor::Operator, &client_id, &secret_id).await?;
+            print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
+        }
         ClientCommand::List => {
             let clients: Vec<Value> = acts.list_clients().await?.iter().map(client).collect();
             print(common, clients.into(), LIST_COLUMNS)
@@ -69,6 +79,8 @@ fn new_client(options: ClientCreate) -> NewClient {
         if options.domain.is_empty() { Domains::BOTH } else { options.domain.into_iter().collect() };
     NewClient {
         organisation: options.organisation,
+        owner: None,
+        external_key: options.external_key,
         role: options.role,
         label: options.label,
         contact: options.contact,
