@@ -5,6 +5,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 use access_token::{AccessTokenClaims, Expected, JwkSet, VerificationKey, peek_header, verify};
 use authz_domain::Actor;
 use authz_server::{Authz, AuthzKeys, AuthzSettings, IssuedCredentials, NewClient, UseCases};
+use authz_store::audit_events;
 use axum::{Router, body::Body};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use config::{DataFiles, MasterKey, Settings};
@@ -88,7 +89,7 @@ impl TestAuthz {
 
     /// On a given database, with three organisations.
     pub(crate) async fn on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
-        let started = Self::empty_on(database, change).await;
+        let started = Box::pin(Self::empty_on(database, change)).await;
         let csv = "id,name,country,category\n\
             ORG-100000001,Fable Pharma,NL,industry\n\
             ORG-100000101,Medicines Authority of Examplia,SE,authority\n\
@@ -99,7 +100,7 @@ impl TestAuthz {
 
     /// On SQLite, with nothing in it.
     pub(crate) async fn bare() -> Self {
-        Self::empty_on(TestDatabase::sqlite().await, |_| {}).await
+        Box::pin(Self::empty_on(TestDatabase::sqlite().await, |_| {})).await
     }
 
     async fn empty_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
@@ -139,6 +140,21 @@ impl TestAuthz {
 
     pub(crate) async fn industry_client(&self) -> IssuedCredentials {
         self.acts().create_client(Actor::Operator, new_client()).await.unwrap()
+    }
+
+    /// What the audit trail says was done to something: act, and who did it.
+    pub(crate) async fn trail_of(&self, subject: &str) -> Vec<(String, String)> {
+        let mut reader = self.database.database().read().await.unwrap();
+        let records = audit_events::after(&mut reader.db(), 0, 10_000).await.unwrap();
+        let records = records.into_iter().map(|one| one.record).filter(|one| one.subject == subject);
+        records
+            .map(|one| {
+                (
+                    one.act,
+                    format!("{} {}", one.actor_kind, one.actor_id.unwrap_or_default()).trim().to_owned(),
+                )
+            })
+            .collect()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -186,6 +202,8 @@ impl TestAuthz {
 pub(crate) fn new_client() -> NewClient {
     NewClient {
         organisation: Some("ORG-100000001".parse().unwrap()),
+        owner: None,
+        external_key: None,
         role: "pms-industry-api".to_owned(),
         label: "nightly export".to_owned(),
         contact: Some("api-team@example.org".to_owned()),
