@@ -123,9 +123,14 @@ impl Inclusions {
 
     /// Places in the view of what comes along with its root, in the order of the view.
     fn of(&self, view: &ProductView) -> BTreeSet<usize> {
-        let nodes: Vec<Node> = view.resources.iter().filter_map(Node::read).collect();
+        let nodes: Vec<(usize, Node)> = view
+            .resources
+            .iter()
+            .enumerate()
+            .filter_map(|(place, resource)| Some((place, Node::read(resource)?)))
+            .collect();
         let places: HashMap<&ResourceKey, usize> =
-            nodes.iter().enumerate().map(|(place, node)| (&node.key, place)).collect();
+            nodes.iter().map(|(place, node)| (&node.key, *place)).collect();
         let mut included = BTreeSet::from([0]);
         let mut starts = vec![0];
         let mut first = true;
@@ -134,19 +139,19 @@ impl Inclusions {
             let mut found = BTreeSet::new();
             for wish in self.0.iter().filter(|wish| first || wish.iterate) {
                 if wish.reverse {
-                    for (place, node) in nodes.iter().enumerate() {
+                    for (place, node) in &nodes {
                         let points_here = |link: &Link| {
                             wish.follows(node.key.resource_type, link)
                                 && places.get(&link.target).is_some_and(|target| starts.contains(target))
                         };
                         if node.links.iter().any(points_here) {
-                            found.insert(place);
+                            found.insert(*place);
                         }
                     }
                 } else {
-                    for node in starts.iter().filter_map(|place| nodes.get(*place)) {
-                        let followed =
-                            node.links.iter().filter(|link| wish.follows(node.key.resource_type, link));
+                    for (_, node) in nodes.iter().filter(|(place, _)| starts.contains(place)) {
+                        let kind = node.key.resource_type;
+                        let followed = node.links.iter().filter(|link| wish.follows(kind, link));
                         found.extend(followed.filter_map(|link| places.get(&link.target)));
                     }
                 }
