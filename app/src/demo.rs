@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use authz_domain::Actor;
 use authz_server::{DemoCredentials, UseCases};
 use database::Database;
+use pms_terms::{LocationId, OrganisationId};
 
 use crate::{House, development_ca::write_private};
 
@@ -31,8 +32,7 @@ pub(crate) async fn seed_products(house: &House, database: &Database) -> Result<
     if fhir_store::status(database).await?.products > 0 {
         return Ok(());
     }
-    let locations = locations(ORGANISATIONS);
-    fhir_store::locations::upsert(database, &house.matrix, &locations).await?;
+    fhir_store::locations::upsert(database, &house.matrix, &locations()?).await?;
     let bundles = fhir_model::demo::bundles();
     let now = || house.clock.now();
     let report = fhir_store::import::documents(database, &house.matrix, "demo", bundles, &now).await?;
@@ -42,23 +42,13 @@ pub(crate) async fn seed_products(house: &House, database: &Database) -> Result<
     Ok(())
 }
 
-/// The locations in the demo's own file, which a test of the use case reads as well.
-fn locations(csv: &str) -> Vec<(pms_terms::LocationId, pms_terms::OrganisationId)> {
-    csv.lines()
-        .skip(1)
-        .filter_map(|line| {
-            let (rest, locations) = line.rsplit_once(',')?;
-            let organisation: pms_terms::OrganisationId = rest.split(',').next()?.parse().ok()?;
-            Some(
-                locations
-                    .split(' ')
-                    .filter_map(|id| id.parse().ok())
-                    .map(|id| (id, organisation.clone()))
-                    .collect::<Vec<_>>(),
-            )
-        })
-        .flatten()
-        .collect()
+/// Which organisation each location of the demo belongs to.
+fn locations() -> Result<Vec<(LocationId, OrganisationId)>> {
+    let organisations = authz_server::organisations_in("demo-organisations.csv", ORGANISATIONS)?;
+    Ok(organisations
+        .into_iter()
+        .flat_map(|one| one.locations.into_iter().map(move |location| (location.id, one.id.clone())))
+        .collect())
 }
 
 /// Three commands: a token, a search, a read.
@@ -97,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_demo_location_is_read() {
-        let found = locations(ORGANISATIONS);
+        let found = locations().unwrap();
         let written = ORGANISATIONS.matches("LOC-").count();
         assert_eq!(found.len(), written);
     }
