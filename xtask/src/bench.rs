@@ -8,6 +8,7 @@ mod pem;
 mod plan;
 mod procfs;
 mod report;
+mod scale;
 mod server;
 mod tap;
 
@@ -17,7 +18,7 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::command::{self, find_program};
 use crate::workspace::Workspace;
@@ -26,7 +27,10 @@ use report::{Measurement, Report};
 
 /// What `cargo xtask bench` understands.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    plan: Option<Plan>,
     /// One short round: shows that everything runs, not how fast
     #[arg(long)]
     quick: bool,
@@ -42,6 +46,13 @@ pub(crate) struct Options {
     /// Writes the results as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// Benchmarks beside the one of requests.
+#[derive(Subcommand)]
+enum Plan {
+    /// How the backend bears many products: import, searches, reads, memory, with 20,000 and 200,000 of them
+    Scale(scale::Options),
 }
 
 impl Options {
@@ -69,12 +80,15 @@ impl Options {
 
 /// Builds, starts, measures in turn, stops, prints.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if let Some(Plan::Scale(options)) = &options.plan {
+        return scale::run(workspace, options);
+    }
     let Some(wrk) = find_program("wrk") else {
         bail!(
             "wrk, which makes the load, is not installed; as root: apt-get install wrk nginx-light haproxy"
         );
     };
-    let program = build(workspace, options)?;
+    let program = build(workspace, options.program.as_deref(), options.dist)?;
     let folder = workspace.build_folder("bench")?.join(format!("run-{}", process::id()));
     fs::create_dir_all(&folder)?;
     let outcome = measure(workspace, options, &wrk, &program, &folder);
@@ -94,11 +108,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// The program in the wanted profile, or the one that was named.
-fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
-    if let Some(program) = &options.program {
+fn build(workspace: &Workspace, program: Option<&Path>, dist: bool) -> Result<PathBuf> {
+    if let Some(program) = program {
         return program.canonicalize().with_context(|| format!("no program {}", program.display()));
     }
-    let profile = if options.dist { "dist" } else { "release" };
+    let profile = if dist { "dist" } else { "release" };
     println!("bench: building pmsgate (profile {profile})");
     let mut build = workspace.cargo().command();
     command::aloud(build.args([

@@ -87,11 +87,11 @@ struct Summary {
 
 /// A bar and whether this run reached it.
 #[derive(Debug, Serialize)]
-struct Bar {
-    what: String,
-    wanted: String,
-    measured: String,
-    reached: bool,
+pub(super) struct Bar {
+    pub(super) what: String,
+    pub(super) wanted: String,
+    pub(super) measured: String,
+    pub(super) reached: bool,
 }
 
 /// The whole result.
