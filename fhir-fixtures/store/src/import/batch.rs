@@ -75,26 +75,28 @@ pub(super) async fn store(
 
 /// What the store knows of the resources in a batch.
 struct Known {
-    products: HashSet<String>,
+    /// The products among those of the batch that are stored, each with its resources.
+    products: HashMap<String, BTreeSet<ResourceKey>>,
     resources: HashMap<ResourceKey, CurrentText>,
-    homes: HashMap<ResourceKey, Vec<(String, bool)>>,
+    /// Of those that are not stored: which a product misses.
+    missed: HashSet<ResourceKey>,
 }
 
 impl Known {
     async fn look_up(db: &mut Db<'_>, drafts: &[Draft]) -> Result<Self, StoreError> {
         let ids: Vec<&str> = drafts.iter().map(|draft| draft.product_id.as_str()).collect();
-        let heads = products::heads(db, &ids).await?;
+        let mut products: HashMap<String, BTreeSet<ResourceKey>> = HashMap::new();
+        for head in products::heads(db, &ids).await? {
+            let members = resources::member_keys(db, &head.product_id).await?;
+            products.insert(head.product_id, members);
+        }
         let keys: BTreeSet<ResourceKey> =
             drafts.iter().flat_map(|draft| &draft.members).map(|one| one.key.clone()).collect();
-        let keys = Vec::from_iter(keys);
-        let resources = resources::current_texts(db, &keys).await?;
-        // Of what stands in several products, one that stands in very many: asked for only where it matters.
-        let asked: Vec<ResourceKey> = keys
-            .into_iter()
-            .filter(|key| !(stands_in_several(key) && resources.contains_key(key) && heads.is_empty()))
-            .collect();
-        let homes = index::homes(db, &asked).await?;
-        Ok(Self { products: heads.into_iter().map(|head| head.product_id).collect(), resources, homes })
+        let all: Vec<ResourceKey> = keys.iter().cloned().collect();
+        let resources = resources::current_texts(db, &all).await?;
+        let new: Vec<ResourceKey> = keys.into_iter().filter(|key| !resources.contains_key(key)).collect();
+        let missed = index::homes(db, &new).await?.into_keys().collect();
+        Ok(Self { products, resources, missed })
     }
 
     fn same(&self, one: &Incoming) -> bool {
@@ -123,22 +125,17 @@ impl Known {
     }
 
     fn way(&self, draft: &Draft) -> Way {
-        let has = |one: &Incoming| {
-            self.homes.get(&one.key).is_some_and(|homes| {
-                homes.iter().any(|(product_id, present)| *present && *product_id == draft.product_id)
-            })
-        };
+        if let Some(members) = self.products.get(&draft.product_id) {
+            let all = draft.members.iter().all(|one| self.same(one) && members.contains(&one.key));
+            return if all { Way::Unchanged } else { Way::Careful };
+        }
         let is_new = |one: &Incoming| {
             if self.resources.contains_key(&one.key) {
                 stands_in_several(&one.key) && self.same(one)
             } else {
-                !self.homes.contains_key(&one.key)
+                !self.missed.contains(&one.key)
             }
         };
-        if self.products.contains(&draft.product_id) {
-            let all = draft.members.iter().all(|one| self.same(one) && has(one));
-            return if all { Way::Unchanged } else { Way::Careful };
-        }
         if draft.members.iter().all(is_new) { Way::Fresh } else { Way::Careful }
     }
 }
