@@ -72,7 +72,7 @@ pub(crate) async fn get(
             head: vec![
                 "Client",
                 "Organisation",
-                "Access",
+                "Product",
                 "Contact",
                 "Expires",
                 "In",

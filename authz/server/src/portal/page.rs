@@ -95,7 +95,11 @@ impl Bars {
             .map(|(place, (label, number))| {
                 let height = number * full / highest;
                 let (this_year, month) = label.split_once('-').unwrap_or(("", label));
-                let below = if year == this_year { month.to_owned() } else { format!("{month}/{this_year}") };
+                let below = if year == this_year {
+                    month.to_owned()
+                } else {
+                    format!("{month}/{}", this_year.get(2..).unwrap_or(this_year))
+                };
                 year = this_year;
                 Bar {
                     x: place * pitch + 8,

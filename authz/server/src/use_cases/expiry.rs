@@ -76,7 +76,8 @@ impl UseCases {
                     product: self.product_of(&view.client.role),
                     client: view.client.clone(),
                     secret: secret.clone(),
-                    days_left: (secret.expires_at - now).whole_days(),
+                    // Downwards: what ended a minute ago is over, not of today.
+                    days_left: (secret.expires_at - now).whole_seconds().div_euclid(86_400),
                     successor,
                     reminders: sent.remove(secret.id.as_str()).unwrap_or_default(),
                 });
