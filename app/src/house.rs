@@ -133,7 +133,9 @@ impl House {
     /// The acts of the authorization server on its database, for commands.
     pub async fn use_cases(&self) -> Result<UseCases> {
         let settings = self.authz_settings(&self.known_base_url())?;
-        Ok(UseCases::new(settings, self.authz_keys(), self.authz_database().await?, self.clock.clone()))
+        // On the heap: every command waits for it.
+        let database = Box::pin(self.authz_database()).await?;
+        Ok(UseCases::new(settings, self.authz_keys(), database, self.clock.clone()))
     }
 
     /// The URL by which clients reach the public listener on `port`: the configured one, else this machine by name.

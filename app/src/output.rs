@@ -44,7 +44,9 @@ impl Report {
         let text = match format {
             OutputFormat::Json => serde_json::to_string_pretty(&self.json)? + "\n",
             OutputFormat::Csv => self.csv(),
-            OutputFormat::Ndjson => self.rows().iter().map(|row| format!("{row}\n")).collect(),
+            OutputFormat::Ndjson => {
+                self.rows().iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect()
+            }
             OutputFormat::Fhir => {
                 bail!("only `audit export` has a FHIR form: use table, json, ndjson or csv")
             }

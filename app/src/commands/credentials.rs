@@ -87,7 +87,7 @@ fn bars(months: &[(String, usize)]) -> String {
     for (month, count) in months {
         let length = (count * WIDEST).div_ceil(highest);
         let shown = if *count == 0 { String::new() } else { format!(" {count}") };
-        text += &format!("{month} {}{shown}\n", "█".repeat(length));
+        text.extend([month.as_str(), " ", &"█".repeat(length), &shown, "\n"]);
     }
     text
 }
