@@ -99,7 +99,7 @@ pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
             ),
             "415" => ("The body has a type that is not read here.", examples::unsupported(), &[]),
             "422" => ("The merge breaks rules, each an issue with its name, place and words. Nothing was changed.", examples::rule(), &[]),
-            "429" => ("Too many requests.", examples::throttled(), &["Retry-After"]),
+            "429" => ("Too many requests.", examples::throttled(), &["Retry-After", "RateLimit-Policy", "RateLimit"]),
             "502" => (
                 "The product backend cannot be reached or gave no usable answer.",
                 ours(&GatewayError::UpstreamUnreachable),
@@ -133,6 +133,8 @@ pub(super) fn headers(product: &Product) -> Value {
             "schema": text,
         },
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+        "RateLimit-Policy": {"description": "The budgets of this client: so many requests in so many seconds.", "schema": text},
+        "RateLimit": {"description": "What is left of them.", "schema": text},
     });
     if has(&[Interaction::Read, Interaction::Vread, Interaction::History, Interaction::Everything]) {
         headers["ETag"] = json!({"description": "This state, for `If-None-Match`.", "schema": text});

@@ -162,13 +162,13 @@ pub(super) fn capability_statement(on: &Product) -> Value {
     })
 }
 
-/// The backend's refusals, as the gateway passes them on.
-fn refused(code: &str, text: &str, expression: Option<&str>) -> Value {
+/// A refusal of the backend as the gateway passes it on: IssueType, words, rule and where that stands.
+fn refused(code: &str, text: &str, rule: &str, reference: &str, expression: Option<&str>) -> Value {
     let mut issue = json!({
         "severity": "error",
         "code": code,
-        "details": {"text": text},
-        "diagnostics": format!("request {REQUEST}"),
+        "details": {"coding": [{"system": "urn:pmsgate:backend-rule", "code": rule}], "text": text},
+        "diagnostics": format!("request {REQUEST} Rule: {reference}."),
     });
     if let Some(expression) = expression {
         issue["expression"] = json!([expression]);
@@ -178,41 +178,41 @@ fn refused(code: &str, text: &str, expression: Option<&str>) -> Value {
 
 /// What is hidden and what is absent.
 pub(super) fn not_found() -> Value {
-    refused("not-found", "There is no such resource, or it is not visible to you.", None)
+    let text = "There is no such resource, or it is not visible to you.";
+    refused("not-found", text, "not-found", "FHIR http, read; access levels", None)
 }
 
 /// A format that is not served.
 pub(super) fn not_acceptable() -> Value {
-    refused(
-        "not-supported",
-        "\"text/turtle\" is not served: ask for application/fhir+json or application/fhir+xml.",
-        None,
-    )
+    let text = "\"text/turtle\" is not served: ask for application/fhir+json or application/fhir+xml (header Accept, or \
+                parameter _format with json or xml).";
+    refused("not-supported", text, "not-acceptable", "FHIR http, content types", None)
 }
 
 /// A key whose merge is not done yet.
 pub(super) fn conflict() -> Value {
-    refused("conflict", "A request with this Idempotency-Key is at work. Ask again when it is done.", None)
+    let text = "A request with this Idempotency-Key is at work. Wait for its answer, or send it again a little later.";
+    let reference = "draft-ietf-httpapi-idempotency-key-header, section 2";
+    refused("conflict", text, "idempotency-key", reference, Some("http.Idempotency-Key"))
 }
 
 /// A body of a type that is not read.
 pub(super) fn unsupported() -> Value {
-    refused("not-supported", "A body of \"text/plain\" is not read.", None)
+    let text = "A body of \"text/plain\" is not read.";
+    refused("not-supported", text, "media-type", "FHIR http, content types", None)
 }
 
 /// A merge that breaks a rule.
 pub(super) fn rule() -> Value {
-    let mut outcome = refused(
-        "business-rule",
-        "The version sent is 1, the stored one is 2: read the product again and merge into that.",
-        Some("Bundle.entry[0].resource.meta.versionId"),
-    );
-    outcome["issue"][0]["details"]["coding"] =
-        json!([{"system": "https://pmsgate.example/fhir/merge-rules", "code": "R1"}]);
+    let text = "The version sent is 1, the stored one is 2: read the product again and merge into that.";
+    let expression = Some("Bundle.entry[0].resource.meta.versionId");
+    let mut outcome = refused("business-rule", text, "R1", "docs/merge-examples/README.md", expression);
+    outcome["issue"][0]["details"]["coding"][0]["system"] = json!("https://pmsgate.example/fhir/merge-rules");
     outcome
 }
 
 /// Too many requests.
 pub(super) fn throttled() -> Value {
-    refused("throttled", "Too many requests. Wait as long as Retry-After says.", None)
+    let text = "Too many requests. Wait as long as Retry-After says.";
+    refused("throttled", text, "queue-full", "FHIR http, asynchronous request pattern", None)
 }
