@@ -19,6 +19,7 @@ mod memory;
 mod merge;
 mod metadata;
 mod other_products;
+mod random_views;
 mod reads;
 mod routes;
 mod search;
