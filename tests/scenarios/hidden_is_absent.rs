@@ -180,6 +180,47 @@ async fn a_product_of_which_nothing_is_left_is_not_counted() {
 }
 
 #[tokio::test]
+async fn a_product_shows_references_to_those_products_only_that_its_reader_may_read() {
+    for store in Program::stores() {
+        let program = Program::serve_with(store, &[]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("referring.json");
+        let coding = |list: &str, code: &str| json!({"coding": [{"system": format!("http://spor.ema.europa.eu/v1/lists/{list}"), "code": code}]});
+        let mentioned = [HUMAN, PENDING_OF_FIRST, VETERINARY[0], ABSENT];
+        let references = mentioned.map(
+            |id| json!({"product": {"reference": {"reference": format!("MedicinalProductDefinition/{id}")}}}),
+        );
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"resource": {"resourceType": "MedicinalProductDefinition", "id": "600000930002", "crossReference": references,
+                "domain": coding("100000000004", "100000000012"), "status": coding("200000005003", "200000005004"),
+                "name": [{"productName": "Referol"}]}},
+            {"resource": {"resourceType": "RegulatedAuthorization", "id": "220000930002",
+                "subject": mentioned.into_iter().chain(["600000930002"])
+                    .map(|id| json!({"reference": format!("MedicinalProductDefinition/{id}")})).collect::<Vec<_>>(),
+                "type": coding("220000000060", "220000000061"), "status": coding("100000072049", "100000072099")}},
+        ]});
+        std::fs::write(&file, bundle.to_string()).unwrap();
+        program.result(&["products", "import", file.to_str().unwrap()]);
+        let api = program.api();
+        for (name, token) in [
+            ("stranger", api.token(&program.industry("ORG-100000002", &["--qualified"])).await),
+            ("owner of the pending one", api.token(&program.industry("ORG-100000001", &[])).await),
+            ("human", api.token(&program.authority(&["human"])).await),
+            ("both", api.token(&program.authority(&["human", "veterinary"])).await),
+        ] {
+            for door in ["/600000930002", "/600000930002/$everything", "?_id=600000930002"] {
+                let shown = api.get(&format!("{SEARCH}{door}"), &token).await;
+                assert_eq!(shown.status, StatusCode::OK, "{name} {door}");
+                for id in mentioned {
+                    let readable = api.get(&format!("{SEARCH}/{id}"), &token).await.status == StatusCode::OK;
+                    assert_eq!(shown.text().contains(id), readable, "{name} {door} {id}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_hidden_identifier_finds_nothing() {
     let program = Program::serve().await;
     let api = program.api();
