@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn on_hang_up(gateway: Arc<Gateway>, data: Data, stop: CancellationToken) {
     let mut hang_ups = match http_service::hang_ups() {
         Ok(hang_ups) => hang_ups,
-        Err(error) => return tracing::error!(%error, "SIGHUP cannot be heard: limits change with a restart only"),
+        Err(error) => {
+            return tracing::error!(%error, "SIGHUP cannot be heard: limits change with a restart only");
+        }
     };
     loop {
         tokio::select! {

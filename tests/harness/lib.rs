@@ -16,7 +16,7 @@ mod shared_data;
 
 pub use api_client::{Answer, ApiClient};
 pub use browser::{Browser, Driver};
-pub use program::{Credentials, Outcome, Program, Store, binary, data_folder_command};
+pub use program::{Credentials, Outcome, Program, Ready, Store, binary, data_folder_command};
 pub use shared_data::{check_fhir, checkout, product_files, shared};
 
 /// What an industry, authority or public client may ask for on the read and write APIs.

@@ -1,0 +1,149 @@
+//! Four gateways follow one authorization server: what is revoked there is refused by all of them within a second, also
+//! when the connection of the feed breaks in between.
+
+use std::{
+    path::Path,
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use harness::{ApiClient, Program, Ready, data_folder_command};
+use http::StatusCode;
+use tempfile::TempDir;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+const GATEWAYS: usize = 4;
+const CLIENTS: usize = 12;
+const PRODUCT: &str = "/pms/api/v3/MedicinalProductDefinition/600000900001";
+
+/// The contract's promise, for 99 of a hundred. There are fewer here, so it is for all.
+const IN_FORCE: Duration = Duration::from_secs(1);
+
+/// Passes bytes on to `target`, and can cut all connections.
+struct Wire {
+    port: u16,
+    connections: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Wire {
+    async fn to(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(Mutex::new(JoinSet::new()));
+        let kept = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                kept.lock().unwrap().spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(("127.0.0.1", target)).await {
+                        // Ends with an error when either side does: so does the connection.
+                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        });
+        Self { port, connections }
+    }
+
+    /// Every connection ends here and now; new ones are taken again.
+    fn cut(&self) {
+        self.connections.lock().unwrap().abort_all();
+    }
+}
+
+/// A `pmsgate serve gateway` process of its own. Killed when dropped.
+struct GatewayProcess {
+    child: Child,
+    api: ApiClient,
+    _folder: TempDir,
+}
+
+impl Drop for GatewayProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl GatewayProcess {
+    /// Follows `issuer`, which it reaches over `wire`.
+    async fn start(issuer: &Program, wire: &Wire) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ready_file = folder.path().join("ready.json");
+        let ca_file = issuer.ready.ca_file.clone().unwrap();
+        let environment = [
+            ("PMSGATE_MASTER_KEY_FILE", issuer.data_dir().join("master.key").display().to_string()),
+            ("PMSGATE__TOKENS__ISSUER", issuer.ready.base_url.clone()),
+            ("PMSGATE__GATEWAY__AUTHZ_URL", format!("https://localhost:{}", wire.port)),
+            ("PMSGATE__GATEWAY__CA_FILE", ca_file.display().to_string()),
+            ("PMSGATE__GATEWAY__FEED_LOSS", "closed".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let child = data_folder_command(&folder.path().join("data"), &environment)
+            .args(["serve", "gateway", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ready = ready(&ready_file).await;
+        let api = ApiClient::new(&ready.base_url, ready.ca_file.as_deref());
+        Self { child, api, _folder: folder }
+    }
+
+    /// Whether a token passes; what lies behind the gateway does not matter here.
+    async fn admits(&self, token: &str) -> bool {
+        self.api.get(PRODUCT, token).await.status != StatusCode::UNAUTHORIZED
+    }
+}
+
+async fn ready(file: &Path) -> Ready {
+    let waiting = async {
+        loop {
+            if let Ok(text) = std::fs::read_to_string(file) {
+                return serde_json::from_str(&text).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), waiting).await.expect("the gateway is ready")
+}
+
+#[tokio::test]
+async fn four_gateways_refuse_what_was_revoked_within_a_second_though_the_feed_breaks() {
+    let program = Program::serve().await;
+    let port = program.ready.base_url.rsplit_once(':').unwrap().1.parse().unwrap();
+    let wire = Wire::to(port).await;
+    let mut gateways = Vec::new();
+    for _ in 0..GATEWAYS {
+        gateways.push(GatewayProcess::start(&program, &wire).await);
+    }
+    let mut delays = Vec::new();
+    for number in 0..CLIENTS {
+        let client = program.industry("ORG-100000001", &[]);
+        let token = program.api().token(&client).await;
+        for gateway in &gateways {
+            let waiting = async { while !gateway.admits(&token).await {} };
+            tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("a good token passes");
+        }
+        if number % 3 == 2 {
+            wire.cut();
+        }
+        program.result(&["client", "suspend", &client.client_id]);
+        let suspended = Instant::now();
+        for gateway in &gateways {
+            while gateway.admits(&token).await {
+                assert!(suspended.elapsed() < 10 * IN_FORCE, "a suspended client's token still passes");
+            }
+            delays.push(suspended.elapsed());
+        }
+    }
+    delays.sort();
+    let (median, last) = (delays[delays.len() / 2], delays[delays.len() - 1]);
+    assert!(last < IN_FORCE, "median {median:?}, longest {last:?}");
+}
