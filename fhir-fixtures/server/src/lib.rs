@@ -6,7 +6,7 @@
 //!
 //! Reads cost no database access while the feed of changes runs: heads of products are kept in memory as long as the
 //! feed vouches for them, and each product's resources are filtered, rendered and written to bytes once for each
-//! revision, column and FHIR version.
+//! revision, column, FHIR version, and set of other products that the caller may hear of (none for most).
 
 mod answer;
 mod bundle;
