@@ -23,7 +23,6 @@ use crate::{
     cli::{Part, Serve},
     demo,
     development_ca::{self, DevelopmentTls},
-    house::Which,
     reload, sandbox_clock,
 };
 
@@ -106,11 +105,11 @@ pub async fn start(house: &House, options: &Serve) -> Result<Running> {
         }
         Part::Authz => builder.start_authz().await?,
         Part::Gateway => {
-            builder.follow_clock().await?;
+            builder.follow_clock();
             builder.start_gateway()?;
         }
         Part::Backend => {
-            builder.follow_clock().await?;
+            builder.follow_clock();
             builder.start_backend(options.listen).await?;
         }
     }
@@ -287,18 +286,11 @@ impl<'h> Builder<'h> {
         Ok(())
     }
 
-    /// In a sandbox: follows the clock of the authorization server beside, in a process without it. Where its database
-    /// is not at hand the clock stays as configured.
-    async fn follow_clock(&mut self) -> Result<()> {
-        let house = self.house;
-        if !house.settings.is_sandbox() || !house.has_database(Which::Authz) {
-            return Ok(());
+    /// In a sandbox: follows the clock of the authorization server beside, in a process without it.
+    fn follow_clock(&self) {
+        if self.house.settings.is_sandbox() {
+            self.tasks.spawn(sandbox_clock::follow(self.house.clone(), self.stop.clone()));
         }
-        let database = house.connect(Which::Authz).await?;
-        let configured = time::Duration::seconds(house.settings.sandbox_clock.seconds);
-        let (clock, stop) = (house.clock.clone(), self.stop.clone());
-        self.tasks.spawn(sandbox_clock::follow(database, clock, configured, stop));
-        Ok(())
     }
 
     fn start_gateway(&mut self) -> Result<()> {
