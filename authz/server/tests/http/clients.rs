@@ -4,7 +4,7 @@ use authz_domain::{Actor, SecretState};
 use authz_server::{NewClient, UseCaseError};
 use time::Duration;
 
-use crate::harness::{DEFAULT_SCOPE, START, TestAuthz, new_client};
+use crate::harness::{DEFAULT_SCOPE, TestAuthz, new_client};
 
 #[tokio::test]
 async fn a_suspended_client_gets_nothing_until_it_is_resumed() {
