@@ -41,13 +41,14 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// What comes with the answer but for the request id and the date: what must not differ between hidden and absent.
+    /// What comes with the answer but for the request id, the date and what is left of the caller's limits: what must
+    /// not differ between hidden and absent.
     pub fn without_request_id(&self) -> (StatusCode, Vec<(String, String)>, String) {
         let id = self.header("x-request-id").to_owned();
         let mut headers: Vec<(String, String)> = self
             .headers
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"))
+            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date" | "ratelimit"))
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
         headers.sort();
