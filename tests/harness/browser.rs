@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use thirtyfour::{
-    By, ChromeCapabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver,
+    By, ChromeCapabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver, WebElement,
     common::{capabilities::desiredcapabilities::CapabilitiesHelper as _, log::LoggingPrefsLogLevel},
     extensions::query::ElementQueryable as _,
 };
@@ -218,8 +218,20 @@ impl Browser {
         let Ok(button) = self.driver.find(By::XPath(path)).await else {
             panic!("no button {words:?} on: {}", self.text().await);
         };
+        let before = self.driver.find(By::Tag("html")).await.unwrap();
         button.click().await.unwrap();
+        self.left(&before).await;
         self.look().await;
+    }
+
+    /// Waits until the page that an element was on is gone. A button that only changes its page has five seconds.
+    async fn left(&self, before: &WebElement) {
+        for _ in 0..50 {
+            if before.tag_name().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
     }
 
     /// Follows a link by its words, and looks at what comes.
@@ -273,7 +285,16 @@ impl Browser {
 
     /// The page as a person reads it.
     pub async fn text(&self) -> String {
-        self.driver.find(By::Tag("body")).await.unwrap().text().await.unwrap()
+        // The page may be replaced while it is read.
+        for _ in 0..100 {
+            if let Ok(body) = self.driver.find(By::Tag("body")).await
+                && let Ok(text) = body.text().await
+            {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the page cannot be read");
     }
 
     /// The page must say this.

@@ -2,21 +2,28 @@
 const form = document.querySelector("form[data-kept]");
 let timer = 0;
 let typed = false;
+let sending = false;
 
-async function keep() {
+async function keep(leaving) {
   clearTimeout(timer);
   if (!typed) return;
+  if (sending && !leaving) {
+    // One after the other: what was typed first must not arrive last.
+    timer = setTimeout(keep, 400);
+    return;
+  }
   typed = false;
+  sending = true;
   const fields = new FormData(form);
   fields.delete("file");
   fields.set("do", "remember");
   try {
-    await fetch(form.action, { method: "POST", body: new URLSearchParams(fields), keepalive: true });
-    form.dataset.kept = "yes";
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(fields), keepalive: true });
+    if (answer.ok && !typed) form.dataset.kept = "yes";
   } catch {
     // It is still on the page, and goes with the next button.
-    typed = true;
   }
+  sending = false;
 }
 
 if (form) {
@@ -30,5 +37,5 @@ if (form) {
     clearTimeout(timer);
     typed = false;
   });
-  addEventListener("pagehide", keep);
+  addEventListener("pagehide", () => keep(true));
 }
