@@ -92,10 +92,6 @@ fn query_parameter(settings: &GatewaySettings, name: &str, groups: &[Stakeholder
     if groups.len() < Stakeholder::ALL.len() {
         parameter["x-stakeholder-groups"] = groups.iter().map(ToString::to_string).collect();
     }
-    if let Some(example) = settings.parameter_texts.get(name).and_then(|text| text.example.as_ref()) {
-        // Under a name, Swagger UI offers it; as the one example it would fill it in.
-        parameter["examples"] = json!({"for example": {"value": example}});
-    }
     parameter
 }
 
@@ -109,9 +105,13 @@ fn schema(settings: &GatewaySettings, name: &str) -> Value {
 }
 
 fn words(settings: &GatewaySettings, name: &str, groups: &[Stakeholder]) -> String {
-    let text = settings.parameter_texts.get(name).map_or("", |text| &text.description);
+    // As an example of OpenAPI, Swagger UI would fill it in and send it.
+    let text = settings.parameter_texts.get(name).map_or_else(String::new, |text| match &text.example {
+        Some(example) => format!("{} For example `{example}`.", text.description),
+        None => text.description.clone(),
+    });
     if groups.len() == Stakeholder::ALL.len() {
-        return text.to_owned();
+        return text;
     }
     let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
     let names = match names.split_last() {
