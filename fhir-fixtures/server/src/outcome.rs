@@ -126,13 +126,12 @@ impl Refusal {
                 "parameter"
             }
             Self::TooMuch(_) | Self::TooLong(_) => "too-much",
-            Self::NotAForm => "media-type",
+            Self::NotAForm | Self::UnsupportedMedia(_) => "media-type",
             Self::Cursor => "cursor",
             Self::NotAcceptable(_) | Self::NotInXml(_) => "not-acceptable",
             Self::Merge { .. } => "merge-rule",
             Self::Unreadable(_) | Self::BrokenBody => "body",
             Self::BodyTooLarge(_) => "too-large",
-            Self::UnsupportedMedia(_) => "media-type",
             Self::MalformedKey | Self::KeyReused | Self::KeyAtWork => "idempotency-key",
             Self::ClientQueueFull | Self::QueueFull => "queue-full",
             Self::Store(_) | Self::Preparation(_) => "store",
@@ -308,19 +307,17 @@ impl Refusal {
             tracing::error!(request_id, error = %chain(self), "request failed");
         }
         let wire = self.wire();
-        let body = match self {
+        let body = if let Self::Merge { outcome, .. } = self {
             // It names its rules itself, and what to read for each.
-            Self::Merge { outcome, .. } => naming_request(outcome.clone(), request_id),
-            _ => {
-                let expression = wire.expression.as_deref();
-                let mut body = outcome("error", wire.code, &wire.text, expression, Some(request_id));
-                let issue = &mut body["issue"][0];
-                issue["details"]["coding"] = json!([{"system": RULE_SYSTEM, "code": self.word()}]);
-                let request =
-                    issue["diagnostics"].as_str().map(|text| format!("{text} ")).unwrap_or_default();
-                issue["diagnostics"] = format!("{request}Rule: {}.", self.reference()).into();
-                body
-            }
+            naming_request(outcome.clone(), request_id)
+        } else {
+            let expression = wire.expression.as_deref();
+            let mut body = outcome("error", wire.code, &wire.text, expression, Some(request_id));
+            let issue = &mut body["issue"][0];
+            issue["details"]["coding"] = json!([{"system": RULE_SYSTEM, "code": self.word()}]);
+            let request = issue["diagnostics"].as_str().map(|text| format!("{text} ")).unwrap_or_default();
+            issue["diagnostics"] = format!("{request}Rule: {}.", self.reference()).into();
+            body
         };
         let (media_type, body) = look.write_or_json(Bytes::from(body.to_string()));
         let mut response = Response::new(body.into());

@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use caller_context::CallerContext;
-use config::{ApiProduct, Interaction, Operation};
+use config::{ApiProduct, Operation};
 use http::StatusCode;
 use http_service::AccessNote;
 use pms_terms::FhirVersion;
@@ -152,9 +152,4 @@ fn refuse(state: &State, request: &Request, refusal: &Refusal) -> Response {
         Ok(context) => refusal.respond(&context.request_id, look),
         Err(no_context) => no_context.respond("", look),
     }
-}
-
-/// Whether an operation stands in the CapabilityStatement; a TransactionResponse is no resource type of FHIR.
-pub(crate) const fn is_offered(operation: &Operation) -> bool {
-    !matches!(operation.interaction, Interaction::TransactionResponse)
 }
