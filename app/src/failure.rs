@@ -76,10 +76,7 @@ mod tests {
     #[test]
     fn wrong_usage_is_one_line_that_says_what_to_do() {
         for (typed, words) in [
-            (
-                &["client", "crate"][..],
-                "'create'; usage: pmsgate client",
-            ),
+            (&["client", "crate"][..], "'create'; usage: pmsgate client"),
             (&["client", "show"], "not provided: <CLIENT_ID>; usage: pmsgate client show"),
             (&["client"], "a command is missing; usage: pmsgate client"),
             (&["serve", "--listen", "here"], "invalid value 'here' for '--listen <ADDR>'"),
