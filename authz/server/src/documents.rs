@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use access_token::AdministrationScope;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -89,7 +90,10 @@ fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, aut
 
 fn scopes(settings: &AuthzSettings) -> Vec<String> {
     let everything = settings.resources().into_iter().map(|resource| format!("{resource}/.default"));
-    let mut widest: Vec<String> = settings.roles.iter().map(|role| role.scope.to_string()).collect();
+    let of_roles: String = settings.roles.iter().map(|role| format!("{} ", role.scope)).collect();
+    let mut widest: Vec<String> = of_roles.split_whitespace().map(str::to_owned).collect();
+    // Every client may have this one.
+    widest.push(AdministrationScope::RotateOwnSecret.as_str().to_owned());
     widest.sort();
     widest.dedup();
     everything.chain(widest).collect()

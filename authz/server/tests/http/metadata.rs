@@ -60,6 +60,16 @@ async fn nothing_is_claimed_that_does_not_work() {
         document["scopes_supported"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(
         scopes,
-        ["api://pmsgate/pms/.default", "api://pmsgate/public/.default", "system/*.cruds", "system/*.rs"]
+        [
+            "api://pmsgate/pms/.default",
+            "api://pmsgate/public/.default",
+            "api://pmsgate/administration/.default",
+            "client.rotate",
+            "clients.read",
+            "clients.write",
+            "requests.read",
+            "system/*.cruds",
+            "system/*.rs"
+        ]
     );
 }
