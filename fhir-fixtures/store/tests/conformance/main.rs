@@ -10,6 +10,7 @@ mod comparison;
 mod crash;
 mod feed;
 mod import;
+mod mentions;
 mod merges;
 mod plain;
 mod sample;
