@@ -379,7 +379,7 @@ pmsgate products export --organisation ORG-100000001 --history > aurelia.ndjson"
         out: Option<PathBuf>,
         /// Only the products of this holder.
         #[arg(long, value_name = "ORG")]
-        organisation: Option<pms_terms::OrganisationId>,
+        organisation: Option<OrganisationId>,
         /// With all versions, their numbers and times.
         #[arg(long)]
         history: bool,
