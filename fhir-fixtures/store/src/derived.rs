@@ -16,10 +16,13 @@ use fhir_model::{
 };
 use pms_terms::OrganisationId;
 
-use crate::{ProductHead, StoreError, audience, statement::Statement};
+use crate::{
+    ProductHead, StoreError, audience,
+    statement::{Statement, rows_at_once},
+};
 
-/// How many rows go into one statement.
-const BATCH: usize = 500;
+/// The most values that a row here has.
+const VALUES: usize = 6;
 
 /// Everything that is kept beside a product so that it can be found and decided about. Rows are in order, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -185,7 +188,7 @@ async fn insert_into<T>(
     rows: &[(&str, &T)],
     values: impl Fn(&mut Statement, &T),
 ) -> Result<(), StoreError> {
-    for batch in rows.chunks(BATCH) {
+    for batch in rows.chunks(rows_at_once(db, VALUES)) {
         let mut statement = Statement::new("INSERT INTO ");
         statement.push(table).push(" VALUES ");
         for (n, (product_id, row)) in batch.iter().enumerate() {

@@ -12,11 +12,8 @@ use crate::{
     derived::{self, Derived},
     products::{self, ProductHead},
     resources,
-    statement::{Statement, bound},
+    statement::{Statement, bound, rows_at_once},
 };
-
-/// How many rows go into one statement.
-const BATCH: usize = 500;
 
 /// How many products one unit of work looks at again.
 const REINDEX_BATCH: usize = 50;
@@ -76,7 +73,7 @@ pub(crate) struct NextRows {
 
 /// Writes the rows of several products, each with its own place in the order of changes.
 pub(crate) async fn write_all(db: &mut Db<'_>, all: &[NextRows]) -> Result<(), StoreError> {
-    for batch in all.chunks(BATCH) {
+    for batch in all.chunks(rows_at_once(db, 7)) {
         let mut change_seq = next_changes(db, batch.len()).await?;
         let mut statement = Statement::new(
             "INSERT INTO products
@@ -129,7 +126,7 @@ pub(crate) async fn products_with(
     keys: &[ResourceKey],
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut found = BTreeSet::new();
-    for batch in keys.chunks(BATCH) {
+    for batch in keys.chunks(rows_at_once(db, 2)) {
         let mut statement = Statement::new(
             "SELECT DISTINCT product_id FROM product_members WHERE (resource_type, resource_id) IN (VALUES ",
         );
@@ -147,7 +144,7 @@ pub(crate) async fn homes(
     keys: &[ResourceKey],
 ) -> Result<HashMap<ResourceKey, Vec<(String, bool)>>, StoreError> {
     let mut found: HashMap<ResourceKey, Vec<(String, bool)>> = HashMap::new();
-    for batch in keys.chunks(BATCH) {
+    for batch in keys.chunks(rows_at_once(db, 2)) {
         let mut statement = Statement::new(
             "SELECT resource_type, resource_id, product_id, present FROM product_members
              WHERE (resource_type, resource_id) IN (VALUES ",

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     StoreError,
-    statement::{Statement, bound},
+    statement::{Statement, bound, rows_at_once},
 };
 
 /// How many keys go into one statement.
@@ -193,7 +193,7 @@ pub async fn current_bodies(database: &Database, keys: &[ResourceKey]) -> Result
 
 async fn current_rows(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<Vec<VersionRow>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
-    for batch in keys.chunks(BATCH) {
+    for batch in keys.chunks(rows_at_once(db, 2)) {
         let mut statement = Statement::new(
             "SELECT v.resource_type, v.resource_id, v.version_id, v.last_updated, v.body
              FROM resources r JOIN resource_versions v ON v.resource_type = r.resource_type
@@ -295,7 +295,7 @@ pub(crate) struct VersionText<'a> {
 
 /// Stores versions; the last of each resource among them becomes the current one.
 pub(crate) async fn write_texts(db: &mut Db<'_>, versions: &[VersionText<'_>]) -> Result<(), StoreError> {
-    for batch in versions.chunks(BATCH) {
+    for batch in versions.chunks(rows_at_once(db, 5)) {
         let mut bodies = Statement::new(
             "INSERT INTO resource_versions (resource_type, resource_id, version_id, last_updated, body) VALUES ",
         );
@@ -309,7 +309,7 @@ pub(crate) async fn write_texts(db: &mut Db<'_>, versions: &[VersionText<'_>]) -
     }
     let current: BTreeMap<&ResourceKey, i64> =
         versions.iter().map(|next| (next.key, next.version_id)).collect();
-    for batch in Vec::from_iter(current).chunks(BATCH) {
+    for batch in Vec::from_iter(current).chunks(rows_at_once(db, 3)) {
         let mut pointers =
             Statement::new("INSERT INTO resources (resource_type, resource_id, version_id) VALUES ");
         for (n, (key, version_id)) in batch.iter().enumerate() {

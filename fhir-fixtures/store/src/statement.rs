@@ -23,6 +23,16 @@ macro_rules! bound {
 }
 pub(crate) use bound;
 
+/// How many rows of so many `values` go into one statement. SQLite looks for each numbered placeholder among all those
+/// before it, so its work grows with their square; a PostgreSQL server is asked as seldom as possible.
+pub(crate) fn rows_at_once(db: &Db<'_>, values: usize) -> usize {
+    let most = match db {
+        Db::Sqlite(_) => 240,
+        Db::Postgres(_) => 4000,
+    };
+    (most / values.max(1)).max(1)
+}
+
 /// A value for a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bind {
