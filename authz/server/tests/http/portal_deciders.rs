@@ -1,7 +1,11 @@
 //! Who may decide, as one table: every role of the catalogue as a request, every role as a reviewer's, in every
 //! organisation. And what happens when the last of those who decide leaves.
 
-use authz_domain::{AccessRequest, HeldRole, Organisation, OrganisationCategory, RequestState};
+use authz_domain::{
+    AccessRequest, HeldRole, Organisation,
+    OrganisationCategory::{Agency, Authority, Centre, Industry, Network},
+    RequestState,
+};
 
 use crate::{
     harness::{START, TestAuthz},
@@ -77,7 +81,6 @@ async fn who_may_decide_is_the_table_of_the_specification() {
             .and_then(|one| one.placed("", parent.map(|id| id.parse().unwrap())))
             .unwrap()
     };
-    use OrganisationCategory::{Agency, Authority, Centre, Industry, Network};
     let places = [
         organisation("ORG-100000001", Industry, None),
         organisation("ORG-100000002", Industry, None),

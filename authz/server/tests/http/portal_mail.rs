@@ -58,7 +58,7 @@ impl MailServer {
         settings.mail.ca_file.clone_from(&self.ca_file);
         settings.mail.username = Some("pmsgate".to_owned());
         settings.mail.password_file = Some(password.to_owned());
-        settings.mail.sender = "Portal <portal@agency.example>".to_owned();
+        "Portal <portal@agency.example>".clone_into(&mut settings.mail.sender);
         settings.mail.timeout = config::Span::seconds(5);
     }
 
