@@ -99,7 +99,7 @@ impl Stream {
             .bearer_auth(token)
             .header("content-type", "application/fhir+json")
             .header("idempotency-key", format!("\"merge-{n}\""));
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             request = request.header("prefer", "respond-async");
         }
         let Ok(response) = request.body(bundle(n).to_string()).send().await else { return false };

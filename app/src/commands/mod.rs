@@ -36,7 +36,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Account(command) => account::run(&common, command).await,
         Command::Products(command) => products::run(&common, command).await,
         Command::Explain { client, method, url } => explain::run(&common, &client, &method, &url).await,
-        Command::Key(command) => key::run(&common, command).await,
+        // In a box: rotating keys is seldom done, and its state is large.
+        Command::Key(command) => Box::pin(key::run(&common, command)).await,
         Command::Audit(command) => audit::run(&common, command).await,
         Command::Clock(command) => clock::run(&common, command).await,
         Command::Database(command) => database::run(&common, command).await,

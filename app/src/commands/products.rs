@@ -50,18 +50,15 @@ pub(super) async fn run(common: &Common, command: ProductsCommand) -> Result<()>
         ProductsCommand::Export { out, organisation, history } => {
             let house = House::open(common)?;
             let selection = Selection { organisation, history };
-            match out {
-                Some(path) => {
-                    let exporting =
-                        async |write: &mut (dyn io::Write + Send)| export(&house, &selection, write).await;
-                    let exported = whole_file(&path, exporting).await?;
-                    print(common, serde_json::to_value(exported)?, &["products", "resources"])
-                }
-                None => {
-                    let mut stdout = BufWriter::new(io::stdout());
-                    export(&house, &selection, &mut stdout).await?;
-                    Ok(stdout.flush()?)
-                }
+            if let Some(path) = out {
+                let exporting =
+                    async |write: &mut (dyn io::Write + Send)| export(&house, &selection, write).await;
+                let exported = whole_file(&path, exporting).await?;
+                print(common, serde_json::to_value(exported)?, &["products", "resources"])
+            } else {
+                let mut stdout = BufWriter::new(io::stdout());
+                export(&house, &selection, &mut stdout).await?;
+                Ok(stdout.flush()?)
             }
         }
         ProductsCommand::Verify { repair } => {

@@ -90,10 +90,11 @@ fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, aut
 
 fn scopes(settings: &AuthzSettings) -> Vec<String> {
     let everything = settings.resources().into_iter().map(|resource| format!("{resource}/.default"));
-    let of_roles: String = settings.roles.iter().map(|role| format!("{} ", role.scope)).collect();
-    let mut widest: Vec<String> = of_roles.split_whitespace().map(str::to_owned).collect();
-    // Every client may have this one.
-    widest.push(AdministrationScope::RotateOwnSecret.as_str().to_owned());
+    let of_roles: Vec<String> = settings.roles.iter().map(|role| role.scope.to_string()).collect();
+    let of_roles = of_roles.iter().flat_map(|scopes| scopes.split_whitespace());
+    // Every client may have the last one.
+    let every = of_roles.chain([AdministrationScope::RotateOwnSecret.as_str()]);
+    let mut widest: Vec<String> = every.map(str::to_owned).collect();
     widest.sort();
     widest.dedup();
     everything.chain(widest).collect()

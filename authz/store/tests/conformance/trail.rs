@@ -101,7 +101,11 @@ async fn many_writers_make_one_chain_without_gaps() {
                 let mut work = database.begin().await.unwrap();
                 let event = event(Act::SignedIn, &format!("a-{n}"), vec![]);
                 audit_events::append(&mut work.db(), &key(), &event).await.unwrap();
-                if n % 3 == 0 { work.rollback().await.unwrap() } else { work.commit().await.unwrap() }
+                if n.is_multiple_of(3) {
+                    work.rollback().await.unwrap();
+                } else {
+                    work.commit().await.unwrap();
+                }
             }
         };
         let all: Vec<_> = (0..24).map(|n| tokio::spawn(write(n))).collect();

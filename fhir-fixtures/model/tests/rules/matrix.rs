@@ -405,8 +405,7 @@ fn conditions(note: &str) -> &'static [&'static str] {
 fn agrees(symbol: &str, column: Column, cell: &Cell) -> bool {
     let qualified = column == Column::IndustryOwnerQualified;
     match (symbol, cell) {
-        ("●", Cell::Seen) => true,
-        ("○", Cell::Removed) => true,
+        ("●", Cell::Seen) | ("○", Cell::Removed) => true,
         ("Q", cell) => *cell == if qualified { Cell::Seen } else { Cell::Removed },
         (_, Cell::Seen) => qualified && symbol.starts_with('◐'),
         (_, Cell::If(condition)) => {
