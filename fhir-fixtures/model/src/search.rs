@@ -12,7 +12,7 @@ use crate::{
     Product, ResourceType,
     access::{AccessMatrix, Column, ColumnSet, Targets, View},
     facts::ProductFacts,
-    links, resource_key, resource_type, terms,
+    links, resource_type, terms,
 };
 
 pub use crate::terms::{canonical_system, list_number};
@@ -99,10 +99,10 @@ pub fn index(
 ) -> (Vec<IndexedValue>, ColumnSet) {
     let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
     let mut seeing = ColumnSet::NONE;
-    // Columns to which everything is open see the same.
+    // Columns to which nothing is closed see the same.
     let mut whole = ColumnSet::NONE;
     for column in Column::ALL {
-        if matrix.is_all_open(column) && resource_key(&product.root).is_some() {
+        if View::is_whole(matrix, column, facts, product, targets) {
             whole.insert(column);
             continue;
         }

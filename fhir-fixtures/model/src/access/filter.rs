@@ -99,6 +99,21 @@ impl<'a> View<'a> {
         (visible.first()?.0 == root).then_some(Self { context, product, visible })
     }
 
+    /// Whether `column` sees all of the product, so that there is nothing to filter.
+    pub fn is_whole(
+        matrix: &AccessMatrix,
+        column: Column,
+        facts: &ProductFacts,
+        product: &Product,
+        targets: &Targets,
+    ) -> bool {
+        // The matrix first: where it hides anything, references need no look.
+        matrix.is_all_open(column) && {
+            let context = Context::new(matrix, column, facts, product, targets);
+            context.root.is_some() && context.is_whole()
+        }
+    }
+
     /// The filtered product.
     pub fn filtered(&self) -> Filtered {
         let mut values = self.visible.iter().map(|(_, walked)| walked.value.clone());

@@ -41,7 +41,7 @@ impl AccessMatrix {
     }
 
     /// Whether every row is open to a column without conditions, and it sees what has no row: it sees everything.
-    pub(crate) fn is_all_open(&self, column: Column) -> bool {
+    pub(super) fn is_all_open(&self, column: Column) -> bool {
         column >= Column::IndustryOwnerQualified && self.all_open[column as usize]
     }
 

@@ -15,7 +15,7 @@ const HEAD: &str = "| id | owner | domain | public | shows |\n|---|---|---|---|-
 fn organisation_of(location: &LocationId) -> Option<OrganisationId> {
     listed_organisations()
         .into_values()
-        .find(|columns| columns[4].split(' ').any(|it| it == location.as_str()))
+        .find(|columns| columns[6].split(' ').any(|it| it == location.as_str()))
         .and_then(|columns| columns[0].parse().ok())
 }
 
