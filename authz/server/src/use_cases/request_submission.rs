@@ -115,8 +115,8 @@ impl UseCases {
         self.tell_reviewers(db, part, account, false).await
     }
 
-    /// What may be handed in.
-    fn may_submit(&self, plan: &RequestPlan, terms_accepted: bool) -> Result<(), SubmitRefused> {
+    /// Whether a request may be handed in, or what stands in the way.
+    pub fn may_submit(&self, plan: &RequestPlan, terms_accepted: bool) -> Result<(), SubmitRefused> {
         let needs_organisation = !self.catalogue().categories_of(&plan.request.application).is_empty();
         if needs_organisation && plan.organisation.is_none() {
             return Err(SubmitRefused::NoOrganisation);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use authz_domain::{RequestState, Route};
 use axum::{
-    extract::{Path, State as Extract},
+    extract::{Path, RawQuery, State as Extract},
     response::Response,
 };
 
@@ -22,6 +22,8 @@ use crate::{
     use_cases::{DocumentRefused, RequestPlan, SubmitRefused, UseCases},
 };
 
+/// The query of a recap that was not handed in.
+const REFUSED: &str = "refused";
 /// Characters of a comment.
 const MAX_COMMENT: usize = 2000;
 
@@ -124,17 +126,25 @@ fn document_table(plan: &RequestPlan) -> Table {
     }
 }
 
-/// `GET /portal/requests/{id}/recap`
+/// `GET /portal/requests/{id}/recap`; with `?refused` it says what stands in the way of handing the request in.
 pub(in crate::portal) async fn get(
     Extract(state): Extract<Arc<State>>,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     let plan = draft(&state, visitor.require()?, &id).await?;
     if plan.roles.is_empty() {
         return Ok(see_other(&visitor, &step(&id, "roles")));
     }
-    Ok(page(&state, &plan, &Fields::default(), &Errors::default()).show(&visitor))
+    let mut errors = Errors::default();
+    if query.as_deref() == Some(REFUSED) {
+        let acts = UseCases::of(Arc::clone(&state));
+        if let Err(refused) = acts.may_submit(&plan, plan.request.terms_ticked) {
+            errors = errors_of(refused);
+        }
+    }
+    Ok(page(&state, &plan, &Fields::default(), &errors).show(&visitor))
 }
 
 /// `POST /portal/requests/{id}/recap`
@@ -233,15 +243,17 @@ async fn submit(
                 submitted.iter().filter_map(|request| request.number.map(|n| n.to_string())).collect();
             Ok(see_other(&visitor, &format!("/portal/requests?submitted={}", names.join("."))))
         }
-        Some(Err(refused)) => {
-            use SubmitRefused::{Document, Empty, NoOrganisation, Role, Terms, Violation};
-            let field = match &refused {
-                Document(_) => "file",
-                Terms => "terms",
-                Empty | NoOrganisation | Role(_) | Violation(_) => "comment",
-            };
-            let plan = draft(state, one, id).await?;
-            Ok(page(state, &plan, fields, &Errors::of(field, refused)).show(&visitor))
-        }
+        // All that was typed is kept: a page of its own shows it, and reloading that one sends nothing again.
+        Some(Err(_)) => Ok(see_other(&visitor, &format!("{}?{REFUSED}", step(id, "recap")))),
     }
+}
+
+fn errors_of(refused: SubmitRefused) -> Errors {
+    use SubmitRefused::{Document, Empty, NoOrganisation, Role, Terms, Violation};
+    let field = match &refused {
+        Document(_) => "file",
+        Terms => "terms",
+        Empty | NoOrganisation | Role(_) | Violation(_) => "comment",
+    };
+    Errors::of(field, refused)
 }
