@@ -162,8 +162,16 @@ async fn lists_come_as_json_csv_and_table() {
 }
 
 #[tokio::test]
-async fn doctor_finds_nothing_wrong_with_a_fresh_house_and_says_so() {
+async fn doctor_misses_the_first_administrator_of_a_fresh_house_and_then_nothing() {
     let program = Program::serve().await;
+    let found = program.result(&["doctor"]);
+    let wrong: Vec<_> = found.as_array().unwrap().iter().filter(|check| check["state"] != "ok").collect();
+    assert!(wrong.len() == 1 && wrong[0]["check"] == "administrators", "{found}");
+    let advice = wrong[0]["advice"].as_str().unwrap();
+    assert!(advice.starts_with("pmsgate account create --agency-admin"), "{advice}");
+
+    let person = ["--email", "grace.hall@agency.example", "--first-name", "Grace", "--last-name", "Hall"];
+    program.result(&[&["account", "create", "--agency-admin"], &person[..]].concat());
     let found = program.result(&["doctor"]);
     let checks = found.as_array().unwrap();
     assert!(checks.len() >= 5, "{found}");
