@@ -10,9 +10,10 @@ async fn every_kind_of_wrong_token_has_its_own_answer() {
     let house = House::start().await;
     let garbage = "not-a-token".to_owned();
     let mut forged = house.token();
-    let last = if forged.ends_with('A') { "B" } else { "A" };
-    // The last character of a P-256 signature carries two unused bits; change one before it.
-    forged.replace_range(forged.len() - 2..forged.len() - 1, last);
+    // The last character of a P-256 signature carries two unused bits: the one before it is changed, to another one.
+    let at = forged.len() - 2;
+    let other = if &forged[at..=at] == "A" { "B" } else { "A" };
+    forged.replace_range(at..=at, other);
     let rows = [
         (garbage, StatusCode::UNAUTHORIZED, "token-malformed", r#"error="invalid_token""#),
         (forged, StatusCode::UNAUTHORIZED, "token-signature", r#"error="invalid_token""#),
