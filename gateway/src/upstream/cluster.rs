@@ -123,7 +123,10 @@ impl Cluster {
         if self.upstreams.len() < 2 {
             return;
         }
-        let Ok(client) = reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build() else { return };
+        let client = match reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build() {
+            Ok(client) => client,
+            Err(error) => return tracing::error!(%error, "the health of upstreams cannot be asked for"),
+        };
         loop {
             for upstream in &self.upstreams {
                 let answer = client.get(format!("http://{}{path}", upstream.authority)).send().await;
