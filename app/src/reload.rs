@@ -2,30 +2,70 @@
 
 use std::sync::Arc;
 
-use config::{Data, DataFiles};
-use gateway::{Gateway, RateLimitRules};
+use anyhow::Result;
+use config::{DataFiles, Settings};
+use gateway::{Addresses, Gateway, GatewaySettings};
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
-/// Reads the limits again at every SIGHUP, tells the log what changed, and puts them in force. Files with a fault
-/// change nothing.
-pub(crate) async fn on_hang_up(gateway: Arc<Gateway>, data: Data, stop: CancellationToken) {
-    let mut hang_ups = match http_service::hang_ups() {
-        Ok(hang_ups) => hang_ups,
-        Err(error) => {
-            return tracing::error!(%error, "SIGHUP cannot be heard: limits change with a restart only");
-        }
-    };
+/// What a gateway's settings are made of but for the data files.
+pub(crate) struct GatewaySource {
+    pub(crate) settings: Settings,
+    pub(crate) addresses: Addresses,
+    pub(crate) feed_key: String,
+}
+
+impl GatewaySource {
+    /// The settings with these data files.
+    pub(crate) fn with(&self, files: &DataFiles) -> GatewaySettings {
+        GatewaySettings::new(
+            &self.settings,
+            &files.products,
+            &files.catalogue,
+            &files.limits,
+            &self.addresses,
+            self.feed_key.clone(),
+        )
+    }
+}
+
+/// Has the gateway take the data files anew at every SIGHUP. Without a gateway in this process the signal is said to
+/// have done nothing: it must not end a server.
+pub(crate) async fn on_hang_up(
+    mut hang_ups: Signal,
+    gateway: Option<(Arc<Gateway>, GatewaySource)>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             heard = hang_ups.recv() => if heard.is_none() { return },
         }
-        match DataFiles::load(&data) {
-            Ok(files) => {
-                let changes = gateway.reload_limits(&RateLimitRules::new(&files.limits, &files.catalogue));
-                tracing::info!(?changes, "data files read again, limits in force");
+        if let Some((gateway, source)) = &gateway {
+            tell(reload(gateway, source));
+        } else {
+            tracing::info!("SIGHUP: this part reads its files at the start only; restart it");
+        }
+    }
+}
+
+/// Reads the data files and puts them in force, all or none. Tells the changes, a line each.
+fn reload(gateway: &Gateway, source: &GatewaySource) -> Result<Vec<String>> {
+    let files = DataFiles::load(&source.settings.data)?;
+    Ok(gateway.reload(source.with(&files))?)
+}
+
+fn tell(outcome: Result<Vec<String>>) {
+    match outcome {
+        Ok(changes) if changes.is_empty() => tracing::info!("data files read again: nothing changed"),
+        Ok(changes) => {
+            for change in &changes {
+                tracing::info!(%change, "data files read again");
             }
-            Err(error) => tracing::error!(%error, "data files read again and refused: nothing changed"),
+            tracing::info!(changes = changes.len(), "data files read again and in force");
+        }
+        Err(error) => {
+            tracing::error!(error = %format!("{error:#}"), "data files read again and refused: nothing changed");
         }
     }
 }

@@ -8,7 +8,7 @@ use caller_context::ContextKey;
 use config::{Purpose, TlsMode};
 use database::Database;
 use fhir_server::{CursorKey, Parts};
-use gateway::{Addresses, Gateway, GatewaySettings, GatewayWorker};
+use gateway::{Addresses, Gateway, GatewayWorker};
 use http::{Request, Response};
 use http_service::{
     Body, Handler, Health, Listening, RouterHandler, ServeOptions, Serving, admin_router, bind,
@@ -23,7 +23,8 @@ use crate::{
     cli::{Part, Serve},
     demo,
     development_ca::{self, DevelopmentTls},
-    reload, sandbox_clock,
+    reload::{self, GatewaySource},
+    sandbox_clock,
 };
 
 /// Parts at work.
@@ -96,6 +97,8 @@ impl Running {
 /// # Errors
 /// A wrong configuration, an address in use, a database that does not answer.
 pub async fn start(house: &House, options: &Serve) -> Result<Running> {
+    // From here on a hang-up is not the end.
+    let hang_ups = http_service::hang_ups().context("SIGHUP cannot be heard")?;
     let mut builder = Builder::new(house, options)?;
     match options.part {
         Part::All => {
@@ -113,6 +116,8 @@ pub async fn start(house: &House, options: &Serve) -> Result<Running> {
             builder.start_backend(options.listen).await?;
         }
     }
+    let gateway = builder.gateway.clone().zip(builder.gateway_source.take());
+    builder.tasks.spawn(reload::on_hang_up(hang_ups, gateway, builder.stop.clone()));
     builder.finish(options).await
 }
 
@@ -132,6 +137,7 @@ struct Builder<'h> {
     databases: Vec<Database>,
     authz: Option<Authz>,
     gateway: Option<Arc<Gateway>>,
+    gateway_source: Option<GatewaySource>,
     demo: Option<DemoCredentials>,
     /// Where the gateway finds the authorization server and the backend of this process.
     authz_url: Option<String>,
@@ -170,6 +176,7 @@ impl<'h> Builder<'h> {
             databases: Vec::new(),
             authz: None,
             gateway: None,
+            gateway_source: None,
             demo: None,
             authz_url: None,
             backend_url: None,
@@ -306,21 +313,14 @@ impl<'h> Builder<'h> {
             backend_url: self.backend_url.clone().unwrap_or_else(|| section.backend_url.clone()),
         };
         let feed_key = hex::encode(house.master_key.derive(Purpose::RevocationFeed).as_slice());
-        let settings = GatewaySettings::new(
-            &house.settings,
-            house.products(),
-            &house.files.catalogue,
-            &house.files.limits,
-            &addresses,
-            feed_key,
-        );
+        let source = GatewaySource { settings: house.settings.clone(), addresses, feed_key };
         let context_key = ContextKey::new(&house.master_key.derive(Purpose::CallerContext));
-        let gateway = Gateway::new(settings, context_key, house.clock.clone())?;
+        let gateway = Gateway::new(source.with(&house.files), context_key, house.clock.clone())?;
         let health = self.health.register("gateway");
         let client = self.authz_client()?;
         self.tasks.spawn(gateway.clone().run(client, health, self.stop.clone()));
-        self.tasks.spawn(reload::on_hang_up(gateway.clone(), house.settings.data.clone(), self.stop.clone()));
         self.gateway = Some(gateway);
+        self.gateway_source = Some(source);
         Ok(())
     }
 
@@ -352,11 +352,7 @@ impl<'h> Builder<'h> {
             let serving = match (gateway, router) {
                 (Some(gateway), Some(router)) => public.serve(
                     &serve_options,
-                    move |_| FrontDoor {
-                        gateway: gateway.clone(),
-                        worker: gateway.worker(),
-                        rest: RouterHandler(router.clone()),
-                    },
+                    move |_| FrontDoor { gateway: gateway.worker(), rest: RouterHandler(router.clone()) },
                     &self.stop,
                 )?,
                 (Some(gateway), None) => {
@@ -429,15 +425,14 @@ impl<'h> Builder<'h> {
 
 /// The public listener of `serve all`: the gateway's paths to the gateway, the rest to the authorization server.
 struct FrontDoor {
-    gateway: Arc<Gateway>,
-    worker: GatewayWorker,
+    gateway: GatewayWorker,
     rest: RouterHandler,
 }
 
 impl Handler for FrontDoor {
     async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         if self.gateway.owns(request.uri().path()) {
-            self.worker.handle(request).await
+            self.gateway.handle(request).await
         } else {
             self.rest.handle(request).await
         }

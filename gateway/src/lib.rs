@@ -1,6 +1,6 @@
 //! The FHIR gateway: understands a request, authenticates and authorises it, forwards it sealed, rewrites the answer.
 //!
-//! [`pipeline`] shows the order of work. What decides is pure ([`fhir_request`], [`authorize`], [`framing`]); what
+//! [`pipeline`] shows the order of work; [`plan`] holds what it goes by and is replaced as a whole. What decides is pure ([`fhir_request`], [`authorize`], [`framing`]); what
 //! waits is apart ([`keys`], [`revocation`], [`rate_limit`], [`upstream`]); every refusal becomes an OperationOutcome at one edge
 //! ([`outcome`]). The gateway knows the authorization server by its published keys and its revocation feed only,
 //! and the backend by HTTP only; it has no database.
@@ -20,6 +20,7 @@ pub mod observe;
 pub mod openapi;
 pub mod outcome;
 pub mod pipeline;
+pub mod plan;
 pub mod rate_limit;
 pub mod revocation;
 pub mod routes;
@@ -27,15 +28,16 @@ pub mod settings;
 pub mod state;
 pub mod swagger;
 pub mod upstream;
+pub mod worker;
 
 #[doc(hidden)]
 pub mod testing;
 
 pub use explain::{Asker, Explained, explain};
-pub use pipeline::GatewayWorker;
 pub use routes::RouteTableError;
 pub use settings::{
     Addresses, GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
     RevocationSettings, SharedStoreSettings,
 };
 pub use state::{Gateway, UnfitSettings};
+pub use worker::GatewayWorker;

@@ -1,13 +1,13 @@
 //! The life of a request, in order, on one screen.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
 use caller_context::CallerContext;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use http_service::{AccessNote, Handler, Peer, RequestId};
+use http_service::{AccessNote, Peer, RequestId};
 use pms_terms::{Domains, Stakeholder};
 use time::OffsetDateTime;
 
@@ -19,11 +19,12 @@ use crate::{
     fhir_request::{self, FhirRequest, MAX_FORM, RequestRefusal, Target},
     framing,
     outcome::{self, Circumstances},
+    plan::Plan,
     rate_limit::Admission,
     routes::{Document, Operation, Product},
     state::Gateway,
     upstream::{
-        ClusterPools, RequestBody, UpstreamBody, UpstreamError,
+        Cluster, ClusterPools, RequestBody, UpstreamBody, UpstreamError,
         body::BoxError,
         inbound,
         outbound::{self, Spoken},
@@ -33,11 +34,12 @@ use crate::{
 /// The client id in the contexts of what the gateway asks on its own behalf.
 const OURSELVES: &str = "pmsgate-gateway";
 
-/// One worker's gateway: the shared parts and connections of its own. Lives on one thread.
+/// Where a worker answers requests: the plan in force, and connections of its own to the plan's clusters.
 #[derive(Debug)]
-pub struct GatewayWorker {
+pub(crate) struct Desk {
     gateway: Arc<Gateway>,
-    pools: Vec<ClusterPools>,
+    plan: Arc<Plan>,
+    pools: Vec<Rc<ClusterPools>>,
 }
 
 /// What became known about a request while it was answered.
@@ -49,16 +51,28 @@ struct Seen<'t> {
     admission: Option<Admission>,
 }
 
-impl GatewayWorker {
-    /// A worker without connections yet.
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
-        let limits = &gateway.settings.limits;
-        let pools = gateway.clusters.iter().map(|cluster| ClusterPools::new(cluster, limits)).collect();
-        Self { gateway, pools }
+impl Desk {
+    /// A desk for `plan`. Clusters that `before` has, too, keep their connections.
+    pub(crate) fn new(gateway: Arc<Gateway>, plan: Arc<Plan>, before: Option<&Self>) -> Self {
+        let pools = |cluster: &Arc<Cluster>| {
+            let known = before.and_then(|desk| desk.pools.iter().find(|pools| pools.are_of(cluster)));
+            known.cloned().unwrap_or_else(|| Rc::new(ClusterPools::new(cluster, &plan.settings.limits)))
+        };
+        Self { pools: plan.clusters.iter().map(pools).collect(), gateway, plan }
+    }
+
+    /// The next plan's desk.
+    pub(crate) fn moved_to(&self, plan: Arc<Plan>) -> Self {
+        Self::new(Arc::clone(&self.gateway), plan, Some(self))
+    }
+
+    /// Whether a raw path is the gateway's to answer, were it only with a refusal.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        self.plan.routes.owns(path)
     }
 
     /// Answers a request: with the upstream's answer, or with a refusal.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -73,7 +87,7 @@ impl GatewayWorker {
         if let Some(admission) = &seen.admission {
             admission.tell(response.headers_mut());
         }
-        self.gateway.metrics.answered(seen.operation, response.status(), began.elapsed());
+        self.plan.metrics.answered(seen.operation, response.status(), began.elapsed());
         response.extensions_mut().insert(AccessNote {
             client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
             operation: seen.operation.map(|operation| operation.label.clone()),
@@ -96,7 +110,8 @@ impl GatewayWorker {
         let gateway = &*self.gateway;
         let now = gateway.clock.now();
         framing::check(parts, framing::has_body(parts.version, &body))?;
-        let target = fhir_request::read(&gateway.routes, &parts.method, parts.uri.path(), parts.uri.query())?;
+        let target =
+            fhir_request::read(&self.plan.routes, &parts.method, parts.uri.path(), parts.uri.query())?;
         let request = match target {
             Target::Document { product, document } => {
                 seen.product = Some(product);
@@ -109,7 +124,7 @@ impl GatewayWorker {
         let caller = &**seen.caller.insert(caller);
         let form;
         let (request, body) = if request.operation.form {
-            let limit = gateway.settings.limits.total_timeout;
+            let limit = self.plan.settings.limits.total_timeout;
             form = tokio::time::timeout(limit, read_form(parts, body))
                 .await
                 .map_err(|_| RequestRefusal::FormTooSlow)??;
@@ -173,7 +188,7 @@ impl GatewayWorker {
         };
         let mut spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
         spoken.ignored = outbound::ignored(permit.ignored());
-        let limit = self.gateway.settings.limits.max_body;
+        let limit = self.plan.settings.limits.max_body;
         let form = permit.form().map(|form| Bytes::copy_from_slice(form.as_bytes()));
         // A search by POST changes nothing either.
         let idempotent = parts.method == Method::GET || parts.method == Method::HEAD || form.is_some();
@@ -189,7 +204,7 @@ impl GatewayWorker {
             .send(compose(body), || idempotent.then(|| compose(unchanged())))
             .await
             .map_err(|error| upstream_failed(&error, request.product))?;
-        self.gateway.metrics.upstream(request.product, began.elapsed());
+        self.plan.metrics.upstream(request.product, began.elapsed());
         Ok(answer)
     }
 
@@ -201,7 +216,7 @@ impl GatewayWorker {
         parts: &Parts,
         now: OffsetDateTime,
     ) -> Result<Response<Body>, GatewayError> {
-        let sheet = match (document, self.gateway.documents.find(product, document)) {
+        let sheet = match (document, self.plan.documents.find(product, document)) {
             (Document::Metadata, _) | (_, None) => {
                 let statement = self.statement(product, parts, now).await?;
                 statement.sheet(outcome::wants_xml(&parts.headers, parts.uri.query()))
@@ -235,7 +250,7 @@ impl GatewayWorker {
         parts: &Parts,
         now: OffsetDateTime,
     ) -> Result<Statement, GatewayError> {
-        let kept = self.gateway.statements.find(product);
+        let kept = self.plan.statements.find(product);
         if let Some((statement, true)) = kept {
             return Ok(statement);
         }
@@ -282,7 +297,7 @@ impl GatewayWorker {
             .await
             .map_err(|_| GatewayError::UpstreamBroken)?
             .to_bytes();
-        self.gateway.statements.keep(product, &body).map_err(|error| {
+        self.plan.statements.keep(product, &body).map_err(|error| {
             tracing::error!(product = %product.id, %error, "upstream's metadata is unusable");
             GatewayError::UpstreamBroken
         })
@@ -307,11 +322,7 @@ impl GatewayWorker {
             request_id: parts.extensions.get::<RequestId>().map(RequestId::header_value),
             client: address(parts),
             face: &self.gateway.face,
-            fault: parts
-                .headers
-                .get(outbound::SANDBOX_FAULT)
-                .filter(|_| self.gateway.settings.sandbox)
-                .cloned(),
+            fault: parts.headers.get(outbound::SANDBOX_FAULT).filter(|_| self.plan.settings.sandbox).cloned(),
             ignored: None,
         })
     }
@@ -328,20 +339,14 @@ impl GatewayWorker {
             operation: seen.operation,
             xml: outcome::wants_xml(&parts.headers, parts.uri.query()),
             head: parts.method == Method::HEAD,
-            apim: self.gateway.settings.apim_errors,
+            apim: self.plan.settings.apim_errors,
         };
         let (mut response, rule) = outcome::respond(error, &circumstances);
         if let GatewayError::LimitExceeded(refused) = error {
             refused.tell(response.headers_mut());
         }
-        self.gateway.metrics.refused(rule);
+        self.plan.metrics.refused(rule);
         (response, Some(rule))
-    }
-}
-
-impl Handler for GatewayWorker {
-    async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
-        self.handle(request).await
     }
 }
 

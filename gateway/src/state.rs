@@ -4,19 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use caller_context::ContextKey;
 use http_service::{Clock, PartHealth};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::Authenticator,
-    capability::{Documents, Statements},
-    keys::Keys,
-    observe::Metrics,
-    pipeline::GatewayWorker,
-    rate_limit::RateLimits,
-    revocation::Revocations,
-    routes::{RouteTableError, Routes},
-    settings::{GatewaySettings, RateLimitRules},
-    upstream::{Cluster, outbound::PublicFace},
+    authenticate::Authenticator, keys::Keys, plan::Plan, rate_limit::RateLimits, revocation::Revocations,
+    routes::RouteTableError, settings::GatewaySettings, upstream::outbound::PublicFace,
+    worker::GatewayWorker,
 };
 
 /// How long the start waits for the revocation feed where it may serve without.
@@ -36,20 +30,15 @@ pub enum UnfitSettings {
 /// What all workers share.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(crate) routes: Routes,
+    /// The plan in force; workers look for the next one before each request.
+    plans: watch::Sender<Arc<Plan>>,
     pub(crate) authenticator: Authenticator,
     keys: Arc<Keys>,
     revocations: Option<Arc<Revocations>>,
-    pub(crate) statements: Statements,
-    pub(crate) documents: Arc<Documents>,
-    pub(crate) metrics: Metrics,
-    /// The upstreams, by [`crate::routes::Product::cluster`].
-    pub(crate) clusters: Vec<Arc<Cluster>>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) face: PublicFace,
     pub(crate) context_key: ContextKey,
     pub(crate) clock: Clock,
-    pub(crate) settings: GatewaySettings,
 }
 
 impl Gateway {
@@ -63,7 +52,6 @@ impl Gateway {
         context_key: ContextKey,
         clock: Clock,
     ) -> Result<Arc<Self>, UnfitSettings> {
-        let routes = Routes::compile(&settings)?;
         let keys =
             Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
         let revocations = settings.revocations.clone().map(|feed| Arc::new(Revocations::new(feed)));
@@ -75,34 +63,41 @@ impl Gateway {
                 settings.clock_skew,
                 settings.token_cache_capacity,
             ),
-            statements: Statements::new(&routes, settings.token_endpoint.clone()),
-            documents: Documents::new(&settings, &routes),
-            metrics: Metrics::new(&routes),
-            clusters: routes.clusters().iter().map(|one| Arc::new(Cluster::new(one))).collect(),
             rate_limits: RateLimits::new(&settings.rate_limits)?,
             face: PublicFace::new(&settings.public_base_url),
-            routes,
+            plans: watch::Sender::new(Arc::new(Plan::compile(settings, None)?)),
             keys,
             revocations,
             context_key,
             clock,
-            settings,
         }))
     }
 
-    /// Puts other limits in force; what did not change keeps what clients have used up. Tells the changes, a line each.
-    pub fn reload_limits(&self, rules: &RateLimitRules) -> Vec<String> {
-        self.rate_limits.reload(rules)
+    /// Puts the products, their documents and the limits on calls of `settings` in force, or, where they make no sense,
+    /// nothing of them. Everything else stays as it was at the start. Requests that have begun end under the old plan;
+    /// unchanged upstreams keep their connections, unchanged limits what clients have used up. Tells the changes, a line
+    /// each.
+    ///
+    /// # Errors
+    /// A route table that makes no sense.
+    pub fn reload(&self, settings: GatewaySettings) -> Result<Vec<String>, RouteTableError> {
+        let before = Arc::clone(&self.plans.borrow());
+        let settings = GatewaySettings {
+            products: settings.products,
+            parameter_texts: settings.parameter_texts,
+            rate_limits: settings.rate_limits,
+            ..before.settings.clone()
+        };
+        let after = Arc::new(Plan::compile(settings, Some(&before))?);
+        let mut changes = before.changes_to(&after);
+        changes.extend(self.rate_limits.reload(&after.settings.rate_limits.rules));
+        self.plans.send_replace(after);
+        Ok(changes)
     }
 
     /// A worker with connections of its own. Made on the thread that uses it.
     pub fn worker(self: &Arc<Self>) -> GatewayWorker {
-        GatewayWorker::new(Arc::clone(self))
-    }
-
-    /// Whether a raw path is the gateway's to answer, were it only with a refusal.
-    pub fn owns(&self, path: &str) -> bool {
-        self.routes.owns(path)
+        GatewayWorker::new(Arc::clone(self), self.plans.subscribe())
     }
 
     /// Everything that goes on beside requests: reading keys, following revocations, telling health. Ends when
@@ -114,12 +109,21 @@ impl Gateway {
                 Arc::clone(revocations).follow(client.clone(), self.clock.clone(), stop.clone()).await;
             }
         };
-        let checks = self.clusters.iter().enumerate().filter_map(|(at, cluster)| {
-            let product = self.routes.products().iter().find(|product| product.cluster == at)?;
-            Some(cluster.watch(format!("{}/metadata", product.base_path), &stop))
-        });
-        let checks = futures_util::future::join_all(checks);
+        let checks = self.check_upstreams(&stop);
         tokio::join!(keys, revocations, checks, self.tell_health(&health, &stop));
+    }
+
+    /// Asks for the health of the plan's upstreams, from the next plan on for that one's.
+    async fn check_upstreams(&self, stop: &CancellationToken) {
+        let mut plans = self.plans.subscribe();
+        while !stop.is_cancelled() {
+            let plan = Arc::clone(&plans.borrow_and_update());
+            tokio::select! {
+                () = plan.watch_health(stop) => {}
+                // Err cannot be: the sender is ours.
+                _ = plans.changed() => {}
+            }
+        }
     }
 
     /// Ready when keys are known and the feed is caught up; where the feed may be lost, its absence delays the

@@ -29,7 +29,7 @@ use crate::{
 pub async fn run(cli: Cli) -> Result<()> {
     let common = cli.common;
     match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
-        Command::Serve(options) => serve::run(&common, &options).await,
+        Command::Serve(options) => Box::pin(serve::run(&common, &options)).await,
         Command::Client(command) => client::run(&common, command).await,
         Command::Credentials(command) => credentials::run(&common, command).await,
         Command::Organisation(command) => organisation::run(&common, command).await,

@@ -158,6 +158,11 @@ impl ClusterPools {
         Self { cluster: Arc::clone(cluster), pools }
     }
 
+    /// Whether they lead to this very cluster.
+    pub fn are_of(&self, cluster: &Arc<Cluster>) -> bool {
+        Arc::ptr_eq(&self.cluster, cluster)
+    }
+
     /// Sends a request to one upstream. `again` makes it anew; `None` when it must not be sent twice. One that no
     /// connection could be made for goes to another upstream, once.
     ///

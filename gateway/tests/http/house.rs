@@ -49,6 +49,9 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
     pub(crate) clock: Clock,
     pub(crate) health: Health,
+    pub(crate) gateway: Arc<Gateway>,
+    /// What the gateway was started with.
+    pub(crate) settings: GatewaySettings,
     stop: CancellationToken,
 }
 
@@ -98,12 +101,13 @@ impl House {
 
         let health = Health::default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let gateway = Gateway::new(settings, context_key(), clock.clone()).unwrap();
+        let gateway = Gateway::new(settings.clone(), context_key(), clock.clone()).unwrap();
         tokio::spawn(Arc::clone(&gateway).run(client.clone(), health.register("gateway"), stop.clone()));
         let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
         let address = listening.address();
-        listening.serve(&ServeOptions::plain("gateway"), move |_| gateway.worker(), &stop).unwrap();
-        Self { address, issuer, upstream, client, clock, health, stop }
+        let served = Arc::clone(&gateway);
+        listening.serve(&ServeOptions::plain("gateway"), move |_| served.worker(), &stop).unwrap();
+        Self { address, issuer, upstream, client, clock, health, gateway, settings, stop }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -11,6 +11,7 @@ mod house;
 mod keys;
 mod limits;
 mod openapi;
+mod reload;
 mod revocations;
 mod shared_limits;
 mod upstream_faults;

@@ -20,11 +20,12 @@ use tokio::{
 
 use crate::house::{Answer, House, READ, eventually};
 
-const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
+pub(crate) const GOOD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
 const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 
 /// An upstream of raw bytes: each connection is handed to `converse` with its number.
-async fn raw_upstream<F, C>(converse: F) -> SocketAddr
+pub(crate) async fn raw_upstream<F, C>(converse: F) -> SocketAddr
 where
     F: Fn(usize, TcpStream) -> C + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
@@ -41,7 +42,7 @@ where
 }
 
 /// Reads one request head; `None` at the end of the connection.
-async fn head(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(stream.read_u8().await.ok()?);
@@ -49,7 +50,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn towards(address: SocketAddr) -> impl FnOnce(&mut GatewaySettings) {
+pub(crate) fn towards(address: SocketAddr) -> impl FnOnce(&mut GatewaySettings) {
     move |settings| {
         for product in &mut settings.products {
             product.upstreams = vec![format!("http://{address}")];

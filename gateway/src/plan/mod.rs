@@ -1,0 +1,72 @@
+//! What requests are answered by: the route table and everything made of it. As a whole one plan follows another, while
+//! requests that began under the old one end under it.
+
+mod changes;
+
+use std::sync::Arc;
+
+use http::uri::Authority;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    capability::{Documents, Statements},
+    observe::Metrics,
+    routes::{RouteTableError, Routes},
+    settings::GatewaySettings,
+    upstream::Cluster,
+};
+
+/// A route table at work.
+#[derive(Debug)]
+pub struct Plan {
+    /// What it was compiled from.
+    pub(crate) settings: GatewaySettings,
+    pub(crate) routes: Routes,
+    pub(crate) statements: Statements,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) metrics: Metrics,
+    /// The upstreams, by [`crate::routes::Product::cluster`].
+    pub(crate) clusters: Vec<Arc<Cluster>>,
+}
+
+impl Plan {
+    /// Compiles a plan. Clusters that `before` has, too, go on as they are: what is known about their upstreams stays.
+    ///
+    /// # Errors
+    /// A route table that makes no sense.
+    pub(crate) fn compile(settings: GatewaySettings, before: Option<&Self>) -> Result<Self, RouteTableError> {
+        let routes = Routes::compile(&settings)?;
+        let cluster = |upstreams: &Vec<Authority>| {
+            let known = before.and_then(|plan| plan.cluster_of(upstreams));
+            known.unwrap_or_else(|| Arc::new(Cluster::new(upstreams)))
+        };
+        Ok(Self {
+            clusters: routes.clusters().iter().map(cluster).collect(),
+            statements: Statements::new(&routes, settings.token_endpoint.clone()),
+            documents: Documents::new(&settings, &routes),
+            metrics: Metrics::new(&routes),
+            routes,
+            settings,
+        })
+    }
+
+    fn cluster_of(&self, upstreams: &[Authority]) -> Option<Arc<Cluster>> {
+        let at = self.routes.clusters().iter().position(|known| known == upstreams)?;
+        Some(Arc::clone(&self.clusters[at]))
+    }
+
+    /// What is different in `after`, a line each, for the log.
+    pub(crate) fn changes_to(&self, after: &Self) -> Vec<String> {
+        changes::between(&self.settings, &after.settings)
+    }
+
+    /// Asks for the health of all upstreams again and again, until stopped.
+    pub(crate) async fn watch_health(&self, stop: &CancellationToken) {
+        let checks = self.clusters.iter().enumerate().filter_map(|(at, cluster)| {
+            let product = self.routes.products().iter().find(|product| product.cluster == at)?;
+            Some(cluster.watch(format!("{}/metadata", product.base_path), stop))
+        });
+        futures_util::future::join_all(checks).await;
+        stop.cancelled().await;
+    }
+}

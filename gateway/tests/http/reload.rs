@@ -1,0 +1,128 @@
+//! Another route table, put in force while the gateway works.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::Router;
+use config::Interaction;
+use http::StatusCode;
+use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    house::{House, READ, SEARCH, eventually, fhir, serve},
+    upstream_faults::{GOOD, head, raw_upstream, towards},
+};
+
+#[tokio::test]
+async fn a_route_comes_and_goes_without_a_restart() {
+    let house = House::start().await;
+    let token = house.token();
+    let mut settings = house.settings.clone();
+    let operations = &mut settings.products[0].product.operations;
+    operations.retain(|operation| operation.interaction != Interaction::Search);
+    let changes = house.gateway.reload(settings).unwrap();
+    assert_eq!(
+        changes,
+        [
+            "- route pms-read-v3 EP301 GET /pms/api/v3/MedicinalProductDefinition",
+            "- route pms-read-v3 EP301-form POST /pms/api/v3/MedicinalProductDefinition/_search",
+        ]
+    );
+    assert_eq!(house.ask(SEARCH, &token).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(house.ask(READ, &token).await.status, StatusCode::OK);
+    house.gateway.reload(house.settings.clone()).unwrap();
+    assert_eq!(house.ask(SEARCH, &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_away_is_gone_for_tokens_that_are_known() {
+    let house = House::start().await;
+    let token = house.token();
+    assert_eq!(house.ask(READ, &token).await.status, StatusCode::OK);
+    let mut settings = house.settings.clone();
+    settings.products[0].token_roles.retain(|role| role != "PMS.Industry.API");
+    assert_eq!(house.gateway.reload(settings).unwrap(), ["~ product pms-read-v3: roles"]);
+    assert_eq!(house.ask(READ, &token).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_table_that_makes_no_sense_changes_nothing() {
+    let house = House::start().await;
+    let token = house.token();
+    let mut settings = house.settings.clone();
+    settings.rate_limits.rules = gateway::testing::rules(1, None);
+    settings.products[1].product.operations.clear();
+    settings.products[0].product.operations[0].scope = "everything".into();
+    let error = house.gateway.reload(settings).unwrap_err().to_string();
+    assert!(error.contains("EP301") && error.contains("everything"), "{error}");
+    for _ in 0..3 {
+        assert_eq!(house.ask(SEARCH, &token).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn connections_to_upstreams_that_stay_are_kept() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let address = raw_upstream(move |_, mut stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            while head(&mut stream).await.is_some() {
+                stream.write_all(GOOD.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let house = House::start_with(towards(address)).await;
+    for _ in 0..3 {
+        assert_eq!(house.ask(READ, &house.token()).await.text, "{}");
+        let mut settings = house.settings.clone();
+        settings.products[0].product.operations.pop();
+        house.gateway.reload(settings).unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_is_in_flight_ends_at_the_upstream_where_it_began() {
+    let house = Arc::new(House::start().await);
+    let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let slow = Router::new().fallback({
+        let (asked, go) = (Arc::clone(&asked), Arc::clone(&go));
+        move || async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            go.acquire().await.unwrap().forget();
+            fhir(StatusCode::OK, "\"old\"")
+        }
+    });
+    let slow: SocketAddr = serve(slow, &CancellationToken::new());
+    let towards_slow = |upstream: String| {
+        let mut settings = house.settings.clone();
+        settings.products[0].upstreams = vec![upstream];
+        house.gateway.reload(settings).unwrap()
+    };
+    towards_slow(format!("http://{slow}"));
+    let old = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move { house.ask(READ, &house.token()).await }
+    });
+    eventually("the old upstream is asked", || async { asked.load(Ordering::SeqCst) == 1 }).await;
+    let changes = towards_slow(house.settings.products[0].upstreams[0].clone());
+    assert_eq!(
+        changes,
+        [
+            format!("+ upstream pms-read-v3 {}", house.settings.products[0].upstreams[0]),
+            format!("- upstream pms-read-v3 http://{slow}"),
+        ]
+    );
+    assert!(house.ask(READ, &house.token()).await.text.contains("MedicinalProductDefinition"));
+    go.add_permits(1);
+    assert_eq!(old.await.unwrap().text, "\"old\"");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
