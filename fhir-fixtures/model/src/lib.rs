@@ -7,6 +7,7 @@ pub mod access;
 pub mod convert;
 pub mod demo;
 pub mod facts;
+pub mod gather;
 pub mod generate;
 pub mod link_parameters;
 pub mod links;
