@@ -80,6 +80,79 @@ pub const PARAMETERS: &[(&str, ParameterKind, bool)] = &[
     ("characteristic", ParameterKind::Token, true),
 ];
 
+/// The elements that FHIR 5.0.0 looks at for a parameter of a product, those for every resource included. `None`: the
+/// parameter is not known here.
+pub fn elements(parameter: &str) -> Option<&'static [&'static str]> {
+    Some(match parameter {
+        "_id" => &["MedicinalProductDefinition.id"],
+        "_lastUpdated" => &["MedicinalProductDefinition.meta.lastUpdated"],
+        "identifier" => &["MedicinalProductDefinition.identifier"],
+        "name" => &["MedicinalProductDefinition.name"],
+        "name-language" => &["MedicinalProductDefinition.name.usage.language"],
+        "status" => &["MedicinalProductDefinition.status"],
+        "domain" => &["MedicinalProductDefinition.domain"],
+        "type" => &["MedicinalProductDefinition.type"],
+        "product-classification" => &["MedicinalProductDefinition.classification"],
+        "contact" => &["MedicinalProductDefinition.contact.contact"],
+        "master-file" => &["MedicinalProductDefinition.masterFile.reference"],
+        "ingredient" => &["MedicinalProductDefinition.ingredient"],
+        "characteristic" => &["MedicinalProductDefinition.characteristic"],
+        _ => return None,
+    })
+}
+
+/// Whether what is shown of a product has one of the values asked for: `text` is a token or a list of them, as in
+/// `identifier=system|value,…` without a modifier. Only parameters of kind token are compared.
+pub fn finds(parameter: &str, text: &str, shown: &Product) -> bool {
+    let is_token = |(name, kind, _): &(&str, ParameterKind, bool)| {
+        *name == parameter && matches!(kind, ParameterKind::Token)
+    };
+    if !PARAMETERS.iter().any(is_token) {
+        return false;
+    }
+    let values = of_product(shown);
+    split(text, ',').iter().any(|alternative| {
+        let parts = split(alternative, '|');
+        let (system, code) = match parts.as_slice() {
+            [code] => (None, code),
+            [system, code] => (Some(unescaped(system)), code),
+            _ => return false,
+        };
+        let code = unescaped(code);
+        values.iter().any(|(name, value)| match value {
+            SearchValue::Token { system: has, code: found } if *name == parameter => {
+                (code.is_empty() || *found == code)
+                    && match system.as_deref() {
+                        None => !code.is_empty(),
+                        Some("") => has.is_none(),
+                        Some(system) => has.as_deref() == Some(&*canonical_system(system)),
+                    }
+            }
+            _ => false,
+        })
+    })
+}
+
+/// Splits at a separator that no backslash stands before (FHIR search, "escaping").
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut escaped = false;
+    text.split(|character| {
+        let ends = character == separator && !escaped;
+        escaped = character == '\\' && !escaped;
+        ends
+    })
+    .collect()
+}
+
+fn unescaped(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        plain.push(if character == '\\' { characters.next().unwrap_or(character) } else { character });
+    }
+    plain
+}
+
 /// All search values of a product, each once, with the columns that may find it by them.
 pub fn values(
     matrix: &AccessMatrix,
@@ -220,7 +293,42 @@ fn add_reference(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn tokens_are_found_among_what_is_shown_and_nowhere_else() {
+        let root = json!({"resourceType": "MedicinalProductDefinition", "id": "1", "identifier": [
+            {"system": "http://a.example/n", "value": "1,2|3"}, {"value": "bare"}]});
+        let shown = Product::new(root, vec![]);
+        for (text, found) in [
+            ("http://a.example/n|1\\,2\\|3", true),
+            ("1\\,2\\|3", true),
+            ("x,bare", true),
+            ("|bare", true),
+            ("http://a.example/n|", true),
+            ("http://b.example/n|1\\,2\\|3", false),
+            ("http://a.example/n|bare", false),
+            ("|1\\,2\\|3", false),
+            ("", false),
+            ("|", true),
+            ("a|b|c", false),
+        ] {
+            assert_eq!(finds("identifier", text, &shown), found, "{text}");
+        }
+        assert!(!finds("name", "bare", &shown) && !finds("unknown", "bare", &shown));
+    }
+
+    #[test]
+    fn every_parameter_names_elements_that_there_are() {
+        for (name, ..) in PARAMETERS {
+            for element in elements(name).unwrap() {
+                let known = crate::schema::type_of(pms_terms::FhirVersion::V5_0_0, element);
+                assert!(known.is_some(), "{name}: {element}");
+            }
+        }
+    }
 
     #[test]
     fn texts_are_compared_without_case_accents_and_spacing() {

@@ -24,6 +24,17 @@ pub struct Filtered {
     pub hidden: BTreeSet<ResourceKey>,
 }
 
+/// A visible resource of a product.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'v> {
+    /// Which one it is.
+    pub key: &'v ResourceKey,
+    /// What the column sees of it.
+    pub resource: &'v Value,
+    /// How many elements are missing from it, each with all that was below it.
+    pub withheld: usize,
+}
+
 /// A product seen from one column, for several questions about it.
 pub struct View<'a> {
     context: Context<'a>,
@@ -45,7 +56,7 @@ impl<'a> View<'a> {
         let mut context = Context::new(matrix, column, facts, product, targets);
         let root = context.root.clone()?;
         if context.is_whole() {
-            let whole = |resource: &Value| Walked { value: resource.clone(), removed: false };
+            let whole = |resource: &Value| Walked { value: resource.clone(), removed: 0 };
             let visible =
                 product.resources().filter_map(|each| Some((resource_key(each)?, whole(each)))).collect();
             return Some(Self { context, product, visible });
@@ -122,11 +133,20 @@ impl<'a> View<'a> {
             subsetted: self
                 .visible
                 .iter()
-                .filter(|(_, walked)| walked.removed)
+                .filter(|(_, walked)| walked.removed > 0)
                 .map(|(key, _)| key.clone())
                 .collect(),
             hidden: self.context.hidden.iter().cloned().collect(),
         }
+    }
+
+    /// The visible resources, the root first, in the order of the complete product.
+    pub fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
+        self.visible.iter().map(|(key, walked)| Shown {
+            key,
+            resource: &walked.value,
+            withheld: walked.removed,
+        })
     }
 
     /// One resource of the product: the current version or an old one, which is treated by today's policy. `None`
@@ -174,7 +194,7 @@ impl<'a> View<'a> {
             if outcome == Outcome::Kept {
                 let entry = journal.len() - 1;
                 let walked = walk(&self.context, resource, false, Some(journal));
-                if walked.is_some_and(|walked| walked.removed) {
+                if walked.is_some_and(|walked| walked.removed > 0) {
                     journal[entry].outcome = Outcome::Partly;
                 }
             }

@@ -15,6 +15,7 @@ mod filter;
 mod gate;
 mod matrix;
 mod merge;
+mod openness;
 mod parse;
 mod table;
 mod walk;
@@ -23,10 +24,11 @@ pub use {
     column::{Column, ColumnSet, Viewer, column},
     context::Targets,
     explain::{Decision, Outcome, explain},
-    filter::{Filtered, View, filter, filter_resource},
+    filter::{Filtered, Shown, View, filter, filter_resource},
     gate::{Gate, gate, may_see_history, passes_public_gate},
     matrix::AccessMatrix,
     merge::merge_hidden,
+    openness::Openness,
     parse::MatrixError,
     table::{Cell, MatrixRow, RowSubject},
 };

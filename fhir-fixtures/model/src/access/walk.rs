@@ -36,8 +36,8 @@ static NO_RULES: Rules = Rules::new();
 /// What is left of a resource.
 pub(super) struct Walked {
     pub(super) value: Value,
-    /// Something is missing from it.
-    pub(super) removed: bool,
+    /// How many elements are missing from it.
+    pub(super) removed: usize,
 }
 
 /// Whether the column sees resources like this at all, and which row says so.
@@ -64,8 +64,8 @@ pub(super) fn walk(
     }
     let mut walk = Walk::new(context, old, journal);
     let mut value = walk.resource(resource)?;
-    let removed = walk.removed > 0;
-    if removed {
+    let removed = walk.removed;
+    if removed > 0 {
         tag_subsetted(&mut value);
     }
     Some(Walked { value, removed })
