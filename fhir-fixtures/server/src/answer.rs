@@ -3,27 +3,25 @@
 use axum::response::Response;
 use bytes::Bytes;
 use fhir_model::xml;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http_service::conditional::{self, Judgement, http_date};
 use pms_terms::FhirVersion;
 use serde_json::Value;
-use time::{
-    OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description,
-};
+use time::OffsetDateTime;
 
 use crate::{fingerprint::Fingerprint, outcome::Refusal};
 
 /// The media type of FHIR in JSON.
 pub(crate) const FHIR_JSON: &str = "application/fhir+json";
 
+/// For gateways, which judge the conditions of requests that they answer themselves.
+const CHANGED: HeaderName = HeaderName::from_static(caller_context::CHANGED_HEADER);
+
 /// Names of JSON, in `Accept` and `_format` (FHIR "http", content types).
 const JSON: [&str; 4] = [FHIR_JSON, "application/json", "text/json", "application/json+fhir"];
 
 /// Names of XML.
 const XML: [&str; 4] = [xml::MEDIA_TYPE, "application/xml", "text/xml", "application/xml+fhir"];
-
-/// IMF-fixdate (RFC 9110 §5.6.7).
-const HTTP_DATE: &[BorrowedFormatItem<'_>] =
-    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 /// The two formats that FHIR is written in here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,47 +120,30 @@ impl Validators {
         Self { version: None, fingerprint: fingerprint.finish(), stored: youngest, changed: youngest }
     }
 
-    /// The opaque part of the entity tag, quotes included. Formats are told apart: neither stands in for the other.
+    /// The entity tag. Formats are told apart: neither stands in for the other.
     fn tag(&self, format: Format) -> String {
         let version = self.version.map(|version| format!("{version}.")).unwrap_or_default();
         let format = match format {
             Format::Json => "",
             Format::Xml => ".xml",
         };
-        format!("\"{version}{}{format}\"", self.fingerprint)
+        format!("W/\"{version}{}{format}\"", self.fingerprint)
     }
 
-    /// Whether the caller has this state already (RFC 9110 §13.1: If-None-Match, else If-Modified-Since).
-    fn is_known(&self, headers: &HeaderMap, format: Format) -> bool {
-        if headers.contains_key(header::IF_NONE_MATCH) {
-            let own = self.tag(format);
-            // A bare version is FHIR's own way to name a state: who sends it asks for another version only.
-            let version = self.version.map(|version| format!("\"{version}\""));
-            return headers
-                .get_all(header::IF_NONE_MATCH)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(opaque)
-                .any(|tag| tag == "*" || tag == own || Some(tag) == version.as_deref());
-        }
-        let since = headers
-            .get(header::IF_MODIFIED_SINCE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| PrimitiveDateTime::parse(value.trim(), HTTP_DATE).ok());
-        match (since, self.changed) {
-            (Some(since), Some(changed)) => changed <= since.assume_utc(),
-            _ => false,
-        }
+    /// What the conditions of a request come to.
+    fn judge(&self, headers: &HeaderMap, format: Format) -> Judgement {
+        conditional::Validators { tag: &self.tag(format), changed: self.changed }.judge(headers)
     }
 
     fn write(&self, headers: &mut HeaderMap, format: Format) {
-        if let Ok(tag) = HeaderValue::try_from(format!("W/{}", self.tag(format))) {
+        if let Ok(tag) = HeaderValue::try_from(self.tag(format)) {
             headers.insert(header::ETAG, tag);
         }
-        let date = self.stored.and_then(|stored| stored.format(HTTP_DATE).ok());
-        if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        if let Some(date) = self.stored.and_then(http_date) {
             headers.insert(header::LAST_MODIFIED, date);
+        }
+        if let Some(changed) = self.changed {
+            headers.insert(CHANGED, HeaderValue::from(changed.unix_timestamp()));
         }
     }
 }
@@ -170,12 +151,6 @@ impl Validators {
 /// As the header has it.
 fn whole_seconds(at: OffsetDateTime) -> OffsetDateTime {
     at.replace_nanosecond(0).unwrap_or(at)
-}
-
-/// An entity tag without its weakness: weak comparison (RFC 9110 §8.8.3.2).
-fn opaque(tag: &str) -> &str {
-    let tag = tag.trim();
-    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 /// The format that is wanted. `_format` counts before `Accept` (FHIR "http", content types); of several the one with
@@ -236,14 +211,18 @@ fn weight<'p>(parameters: impl Iterator<Item = &'p str>) -> f32 {
     weights.next().filter(|weight| weight.is_finite()).unwrap_or(1.0).clamp(0.0, 1.0)
 }
 
-/// 200 with a FHIR body, or 304 when the caller has it.
+/// 200 with a FHIR body, 304 when the caller has it, or a refusal when it assumes another state.
 pub(crate) fn ok(
     body: Bytes,
     validators: Option<&Validators>,
     headers: &HeaderMap,
     look: Look,
 ) -> Result<Response, Refusal> {
-    let known = validators.is_some_and(|validators| validators.is_known(headers, look.format));
+    let judgement = validators.map_or(Judgement::Answer, |state| state.judge(headers, look.format));
+    if judgement == Judgement::Failed {
+        return Err(Refusal::OtherState);
+    }
+    let known = judgement == Judgement::NotModified;
     let body = if known { Bytes::new() } else { look.write(body)? };
     let mut response = Response::new(body.into());
     if known {
@@ -266,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
     }
 
@@ -309,38 +288,28 @@ mod tests {
     }
 
     #[test]
-    fn a_known_state_is_recognised_by_tag_before_time() {
+    fn formats_are_states_of_their_own_but_a_version_is_both() {
         let at = datetime!(2026-01-15 09:30:00.5 UTC);
         let validators = Validators::of_version(7, &Bytes::from_static(b"body"), at, at);
         let mut written = HeaderMap::new();
         validators.write(&mut written, Format::Json);
         assert_eq!(written[header::LAST_MODIFIED], "Thu, 15 Jan 2026 09:30:00 GMT");
+        assert_eq!(written[CHANGED], at.unix_timestamp().to_string());
         let own = written[header::ETAG].to_str().unwrap().to_owned();
-        let known = |name, value: &str| validators.is_known(&headers(name, value), Format::Json);
-        for tag in [own.as_str(), own.trim_start_matches("W/"), "W/\"7\"", "\"7\"", "\"1\", W/\"7\"", "*"] {
-            assert!(known(header::IF_NONE_MATCH, tag), "{tag}");
-            assert_eq!(
-                validators.is_known(&headers(header::IF_NONE_MATCH, tag), Format::Xml),
-                tag != own && tag != own.trim_start_matches("W/"),
-                "{tag}"
-            );
-        }
+        let judged = |tag: &str, format| validators.judge(&headers(header::IF_NONE_MATCH, tag), format);
+        assert_eq!(judged(&own, Format::Json), Judgement::NotModified);
+        assert_eq!(judged(&own, Format::Xml), Judgement::Answer);
+        assert_eq!(judged("W/\"7\"", Format::Xml), Judgement::NotModified);
         let other = Validators::of_version(7, &Bytes::from_static(b"shown otherwise"), at, at);
-        assert!(!other.is_known(&headers(header::IF_NONE_MATCH, &own), Format::Json));
-        assert!(!known(header::IF_NONE_MATCH, "W/\"6\""));
-        assert!(known(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:30:00 GMT"));
-        assert!(!known(header::IF_MODIFIED_SINCE, "Thu, 15 Jan 2026 09:29:59 GMT"));
-        let mut both = headers(header::IF_NONE_MATCH, "W/\"6\"");
-        both.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static("Fri, 16 Jan 2026 09:30:00 GMT"));
-        assert!(!validators.is_known(&both, Format::Json));
+        assert_eq!(other.judge(&headers(header::IF_NONE_MATCH, &own), Format::Json), Judgement::Answer);
     }
 
     #[test]
     fn what_changed_after_it_was_stored_is_modified() {
         let (stored, changed) = (datetime!(2026-01-15 09:30 UTC), datetime!(2026-01-16 09:30 UTC));
         let validators = Validators::of_version(7, &Bytes::from_static(b"body"), stored, changed);
-        let since = |value| validators.is_known(&headers(header::IF_MODIFIED_SINCE, value), Format::Json);
-        assert!(!since("Thu, 15 Jan 2026 09:30:00 GMT"));
-        assert!(since("Fri, 16 Jan 2026 09:30:00 GMT"));
+        let since = |value| validators.judge(&headers(header::IF_MODIFIED_SINCE, value), Format::Json);
+        assert_eq!(since("Thu, 15 Jan 2026 09:30:00 GMT"), Judgement::Answer);
+        assert_eq!(since("Fri, 16 Jan 2026 09:30:00 GMT"), Judgement::NotModified);
     }
 }

@@ -7,6 +7,7 @@ use config::{ApiProduct, Operation};
 use fhir_model::access::{Targets, Viewer};
 use fhir_store::Audience;
 use http::{HeaderMap, Method, Uri, header, request::Parts};
+use http_service::conditional;
 
 use crate::{
     answer::{Format, Look},
@@ -71,6 +72,13 @@ impl<'a> Call<'a> {
         if context.product != product.id || context.fhir_version != product.fhir_version {
             return Err(Refusal::NoContext);
         }
+        let mut headers = head.headers;
+        if operation.form {
+            // A search by POST selects no representation that a condition could be about (RFC 9110 §13.2.1).
+            for name in &conditional::CONDITIONS {
+                headers.remove(name);
+            }
+        }
         let query = head.uri.query().unwrap_or_default();
         if head.uri.path().len() + 1 + query.len() > MAX_TARGET {
             return Err(Refusal::TooMuch("The URL is longer than 2048 characters."));
@@ -87,9 +95,9 @@ impl<'a> Call<'a> {
             operation,
             client_id: context.client_id.clone(),
             audience: Audience::new(viewer),
-            base: Base::of(&head.uri, &head.headers, &product.base_path),
+            base: Base::of(&head.uri, &headers, &product.base_path),
             uri: head.uri,
-            headers: head.headers,
+            headers,
             parameters: Parameters::default(),
             look: Look { format: Format::Json, pretty: false, version: product.fhir_version },
         };
@@ -166,6 +174,11 @@ impl<'a> Call<'a> {
     /// What the total of a search hangs on: the caller's class, the API and the conditions.
     pub(crate) fn counted(&self) -> String {
         format!("{}\n{}", self.binding().caller, self.parameters.conditions())
+    }
+
+    /// Whether the answer hangs on the time at which it is given: what a date with the prefix `ap` stands for does.
+    pub(crate) fn hangs_on_time(&self) -> bool {
+        self.parameters.one("_lastUpdated").is_some()
     }
 
     /// The path that links lead to: of a search by form, the search itself.

@@ -3,21 +3,26 @@
 //! A head that is kept answers for at most [`TRUSTED`] after the feed was last read; should the feed fail, every head
 //! is read from the database again. What is absent is kept as absent, so that a hidden product and an unknown id take
 //! the same way.
+//!
+//! Gateways that keep answers are told of every reading of the feed ([`Heads::readings`]); what an answer shows is at
+//! least as new as the state before it was worked out ([`Heads::state`]).
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use caller_context::DataState;
 use database::Database;
 use fhir_model::access::Targets;
 use fhir_store::{Audience, ProductHead, StoreError};
 use moka::sync::Cache;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
 
 /// How many heads are kept.
 const KEPT: u64 = 20_000;
@@ -36,13 +41,18 @@ const BATCH: i64 = 1000;
 pub(crate) struct Heads {
     database: Database,
     kept: Cache<String, Option<Arc<ProductHead>>>,
+    /// This run of the program.
+    instance: u64,
     started: Instant,
     /// Milliseconds after `started` until which memory is trusted; 0 before the first reading.
     trusted_until: AtomicU64,
     /// The last change seen; negative before the first reading.
     seen: AtomicI64,
-    /// Grows with every change seen, so that a head read meanwhile is not kept.
-    generation: AtomicU64,
+    /// Grows with every change seen, so that a head read meanwhile is not kept. Locked while that is decided, and while
+    /// changes are taken in: no head from before a change is ever kept after it.
+    generation: RwLock<u64>,
+    /// What the feed said when it was last read; none before, and when nobody reads it any more.
+    readings: watch::Sender<Option<DataState>>,
 }
 
 impl Heads {
@@ -50,10 +60,12 @@ impl Heads {
         Self {
             database,
             kept: Cache::new(KEPT),
+            instance: Uuid::new_v4().as_u64_pair().1,
             started: Instant::now(),
             trusted_until: AtomicU64::new(0),
             seen: AtomicI64::new(-1),
-            generation: AtomicU64::new(0),
+            generation: RwLock::default(),
+            readings: watch::Sender::new(None),
         }
     }
 
@@ -63,14 +75,10 @@ impl Heads {
         if trusted && let Some(head) = self.kept.get(product_id) {
             return Ok(head);
         }
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.generation();
         let head = fhir_store::find_head(&self.database, product_id).await?.map(Arc::new);
         if trusted {
-            self.kept.insert(product_id.to_owned(), head.clone());
-            if self.generation.load(Ordering::Acquire) != generation {
-                // A change came between reading and keeping: it may have been this one.
-                self.kept.invalidate(product_id);
-            }
+            self.keep(generation, [(product_id.to_owned(), head.clone())]);
         }
         Ok(head)
     }
@@ -100,23 +108,28 @@ impl Heads {
         if unknown.is_empty() {
             return Ok(targets);
         }
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.generation();
         let unknown = Vec::from_iter(unknown);
         let found = fhir_store::find_heads(&self.database, &unknown).await?;
         found.iter().for_each(note);
         if trusted {
             let mut found: HashMap<_, _> =
                 found.into_iter().map(|head| (head.product_id.clone(), Arc::new(head))).collect();
-            for id in &unknown {
-                self.kept.insert((*id).to_owned(), found.remove(*id));
-            }
-            if self.generation.load(Ordering::Acquire) != generation {
-                for id in unknown {
-                    self.kept.invalidate(id);
-                }
-            }
+            self.keep(generation, unknown.into_iter().map(|id| (id.to_owned(), found.remove(id))));
         }
         Ok(targets)
+    }
+
+    fn generation(&self) -> u64 {
+        *self.generation.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was read since `generation`, unless a change came in between: it may have been of one of these.
+    fn keep(&self, generation: u64, heads: impl IntoIterator<Item = (String, Option<Arc<ProductHead>>)>) {
+        let now = self.generation.read().unwrap_or_else(PoisonError::into_inner);
+        if *now == generation {
+            heads.into_iter().for_each(|(id, head)| self.kept.insert(id, head));
+        }
     }
 
     /// The latest change, if memory is trusted now: what was found while it stays the same is still true.
@@ -125,30 +138,43 @@ impl Heads {
         trusted.then(|| self.seen.load(Ordering::Acquire))
     }
 
+    /// The state that whatever is found from now on is at least as new as, if memory is trusted now.
+    pub(crate) fn state(&self) -> Option<DataState> {
+        self.latest_change().map(|change| DataState { instance: self.instance, change })
+    }
+
+    /// Tells of every reading of the feed; ends when nobody reads it any more.
+    pub(crate) fn readings(&self) -> watch::Receiver<Option<DataState>> {
+        self.readings.subscribe()
+    }
+
     /// Reads the feed once.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
         let started = self.milliseconds();
         let mut seen = self.seen.load(Ordering::Acquire);
         if seen < 0 {
             seen = fhir_store::latest_change(&self.database).await?;
-            self.kept.invalidate_all();
         }
         loop {
             let changes = fhir_store::changes_after(&self.database, seen, BATCH).await?;
-            if !changes.is_empty() {
-                self.generation.fetch_add(1, Ordering::AcqRel);
-            }
-            for change in &changes {
-                self.kept.invalidate(&change.product_id);
-                seen = change.change_seq;
+            if let Some(last) = changes.last() {
+                seen = last.change_seq;
+                let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
+                *generation += 1;
+                for change in &changes {
+                    self.kept.invalidate(&change.product_id);
+                }
             }
             if i64::try_from(changes.len()).unwrap_or(BATCH) < BATCH {
                 break;
             }
         }
-        self.seen.store(seen, Ordering::Release);
+        // Several may read at once, after a merge; the one that is done last need not have seen most.
+        self.seen.fetch_max(seen, Ordering::AcqRel);
         let trusted = u64::try_from(TRUSTED.as_millis()).unwrap_or_default();
-        self.trusted_until.store(started + trusted, Ordering::Release);
+        self.trusted_until.fetch_max(started + trusted, Ordering::AcqRel);
+        let change = self.seen.load(Ordering::Acquire);
+        self.readings.send_replace(Some(DataState { instance: self.instance, change }));
         Ok(())
     }
 
@@ -182,10 +208,11 @@ impl ChangeFeed {
                 }
             }
             tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => break,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
+        self.heads.readings.send_replace(None);
     }
 
     /// Reads the feed once: for tests, which do not wait.

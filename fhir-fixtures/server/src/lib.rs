@@ -12,6 +12,7 @@ mod answer;
 mod bundle;
 mod call;
 mod capability;
+mod changes;
 mod cursor;
 mod date;
 mod explain;

@@ -55,6 +55,9 @@ pub(crate) enum Refusal {
     /// An answer that XML cannot hold.
     #[error("the answer cannot be written as XML: {0}")]
     NotInXml(String),
+    /// A state that is not the one which the request assumes (`If-Match`, `If-Unmodified-Since`).
+    #[error("the state is not the one that the request assumes")]
+    OtherState,
     /// A representation that this server does not write.
     #[error("{0:?} is not served")]
     NotAcceptable(String),
@@ -129,6 +132,7 @@ impl Refusal {
             Self::NotAForm | Self::UnsupportedMedia(_) => "media-type",
             Self::Cursor => "cursor",
             Self::NotAcceptable(_) | Self::NotInXml(_) => "not-acceptable",
+            Self::OtherState => "precondition",
             Self::Merge { .. } => "merge-rule",
             Self::Unreadable(_) | Self::BrokenBody => "body",
             Self::BodyTooLarge(_) => "too-large",
@@ -198,6 +202,12 @@ impl Refusal {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not-supported",
                 "Send the parameters as a form: Content-Type application/x-www-form-urlencoded.".to_owned(),
+            ),
+            Self::OtherState => wire(
+                StatusCode::PRECONDITION_FAILED,
+                "conflict",
+                "The state is not the one that If-Match or If-Unmodified-Since names: read it without the condition."
+                    .to_owned(),
             ),
             Self::NotInXml(reason) => wire(
                 StatusCode::NOT_ACCEPTABLE,
@@ -289,6 +299,7 @@ impl Refusal {
             Self::NotAForm => "FHIR http, search by POST",
             Self::Cursor => "FHIR http, paging",
             Self::NotAcceptable(_) | Self::NotInXml(_) => "FHIR http, content types",
+            Self::OtherState => "RFC 9110, section 13.1",
             Self::Merge { .. } => "docs/merge-examples/README.md",
             Self::Unreadable(_) | Self::BrokenBody | Self::BodyTooLarge(_) | Self::UnsupportedMedia(_) => {
                 "FHIR http, transaction"

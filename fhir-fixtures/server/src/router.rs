@@ -1,4 +1,5 @@
-//! Every route: the operations of each API product, as the data file lists them, and each product's `/metadata`.
+//! Every route: the operations of each API product, as the data file lists them, each product's `/metadata`, and the feed
+//! of changes for gateways.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +11,9 @@ use axum::{
     routing::{self, MethodRouter},
 };
 use bytes::Bytes;
-use caller_context::CallerContext;
-use config::{ApiProduct, Operation};
-use http::StatusCode;
+use caller_context::{CallerContext, DataState};
+use config::{ApiProduct, Interaction, Operation};
+use http::{HeaderName, HeaderValue, StatusCode};
 use http_service::AccessNote;
 use pms_terms::FhirVersion;
 use tokio::time::Instant;
@@ -20,12 +21,14 @@ use tokio::time::Instant;
 use crate::{
     answer::Look,
     call::{self, Call},
-    capability,
+    capability, changes,
     fault::Fault,
     interaction,
     outcome::Refusal,
     state::State,
 };
+
+const STATE: HeaderName = HeaderName::from_static(caller_context::STATE_HEADER);
 
 /// An operation of a product, with the counters of its answers.
 struct Route {
@@ -51,6 +54,9 @@ pub(crate) fn router(state: &Arc<State>, products: &[Arc<ApiProduct>]) -> Router
             router = router.route(&path, method_router(state, Arc::new(Route::new(product, operation))));
         }
     }
+    let at = Arc::clone(state);
+    let feed = routing::get(move |request: Request| std::future::ready(changes::answer(&at, &request)));
+    router = router.route(caller_context::CHANGES_PATH, feed);
     let (unknown, unsupported) = (Arc::clone(state), Arc::clone(state));
     router
         .fallback(move |request: Request| {
@@ -120,6 +126,7 @@ async fn answer(state: &State, route: &Route, request: Request) -> Response {
     let mut response = answered.unwrap_or_else(|refusal| refusal.respond(&context.request_id, look));
     if let Some(fault) = fault {
         response = fault.after(response).await;
+        response.headers_mut().remove(STATE);
     }
     response.extensions_mut().insert(AccessNote {
         client_id: Some(context.client_id),
@@ -142,8 +149,24 @@ async fn understood(
     } else {
         (Bytes::new(), body)
     };
+    let before = state.heads.state();
     let call = Call::read(state, &route.product, operation, context, head, &form)?;
-    interaction::answer(&call, body).await
+    let mut response = interaction::answer(&call, body).await?;
+    if let Some(shown) = shown(&call, before)
+        && let Ok(shown) = HeaderValue::try_from(shown.to_string())
+    {
+        response.headers_mut().insert(STATE, shown);
+    }
+    Ok(response)
+}
+
+/// The state that an answer shows. A read is at least as new as what was known before it; what a merge did is known after
+/// it. Nothing where the answer is good once.
+fn shown(call: &Call<'_>, before: Option<DataState>) -> Option<DataState> {
+    match call.operation.interaction {
+        Interaction::Merge | Interaction::TransactionResponse => call.state.heads.state(),
+        _ => before.filter(|_| !call.hangs_on_time()),
+    }
 }
 
 fn refuse(state: &State, request: &Request, refusal: &Refusal) -> Response {

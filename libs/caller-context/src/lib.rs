@@ -2,7 +2,10 @@
 //!
 //! The gateway has checked the token and the scopes; the backend decides what the caller may see. Between them goes
 //! one header, [`HEADER`]: who asks, for which product, sealed with a key that both hold, valid for half a minute and
-//! for exactly one method and target. A backend that receives anything else answers nobody.
+//! for exactly one method and target. A backend that receives anything else answers nobody. With its answer it says as
+//! of when that is true ([`DataState`]).
+
+mod state;
 
 use std::fmt;
 
@@ -12,6 +15,8 @@ use pms_terms::{Domains, FhirVersion, OrganisationId, Stakeholder};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
+
+pub use state::{CHANGED_HEADER, CHANGES_PATH, DataState, NoDataState, STATE_HEADER};
 
 /// The header that carries the context. Gateways drop it from what callers send.
 pub const HEADER: &str = "x-pmsgate-caller";

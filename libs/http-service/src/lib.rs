@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod clock;
+pub mod conditional;
 mod handler;
 mod health;
 mod listener;

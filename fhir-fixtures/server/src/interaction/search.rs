@@ -81,8 +81,7 @@ struct Known {
 impl Known {
     fn of(call: &Call<'_>) -> Self {
         let latest = call.state.heads.latest_change();
-        // What a date with the prefix `ap` stands for hangs on the time.
-        let latest = latest.filter(|_| call.parameters.one("_lastUpdated").is_none());
+        let latest = latest.filter(|_| !call.hangs_on_time());
         let total = latest.and_then(|latest| call.state.totals.find(&call.counted(), latest));
         Self { latest, total }
     }

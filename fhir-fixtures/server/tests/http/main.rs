@@ -8,6 +8,8 @@
 
 mod access_rows;
 mod catalogue;
+mod changes;
+mod conditions;
 mod context;
 mod explain;
 mod formats;

@@ -109,8 +109,13 @@ pub(crate) fn search(caller: &Caller, query: &str) -> String {
 
 /// All of an answer that a caller gets, but for what no two answers share.
 fn whole(answer: &Answer) -> String {
-    let mut headers: Vec<String> =
-        answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    // The state of all data is for the gateway, which keeps it for itself.
+    let mut headers: Vec<String> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != caller_context::STATE_HEADER)
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
     headers.sort();
     format!("{}\n{}\n{}", answer.status, headers.join("\n"), answer.text)
 }
