@@ -28,9 +28,9 @@ pub(crate) struct DevelopmentTls {
     /// The CA's certificate, to be given to clients.
     pub(crate) ca_file: PathBuf,
     /// The server's chain, PEM.
-    pub(crate) chain: Vec<u8>,
+    pub(crate) chain_file: PathBuf,
     /// The server's key, PEM.
-    pub(crate) key: Vec<u8>,
+    pub(crate) key_file: PathBuf,
     /// Whether the CA was made just now.
     pub(crate) made: bool,
 }
@@ -63,7 +63,7 @@ pub(crate) fn load_or_create(data_dir: &Path, host: &str, now: OffsetDateTime) -
         write_public(&names_file, format!("{wanted}{until}\n").as_bytes())?;
     }
     // `turn` is held until here, and given back when it is dropped.
-    Ok(DevelopmentTls { chain: fs::read(&chain_file)?, key: fs::read(&key_file)?, ca_file, made })
+    Ok(DevelopmentTls { ca_file, chain_file, key_file, made })
 }
 
 fn names(host: &str) -> Vec<String> {
@@ -167,17 +167,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = load_or_create(folder.path(), "localhost", NOW).unwrap();
         assert!(first.made);
-        http_service::server_config(&first.chain, &first.key).unwrap();
+        let chain = |tls: &DevelopmentTls| fs::read(&tls.chain_file).unwrap();
+        let first_chain = chain(&first);
+        http_service::Certificate::new(&first_chain, &fs::read(&first.key_file).unwrap()).unwrap();
         let ca = fs::read(&first.ca_file).unwrap();
 
         let again = load_or_create(folder.path(), "localhost", NOW + Duration::days(1)).unwrap();
         assert!(!again.made);
-        assert_eq!(again.chain, first.chain);
+        assert_eq!(chain(&again), first_chain);
 
         let renamed = load_or_create(folder.path(), "gate.example", NOW).unwrap();
-        assert_ne!(renamed.chain, first.chain);
+        let renamed_chain = chain(&renamed);
+        assert_ne!(renamed_chain, first_chain);
         let later = load_or_create(folder.path(), "gate.example", NOW + Duration::days(380)).unwrap();
-        assert_ne!(later.chain, renamed.chain);
+        assert_ne!(chain(&later), renamed_chain);
         assert_eq!(fs::read(&later.ca_file).unwrap(), ca);
     }
 

@@ -3,6 +3,7 @@
 //! [`house`] opens what a data folder and a configuration hold; [`serve`] starts parts of it and is the one file that
 //! knows every room; `commands/` are the doors for operators, each a thin layer over a use case.
 
+mod certificate;
 pub mod cli;
 pub mod commands;
 mod demo;

@@ -1,4 +1,4 @@
-//! SIGHUP: data files that a running gateway takes anew, after they were checked.
+//! SIGHUP: data files that a running gateway takes anew, after they were checked. (Certificates: `certificate`.)
 
 use std::sync::Arc;
 
@@ -44,7 +44,9 @@ pub(crate) async fn on_hang_up(
         if let Some((gateway, source)) = &gateway {
             tell(reload(gateway, source));
         } else {
-            tracing::info!("SIGHUP: this part reads its files at the start only; restart it");
+            tracing::info!(
+                "SIGHUP: of its files, this part reads the certificate again and others at the start only"
+            );
         }
     }
 }

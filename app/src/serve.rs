@@ -5,21 +5,21 @@ use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use authz_server::{Authz, DemoCredentials};
 use caller_context::ContextKey;
-use config::{Purpose, TlsMode};
+use config::{ClientAddressFrom, Listen, Purpose, TlsMode};
 use database::Database;
 use fhir_server::{CursorKey, Parts};
 use gateway::{Addresses, Gateway, GatewayWorker};
 use http::{Request, Response};
 use http_service::{
-    Body, Handler, Health, Listening, RouterHandler, ServeOptions, Serving, admin_router, bind,
-    install_metrics, server_config,
+    Body, Handler, Health, IncomingBody, Listening, Proxies, RouterHandler, ServeOptions, Serving, ToldBy,
+    admin_router, bind, install_metrics,
 };
-use hyper::body::Incoming;
 use serde::Serialize;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     House,
+    certificate::ShownCertificate,
     cli::{Part, Serve},
     demo,
     development_ca::{self, DevelopmentTls},
@@ -127,7 +127,7 @@ struct Builder<'h> {
     public: Option<Listening>,
     admin: Listening,
     base_url: String,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    certificate: Option<ShownCertificate>,
     ca_file: Option<PathBuf>,
     made: Vec<PathBuf>,
     health: Health,
@@ -166,7 +166,7 @@ impl<'h> Builder<'h> {
             public,
             admin,
             base_url,
-            tls: None,
+            certificate: None,
             ca_file: None,
             made: house.made_master_key.iter().cloned().collect(),
             health: Health::default(),
@@ -182,33 +182,27 @@ impl<'h> Builder<'h> {
             backend_url: None,
         };
         if builder.public.is_some() {
-            builder.read_certificates()?;
+            builder.read_certificate()?;
         }
         Ok(builder)
     }
 
-    fn read_certificates(&mut self) -> Result<()> {
+    fn read_certificate(&mut self) -> Result<()> {
         let listen = &self.house.settings.listen;
-        self.tls = match (listen.tls, &listen.certificate_file, &listen.key_file) {
+        self.certificate = match (listen.tls, &listen.certificate_file, &listen.key_file) {
             (TlsMode::Files, Some(chain), Some(key)) => {
-                let read = |path: &PathBuf| {
-                    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
-                };
-                Some(
-                    server_config(&read(chain)?, &read(key)?)
-                        .with_context(|| format!("{}", chain.display()))?,
-                )
+                Some(ShownCertificate::read(chain.clone(), key.clone())?)
             }
             (TlsMode::Development, ..) => {
                 let host = self.base_url.split("://").nth(1).unwrap_or_default();
                 let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-                let DevelopmentTls { ca_file, chain, key, made } =
+                let DevelopmentTls { ca_file, chain_file, key_file, made } =
                     development_ca::load_or_create(&self.house.data_dir, host, self.house.clock.now())?;
                 if made {
                     self.made.push(ca_file.clone());
                 }
                 self.ca_file = Some(ca_file);
-                Some(server_config(&chain, &key)?)
+                Some(ShownCertificate::read(chain_file, key_file)?)
             }
             _ => None,
         };
@@ -342,8 +336,10 @@ impl<'h> Builder<'h> {
         if let Some(public) = self.public.take() {
             let serve_options = ServeOptions {
                 name: "public",
-                tls: self.tls.take(),
+                tls: self.certificate.as_ref().map(ShownCertificate::server_config).transpose()?,
                 head_timeout: listen.head_timeout.0,
+                body_timeout: listen.body_timeout.0,
+                proxies: proxies(listen),
                 max_connections: listen.max_connections,
                 drain_timeout: listen.drain_timeout.0,
                 access_log: self.house.settings.telemetry.access_log,
@@ -364,6 +360,11 @@ impl<'h> Builder<'h> {
                 (None, None) => bail!("nothing to serve"),
             };
             self.serving.push(serving);
+            if let Some(certificate) = self.certificate.take() {
+                let hang_ups = http_service::hang_ups().context("SIGHUP cannot be heard")?;
+                let every = listen.certificate_check.0;
+                self.tasks.spawn(certificate.follow(every, hang_ups, self.stop.clone()));
+            }
         }
         let admin_url = format!("http://{}", self.admin.address());
         let admin = admin_router(self.health.clone(), install_metrics());
@@ -430,12 +431,24 @@ struct FrontDoor {
 }
 
 impl Handler for FrontDoor {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<IncomingBody>) -> Response<Body> {
         if self.gateway.owns(request.uri().path()) {
             self.gateway.handle(request).await
         } else {
             self.rest.handle(request).await
         }
+    }
+}
+
+/// The proxies in front of the public listener.
+fn proxies(listen: &Listen) -> Proxies {
+    Proxies {
+        trusted: listen.trusted_proxies.iter().map(|network| (*network).into()).collect(),
+        told_by: match listen.client_address_from {
+            ClientAddressFrom::XForwardedFor => ToldBy::XForwardedFor,
+            ClientAddressFrom::Forwarded => ToldBy::Forwarded,
+            ClientAddressFrom::ProxyProtocol => ToldBy::ProxyProtocol,
+        },
     }
 }
 

@@ -41,7 +41,7 @@ pub use sections::{
     data_files::Data,
     database::DatabaseSection,
     gateway::{FeedLoss, Gateway},
-    listen::{Listen, TlsMode},
+    listen::{ClientAddressFrom, Listen, TlsMode},
     mail::{Mail, MailTls},
     merge::Merge,
     portal::Portal,

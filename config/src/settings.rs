@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Backend, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection, Gateway, Listen, Mail,
-    Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
+    Backend, ClientAddressFrom, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection,
+    Gateway, Listen, Mail, Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
 };
 
 /// The whole configuration of the program.
@@ -142,6 +142,14 @@ impl Settings {
             && (self.listen.certificate_file.is_none() || self.listen.key_file.is_none())
         {
             return Err(wrong("listen.tls", "\"files\" needs certificate_file and key_file"));
+        }
+        if self.listen.client_address_from == ClientAddressFrom::ProxyProtocol
+            && self.listen.trusted_proxies.is_empty()
+        {
+            return Err(wrong(
+                "listen.client_address_from",
+                "the PROXY protocol is read from listen.trusted_proxies only, and there is none",
+            ));
         }
         self.listen.check_address(self.listen.address)?;
         if let Some(url) = &self.database.url

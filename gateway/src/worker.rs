@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_service::Handler;
+use http_service::{Handler, IncomingBody};
 use tokio::sync::watch;
 
 use crate::{pipeline::Desk, plan::Plan, state::Gateway, upstream::body::BoxError};
@@ -52,7 +52,7 @@ impl GatewayWorker {
 }
 
 impl Handler for GatewayWorker {
-    async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<IncomingBody>) -> Response<Body> {
         self.handle(request).await
     }
 }

@@ -35,6 +35,6 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/{tenant}/oauth2/v2.0/authorize", any(authorize::endpoint))
         .merge(portal::routes())
         .merge(api::routes(&state))
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), origin::note))
+        .layer(middleware::from_fn(origin::note))
         .with_state(state)
 }

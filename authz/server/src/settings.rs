@@ -55,8 +55,6 @@ pub struct AuthzSettings {
     pub sandbox: bool,
     /// How far the configuration moves a sandbox's clock.
     pub clock_offset: Duration,
-    /// Proxies whose word about a caller's address is taken.
-    pub trusted_proxies: Vec<Network>,
     /// Which webhooks are called, and how.
     pub webhooks: WebhookSettings,
     /// The portal.
@@ -167,7 +165,6 @@ impl AuthzSettings {
             products,
             sandbox: settings.is_sandbox(),
             clock_offset: Duration::seconds(settings.sandbox_clock.seconds),
-            trusted_proxies: settings.listen.trusted_proxies.clone(),
             webhooks: WebhookSettings {
                 allowed_networks: settings.webhooks.allowed_networks.clone(),
                 plain_http: settings.is_sandbox(),

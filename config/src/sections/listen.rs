@@ -24,17 +24,25 @@ pub struct Listen {
     pub certificate_file: Option<PathBuf>,
     /// Private key in PEM, for `tls = "files"`.
     pub key_file: Option<PathBuf>,
+    /// How often the files of certificates and keys are looked at for a change, those towards upstreams too. SIGHUP looks
+    /// at once.
+    pub certificate_check: Span,
     /// Threads that answer requests; 0 means one for each processor.
     pub workers: usize,
     /// How long a connection may take for the TLS handshake and for each request's head.
     pub head_timeout: Span,
+    /// How long may be waited for a request's body; a second more for every KiB that came.
+    pub body_timeout: Span,
     /// Connections at once; more wait in the system's queue.
     pub max_connections: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_timeout: Span,
-    /// Proxies in front of this program, as networks: from them, and from nobody else, `X-Forwarded-For` is believed
-    /// when the portal and the token endpoint ask where a request comes from.
+    /// Proxies in front of this program, as networks: they, and nobody else, are believed when they tell where a request
+    /// comes from.
     pub trusted_proxies: Vec<Network>,
+    /// How they tell it. The one that is named here is believed and no other, so the proxy must write it itself and let
+    /// none pass from outside.
+    pub client_address_from: ClientAddressFrom,
 }
 
 impl Listen {
@@ -66,6 +74,18 @@ pub enum TlsMode {
     Off,
 }
 
+/// How proxies in front tell where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAddressFrom {
+    /// In the header `X-Forwarded-For`.
+    XForwardedFor,
+    /// In the header `Forwarded` (RFC 7239).
+    Forwarded,
+    /// By the PROXY protocol, version 1 or 2, in front of TLS.
+    ProxyProtocol,
+}
+
 impl Default for Listen {
     fn default() -> Self {
         Self {
@@ -75,11 +95,14 @@ impl Default for Listen {
             tls: TlsMode::Development,
             certificate_file: None,
             key_file: None,
+            certificate_check: Span::seconds(10),
             workers: 0,
             head_timeout: Span::seconds(10),
+            body_timeout: Span::seconds(20),
             max_connections: 10_000,
             drain_timeout: Span::seconds(30),
             trusted_proxies: Vec::new(),
+            client_address_from: ClientAddressFrom::XForwardedFor,
         }
     }
 }

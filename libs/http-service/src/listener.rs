@@ -5,6 +5,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     thread,
@@ -32,9 +33,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessNote, Body, Handler, Peer, RequestId,
+    AccessNote, Body, Handler, IncomingBody, Peer, Proxies, RequestId,
     access_log::Line,
-    problem,
+    peer, problem,
     request_id::{HEADER, IdMaker},
     strict_heads::{MAX_HEAD, MAX_HEADERS, REFUSED, StrictHeads, Verdict},
 };
@@ -43,6 +44,8 @@ use crate::{
 const BACKLOG: i32 = 1024;
 /// Streams of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 128;
+/// Resets that an HTTP/2 connection survives where they are counted: see CVE-2023-44487 and CVE-2025-8671.
+const MAX_RESETS: usize = 32;
 /// Wait after a failed `accept` (no file handles left) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,10 +58,14 @@ pub struct ServeOptions {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Time for the TLS handshake and for each request's head.
     pub head_timeout: Duration,
+    /// Time that is spent waiting for a request's body; a second more for every KiB that came.
+    pub body_timeout: Duration,
     /// Connections at once, over all workers.
     pub max_connections: usize,
     /// Time for requests in flight after the stop signal.
     pub drain_timeout: Duration,
+    /// The proxies in front, which are believed when they say who calls.
+    pub proxies: Proxies,
     /// Whether to write one log line a request.
     pub access_log: bool,
 }
@@ -70,8 +77,10 @@ impl ServeOptions {
             name,
             tls: None,
             head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(20),
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(30),
+            proxies: Proxies::default(),
             access_log: false,
         }
     }
@@ -212,6 +221,9 @@ async fn work<H: Handler>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        // Streams that were reset before they were taken, and streams that broke a rule: beyond, the connection ends.
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(options.head_timeout);
     let tls = options.tls.clone().map(TlsAcceptor::from);
@@ -226,13 +238,12 @@ async fn work<H: Handler>(
         let Some((stream, address, place)) = accepted else { continue };
         let (worker, tls, watcher) = (worker.clone(), tls.clone(), graceful.watcher());
         tokio::task::spawn_local(async move {
-            match tls {
-                None => worker.converse(stream, Peer { address, tls: false }, watcher).await,
-                Some(tls) => match timeout(worker.options.head_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => worker.converse(stream, Peer { address, tls: true }, watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
-                },
+            let limit = worker.options.head_timeout;
+            let begun = timeout(limit, worker.clone().begin(stream, address, tls, watcher)).await;
+            match begun {
+                Ok(Ok(conversation)) => conversation.await,
+                Ok(Err(error)) => tracing::debug!(%error, "connection did not begin well"),
+                Err(_) => tracing::debug!("connection took too long to begin"),
             }
             drop(place);
         });
@@ -262,7 +273,37 @@ async fn accept(
     }
 }
 
+/// Why a connection ended before its first request.
+#[derive(Debug, thiserror::Error)]
+enum BadBeginning {
+    #[error("from a declared proxy: {0}")]
+    Proxy(#[from] peer::Preamble),
+    #[error("TLS: {0}")]
+    Tls(#[from] io::Error),
+}
+
 impl<H: Handler> Worker<H> {
+    /// What precedes the first request: who calls, where a proxy tells it on the connection, then TLS. What comes back
+    /// serves the rest.
+    async fn begin(
+        self: Rc<Self>,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        watcher: Watcher,
+    ) -> Result<Pin<Box<dyn Future<Output = ()>>>, BadBeginning> {
+        let told = if self.options.proxies.announces(address.ip()) {
+            peer::read_preamble(&mut stream).await?
+        } else {
+            None
+        };
+        let peer = Peer { address: told.unwrap_or(address), tls: tls.is_some() };
+        Ok(match tls {
+            None => Box::pin(self.converse(stream, peer, watcher)),
+            Some(tls) => Box::pin(self.converse(tls.accept(stream).await?, peer, watcher)),
+        })
+    }
+
     /// Serves one connection to its end.
     async fn converse<S>(self: Rc<Self>, stream: S, peer: Peer, watcher: Watcher)
     where
@@ -281,11 +322,13 @@ impl<H: Handler> Worker<H> {
     /// Gives one request its id, has it answered, and notes it.
     async fn answer(
         self: Rc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: Peer,
         verdict: Verdict,
     ) -> Result<Response<Body>, Infallible> {
         let id = RequestId::take_or_make(request.headers(), &self.ids);
+        let peer = self.options.proxies.sender(peer, request.headers());
+        let mut request = IncomingBody::of(request, self.options.body_timeout);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
         let asked = self

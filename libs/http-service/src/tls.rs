@@ -1,9 +1,17 @@
-//! TLS 1.2 and 1.3 on aws-lc-rs, HTTP/2 and HTTP/1.1 by ALPN.
+//! TLS 1.2 and 1.3 on aws-lc-rs, HTTP/2 and HTTP/1.1 by ALPN, with a certificate that can be replaced while it is shown.
 
 use std::sync::Arc;
 
-use rustls::{ServerConfig, crypto::aws_lc_rs};
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,23 +28,84 @@ pub enum TlsError {
     /// Key and certificate do not fit, or the library refuses them.
     #[error("certificate and key cannot be used together")]
     Unusable(#[source] rustls::Error),
+    /// The certificate itself cannot be read.
+    #[error("the first certificate is no X.509 certificate")]
+    NotX509,
+    /// Its time is over.
+    #[error("the certificate expired at {0}")]
+    Expired(OffsetDateTime),
+    /// Its time has not come.
+    #[error("the certificate is valid from {0} on only")]
+    NotYet(OffsetDateTime),
 }
 
-/// A server configuration from PEM texts: the chain (leaf first) and its private key.
-pub fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(TlsError::Certificate)?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate);
+/// The certificate that a listener shows, and its key. Replacing it concerns handshakes from then on; connections that
+/// stand are not touched.
+#[derive(Debug)]
+pub struct Certificate {
+    shown: ArcSwap<CertifiedKey>,
+}
+
+impl Certificate {
+    /// From PEM texts: the chain (leaf first) and its private key. Also one whose time is over: who has nothing better
+    /// may want to start.
+    pub fn new(chain: &[u8], key: &[u8]) -> Result<Arc<Self>, TlsError> {
+        Ok(Arc::new(Self { shown: ArcSwap::from_pointee(certified(chain, key)?) }))
     }
+
+    /// Shows another one from now on; says until when that is valid. One that does not work, or not at this time, is
+    /// refused, and the one before stays.
+    pub fn replace(&self, chain: &[u8], key: &[u8], now: OffsetDateTime) -> Result<OffsetDateTime, TlsError> {
+        let new = certified(chain, key)?;
+        let leaf = new.end_entity_cert().map_err(TlsError::Unusable)?;
+        let until = valid_until(leaf, now)?;
+        self.shown.store(Arc::new(new));
+        Ok(until)
+    }
+
+    /// What a listener needs to show it.
+    pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.shown.load_full())
+    }
+}
+
+/// Reads a chain and its key, which must belong together.
+pub fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Unusable)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(TlsError::Unusable)
+}
+
+/// Reads certificates, at least one.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let all =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(TlsError::Certificate)?;
+    if all.is_empty() { Err(TlsError::NoCertificate) } else { Ok(all) }
+}
+
+/// Until when a certificate is valid that is valid now.
+pub fn valid_until(certificate: &[u8], now: OffsetDateTime) -> Result<OffsetDateTime, TlsError> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| TlsError::NotX509)?;
+    let validity = certificate.validity();
+    let (from, until) = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
+    if now < from {
+        return Err(TlsError::NotYet(from));
+    }
+    if now > until {
+        return Err(TlsError::Expired(until));
+    }
+    Ok(until)
 }

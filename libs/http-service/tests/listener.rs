@@ -9,8 +9,8 @@ use std::{
 };
 
 use http::{Request, Response};
-use http_service::{Body, Handler, Listening, RequestId, ServeOptions, Serving, bind};
-use hyper::body::Incoming;
+use http_service::{Body, Handler, IncomingBody, Listening, RequestId, ServeOptions, Serving, bind};
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -27,7 +27,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<IncomingBody>) -> Response<Body> {
         if request.uri().path() == "/wait" {
             self.arrived.notify_one();
             self.go_on.notified().await;

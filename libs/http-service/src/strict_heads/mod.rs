@@ -7,36 +7,36 @@
 //! looked at before hyper sees them (RFC 9112 §2.2, §3.2, §6.1, §11.2). In place of one that cannot be read safely hyper
 //! gets a request of ours, [`REFUSED`], which the listener answers with the reason: after the answers to what came
 //! before on the connection, with a request id and a line in the log. It is the connection's last. What is wrong in a
-//! body ends the connection for the handler that reads it. HTTP/2 is let through: its framing leaves no choice.
+//! body ends the connection for the handler that reads it. HTTP/2 leaves no choice how to cut it; of it, frames are counted.
+
+mod http1;
+mod http2;
 
 use std::{
     cell::Cell,
     io::{Error, ErrorKind, IoSlice, Result},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::{Method, Uri, uri::Authority};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
 
-/// Bytes of a head.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// Lines of a head.
-pub(crate) const MAX_HEADERS: usize = 100;
-/// The longest line that is held in a chunked body.
-const MAX_LINE: usize = 16 * 1024;
-/// The first line of an HTTP/2 connection (RFC 9113 §3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+pub(crate) use self::http1::{HeadFault, MAX_HEAD, MAX_HEADERS};
+use self::http1::{State, Watch};
+
 /// A buffer with less room is not read into: to find out which protocol is spoken, hyper-util asks for 24 bytes at a
 /// time, which would make dozens of reads of a head.
 const LITTLE_ROOM: usize = 512;
 /// What is read at once then.
 const SCRATCH: usize = 4096;
+/// How long, and how much, is read from a peer that goes on sending after its last answer.
+const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the whole preface.
 const HTTP2_PREFACE_LENGTH: usize = 24;
 /// The method of the request that stands for one that was refused. From outside it is refused itself.
@@ -52,7 +52,9 @@ pub(crate) type Verdict = Rc<Cell<Option<HeadFault>>>;
 pub(crate) struct StrictHeads<S> {
     stream: S,
     watch: Watch,
-    /// Ends a connection whose first head does not come: until then hyper's own limits do not run.
+    patience: Duration,
+    /// Ends a connection whose first head does not come, since until then hyper's own limits do not run, or one of
+    /// HTTP/2 that leaves a head unfinished.
     silence: Option<Pin<Box<Sleep>>>,
     /// Bytes read, as far as the preface goes.
     seen: usize,
@@ -64,6 +66,15 @@ pub(crate) struct StrictHeads<S> {
     verdict: Verdict,
     /// What is wrong in a body, to be said when everything before it was handed on.
     broken: Option<HeadFault>,
+    /// Our side has been closed: until then the peer may still read what it was sent.
+    farewell: Option<Farewell>,
+}
+
+/// How much longer is read from a peer that goes on sending.
+#[derive(Debug)]
+struct Farewell {
+    until: Pin<Box<Sleep>>,
+    left: usize,
 }
 
 impl<S> StrictHeads<S> {
@@ -71,6 +82,7 @@ impl<S> StrictHeads<S> {
     pub(crate) fn new(stream: S, patience: Duration, verdict: Verdict) -> Self {
         Self {
             stream,
+            patience,
             watch: Watch::default(),
             silence: Some(Box::pin(sleep(patience))),
             seen: 0,
@@ -79,6 +91,7 @@ impl<S> StrictHeads<S> {
             at: 0,
             verdict,
             broken: None,
+            farewell: None,
         }
     }
 
@@ -86,7 +99,7 @@ impl<S> StrictHeads<S> {
     fn has_begun(&self) -> bool {
         match self.watch.state {
             State::Beginning => false,
-            State::Unwatched => self.seen >= HTTP2_PREFACE_LENGTH,
+            State::Frames => self.seen >= HTTP2_PREFACE_LENGTH,
             _ => self.held.is_empty() || self.watch.heads > 0,
         }
     }
@@ -149,324 +162,6 @@ impl<S> StrictHeads<S> {
     }
 }
 
-/// What is known about the bytes that went by.
-#[derive(Debug, Default)]
-struct Watch {
-    state: State,
-    /// The beginning of a line whose end was not read yet.
-    line: Vec<u8>,
-    /// What the head that is read said so far.
-    head: Head,
-    /// Heads that were read whole.
-    heads: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Head {
-    /// `Content-Length`.
-    length: Option<u64>,
-    /// There is a `Transfer-Encoding`.
-    coded: bool,
-    /// There is a `Host`.
-    host: bool,
-    /// The target names its host itself.
-    absolute: bool,
-    /// HTTP/1.0.
-    old: bool,
-    lines: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// Before the first request line of the connection.
-    #[default]
-    Beginning,
-    /// Before another request line; empty lines may precede it (RFC 9112 §2.2).
-    RequestLine,
-    /// In the header lines.
-    Headers,
-    /// In a body of known length.
-    Body(u64),
-    /// Before the line with a chunk's size.
-    ChunkSize,
-    /// In a chunk and the line end behind it.
-    Chunk(u64),
-    /// In the trailer lines.
-    Trailers,
-    /// HTTP/2.
-    Unwatched,
-    /// Behind a head that was refused: nothing is read any more.
-    Refused,
-}
-
-/// Why a request is refused, or a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeadFault {
-    #[error("Transfer-Encoding and Content-Length stand together")]
-    TwoFramings,
-    #[error("there is more than one Content-Length, Transfer-Encoding or Host")]
-    Repeated,
-    #[error("Content-Length is no number")]
-    Length,
-    #[error("the only transfer coding is chunked, of HTTP/1.1")]
-    Coding,
-    #[error("a line ends in a bare LF")]
-    BareLf,
-    #[error("a chunk size is no hexadecimal number")]
-    ChunkSize,
-    #[error("a line does not end")]
-    LongLine,
-    #[error("the request line is not method, target and version, with one space between them")]
-    RequestLine,
-    #[error("the target is malformed, or has a fragment (`#`), which is not for sending")]
-    Target,
-    #[error("the target is longer than is read")]
-    LongTarget,
-    #[error("the version is neither HTTP/1.1 nor HTTP/1.0")]
-    Version,
-    #[error("a header line is not a name, a colon and a value without control characters")]
-    Header,
-    #[error("the Host header is missing")]
-    NoHost,
-    #[error("the Host header is no host with an optional port")]
-    Host,
-    #[error("the head has more than 100 lines")]
-    TooManyLines,
-    #[error("the head is larger than 64 KiB")]
-    HeadTooLarge,
-}
-
-impl HeadFault {
-    /// The status that says so.
-    pub(crate) const fn status(self) -> http::StatusCode {
-        use http::StatusCode;
-        match self {
-            Self::LongTarget => StatusCode::URI_TOO_LONG,
-            Self::TooManyLines | Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-type Judged = std::result::Result<(), HeadFault>;
-
-impl Watch {
-    const fn in_head(&self) -> bool {
-        matches!(self.state, State::Beginning | State::RequestLine | State::Headers)
-    }
-
-    /// Looks at the next bytes; how many of them lie before a head that is not whole or not right.
-    fn see(&mut self, bytes: &[u8]) -> (usize, Judged) {
-        let mut head = 0;
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            match self.state {
-                State::Unwatched => return (bytes.len(), Ok(())),
-                State::Refused => return (0, Ok(())),
-                State::Body(left) => {
-                    at += self.skip(rest.len(), left, State::Body, State::RequestLine);
-                    head = at;
-                }
-                State::Chunk(left) => {
-                    at += self.skip(rest.len(), left, State::Chunk, State::ChunkSize);
-                }
-                _ => {
-                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                        self.line.extend_from_slice(rest);
-                        let most = if self.in_head() { MAX_HEAD } else { MAX_LINE };
-                        let judged = if self.line.len() > most { Err(self.endless()) } else { Ok(()) };
-                        return (if self.in_head() { head } else { bytes.len() }, judged);
-                    };
-                    let judged = if self.line.is_empty() {
-                        self.line_ended(&rest[..end])
-                    } else {
-                        let mut whole = std::mem::take(&mut self.line);
-                        whole.extend_from_slice(&rest[..end]);
-                        self.line_ended(&whole)
-                    };
-                    if judged.is_err() {
-                        return (if self.in_head() { head } else { at }, judged);
-                    }
-                    at += end + 1;
-                    if matches!(self.state, State::RequestLine) {
-                        head = at;
-                    }
-                }
-            }
-        }
-        (if self.in_head() { head } else { bytes.len() }, Ok(()))
-    }
-
-    const fn endless(&self) -> HeadFault {
-        match self.state {
-            State::Beginning | State::RequestLine => HeadFault::LongTarget,
-            State::Headers => HeadFault::HeadTooLarge,
-            _ => HeadFault::LongLine,
-        }
-    }
-
-    /// Goes over bytes of a body; how many there are.
-    fn skip(&mut self, available: usize, left: u64, within: fn(u64) -> State, behind: State) -> usize {
-        let here = usize::try_from(left).unwrap_or(usize::MAX).min(available);
-        self.state = match left - here as u64 {
-            0 => behind,
-            left => within(left),
-        };
-        here
-    }
-
-    fn line_ended(&mut self, line: &[u8]) -> Judged {
-        let line = line.strip_suffix(b"\r").ok_or(HeadFault::BareLf)?;
-        self.state = match self.state {
-            State::Beginning if line == HTTP2_PREFACE => State::Unwatched,
-            State::Beginning | State::RequestLine | State::Trailers if line.is_empty() => State::RequestLine,
-            State::Beginning | State::RequestLine => {
-                self.head = request_line(line)?;
-                State::Headers
-            }
-            State::Headers if line.is_empty() => {
-                self.heads += 1;
-                let Head { length, coded, host, absolute, old, .. } = self.head;
-                if !host && !absolute && !old {
-                    return Err(HeadFault::NoHost);
-                }
-                match (coded, length) {
-                    (true, Some(_)) => return Err(HeadFault::TwoFramings),
-                    (true, None) if old => return Err(HeadFault::Coding),
-                    (true, None) => State::ChunkSize,
-                    (false, None | Some(0)) => State::RequestLine,
-                    (false, Some(length)) => State::Body(length),
-                }
-            }
-            State::Headers => {
-                self.header(line)?;
-                State::Headers
-            }
-            State::ChunkSize => match chunk_size(line)? {
-                0 => State::Trailers,
-                // The CR LF behind a chunk goes with it.
-                size => State::Chunk(size.checked_add(2).ok_or(HeadFault::ChunkSize)?),
-            },
-            other => other,
-        };
-        Ok(())
-    }
-
-    fn header(&mut self, line: &[u8]) -> Judged {
-        self.head.lines += 1;
-        if self.head.lines > MAX_HEADERS {
-            return Err(HeadFault::TooManyLines);
-        }
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadFault::Header)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // A name with a blank before its colon, or a line that goes on with the one before, is read differently by
-        // different programs (RFC 9112 §5.1, §5.2); neither begins and ends with a token.
-        if name.is_empty()
-            || !name.iter().all(|byte| is_token(*byte))
-            || value.iter().any(|byte| is_control(*byte))
-        {
-            return Err(HeadFault::Header);
-        }
-        // Most lines are none of those below; their first letter says so.
-        if !matches!(name[0], b'c' | b'C' | b't' | b'T' | b'h' | b'H') {
-            return Ok(());
-        }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-            let length =
-                std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
-            if self.head.length.replace(length.ok_or(HeadFault::Length)?).is_some() {
-                return Err(HeadFault::Repeated);
-            }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(HeadFault::Coding);
-            }
-            if std::mem::replace(&mut self.head.coded, true) {
-                return Err(HeadFault::Repeated);
-            }
-        } else if name.eq_ignore_ascii_case(b"host") {
-            if std::mem::replace(&mut self.head.host, true) {
-                return Err(HeadFault::Repeated);
-            }
-            // RFC 9110 §4.2: no user information, and a host there must be.
-            let authority = Authority::try_from(value).map_err(|_| HeadFault::Host)?;
-            let has_port = authority.as_str().len() > authority.host().len();
-            if authority.host().is_empty()
-                || value.contains(&b'@')
-                || has_port && authority.port_u16().is_none()
-            {
-                return Err(HeadFault::Host);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// RFC 9112 §3: `method SP target SP version`, and nothing that hyper would not take.
-fn request_line(line: &[u8]) -> std::result::Result<Head, HeadFault> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(HeadFault::RequestLine);
-    };
-    if method == REFUSED.as_bytes() || Method::from_bytes(method).is_err() {
-        return Err(HeadFault::RequestLine);
-    }
-    if !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
-        return Err(HeadFault::Version);
-    }
-    // RFC 9112 §3.2: a fragment is never sent; who reads it into the path reads another resource.
-    if target.contains(&b'#') {
-        return Err(HeadFault::Target);
-    }
-    if target.len() > usize::from(u16::MAX) - 1 {
-        return Err(HeadFault::LongTarget);
-    }
-    let uri = Uri::try_from(target).map_err(|_| HeadFault::Target)?;
-    Ok(Head { absolute: uri.authority().is_some(), old: version == b"HTTP/1.0", ..Head::default() })
-}
-
-/// RFC 9110 §5.6.2.
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// What no header value has (RFC 9110 §5.5).
-const fn is_control(byte: u8) -> bool {
-    byte < b' ' && byte != b'\t' || byte == 0x7f
-}
-
-/// The size in front of a chunk; extensions are ignored as RFC 9112 §7.1.1 says.
-fn chunk_size(line: &[u8]) -> std::result::Result<u64, HeadFault> {
-    let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(HeadFault::ChunkSize);
-    }
-    let text = std::str::from_utf8(digits).map_err(|_| HeadFault::ChunkSize)?;
-    u64::from_str_radix(text, 16).map_err(|_| HeadFault::ChunkSize)
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for StrictHeads<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -517,7 +212,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictHeads<S> {
             } else {
                 buffer.set_filled(before + safe);
             }
-            if self.silence.is_some() && self.has_begun() {
+            if self.watch.state == State::Frames && self.watch.frames.is_in_head() {
+                let patience = self.patience;
+                self.silence.get_or_insert_with(|| Box::pin(sleep(patience)));
+            } else if self.silence.is_some() && self.has_begun() {
                 self.silence = None;
             }
             if safe > 0 && !little {
@@ -527,17 +225,43 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictHeads<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for StrictHeads<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictHeads<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.watch.frames.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// Closes our side, and where the peer is in the middle of a request, reads on for a while: to close the other
+    /// side under it would reset the connection, and a peer that learns of it while it still sends never reads why
+    /// (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let this = &mut *self;
+        if this.farewell.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            if !this.watch.is_amid_request() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let farewell = this
+            .farewell
+            .get_or_insert_with(|| Farewell { until: Box::pin(sleep(FAREWELL)), left: FAREWELL_BYTES });
+        let mut space = vec![0; SCRATCH];
+        while farewell.left > 0 && farewell.until.as_mut().poll(context).is_pending() {
+            let mut scratch = ReadBuf::new(&mut space);
+            // What it sends is no news; that it stopped, in whatever way, is.
+            match ready!(Pin::new(&mut this.stream).poll_read(context, &mut scratch)) {
+                Ok(()) if !scratch.filled().is_empty() => {
+                    farewell.left = farewell.left.saturating_sub(scratch.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -545,7 +269,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StrictHeads<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.watch.frames.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -640,7 +366,7 @@ mod tests {
 
     #[test]
     fn http2_is_let_through() {
-        assert_eq!(judge("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n\n"), Ok(State::Unwatched));
+        assert_eq!(judge("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n\n"), Ok(State::Frames));
     }
 
     /// What hyper gets of a stream that comes in these pieces, read through a buffer of a size.
