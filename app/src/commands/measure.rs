@@ -30,6 +30,9 @@ const SAMPLE: usize = 400;
 /// Requests of each row that are not counted.
 const WARM_UP: usize = 20;
 
+/// Asks for XML; at the end of a target.
+const XML: &str = "_format=xml";
+
 /// The organisation that the owner belongs to: it holds a fixed share of generated products.
 const OWNER: &str = "ORG-100000001";
 
@@ -148,8 +151,7 @@ impl Asking {
         let mut raw = Vec::with_capacity(requests);
         let mut resources = 0;
         for (n, target) in targets.iter().cycle().take(WARM_UP + requests).enumerate() {
-            let (took, body) = self.ask(who, target).await?;
-            let keys = keys(&body);
+            let (took, keys) = self.ask(who, target).await?;
             let started = Instant::now();
             fhir_store::current_bodies(database, &keys).await?;
             if n >= WARM_UP {
@@ -168,8 +170,8 @@ impl Asking {
         })
     }
 
-    /// How long the answer took, its body included, and the body.
-    async fn ask(&self, who: &Who, path: &str) -> Result<(Duration, Value)> {
+    /// How long the answer took, its body included, and the resources in it (none are counted in XML).
+    async fn ask(&self, who: &Who, path: &str) -> Result<(Duration, Vec<ResourceKey>)> {
         let target = format!("{}/MedicinalProductDefinition{path}", who.base);
         let context = CallerContext {
             client_id: "measure".to_owned(),
@@ -194,7 +196,8 @@ impl Asking {
         if !status.is_success() && status.as_u16() != 404 {
             bail!("{target} was answered with {status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok((took, serde_json::from_slice(&body)?))
+        let keys = if path.ends_with(XML) { Vec::new() } else { keys(&serde_json::from_slice(&body)?) };
+        Ok((took, keys))
     }
 }
 
@@ -273,6 +276,9 @@ fn plan(samples: &[Sample]) -> Vec<(&'static str, Who, Vec<String>)> {
         add("read", each(&|one| Some(format!("/{}", one.id))));
         add("$everything", each(&|one| Some(format!("/{}/$everything", one.id))));
         add("page of 10", vec!["?_count=10".to_owned()]);
+        add("read as XML", each(&|one| Some(format!("/{}?{XML}", one.id))));
+        add("$everything as XML", each(&|one| Some(format!("/{}/$everything?{XML}", one.id))));
+        add("page of 10 as XML", vec![format!("?_count=10&{XML}")]);
         add("identifier", by("identifier"));
         add("name", by("name"));
         add("name:exact", by("name:exact"));
@@ -288,9 +294,11 @@ fn plan(samples: &[Sample]) -> Vec<(&'static str, Who, Vec<String>)> {
             "_lastUpdated and name",
             each(&|one| Some(format!("?_lastUpdated=gt2020-01-01&name={}", one.values.get("name")?))),
         );
+        if who.stakeholder == Stakeholder::Nca {
+            add("contact", by("contact"));
+        }
         if who.stakeholder != Stakeholder::Public {
             add("ingredient", by("ingredient"));
-            add("contact", by("contact"));
             add("master-file", by("master-file"));
             add("ingredient and status", both("ingredient", "status"));
             add(
