@@ -16,6 +16,7 @@ mod access_catalogue;
 mod catalogue;
 mod data;
 mod error;
+mod foreign;
 mod limits;
 mod master_key;
 mod network;
@@ -30,6 +31,7 @@ pub use access_catalogue::{
 pub use catalogue::{Catalogue, OrganisationCategory, Role};
 pub use data::{DataFile, DataFiles};
 pub use error::ConfigError;
+pub use foreign::{Enforce, Foreign, HeaderSecret};
 pub use limits::{Budget, RequestLimit, RequestLimits};
 pub use master_key::{MasterKey, MasterKeyError, Purpose};
 pub use network::Network;

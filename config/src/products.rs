@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pms_terms::{FhirVersion, Stakeholder};
 use serde::Deserialize;
 
-use crate::{ConfigError, data::DataFile};
+use crate::{
+    ConfigError,
+    data::DataFile,
+    foreign::{self, Enforce, Foreign},
+};
 
 /// All API products.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,12 @@ pub struct ApiProduct {
     /// Its own backends, `http://host:port` each, that answer alike. Default: the one of the settings.
     #[serde(default)]
     pub upstreams: Vec<String>,
+    /// Who decides what a caller sees: our own backend, or the gateway in front of any other FHIR server.
+    #[serde(default)]
+    pub enforce: Enforce,
+    /// More about that other server.
+    #[serde(default)]
+    pub foreign: Option<Foreign>,
     /// What can be done.
     #[serde(rename = "operation")]
     pub operations: Vec<Operation>,
@@ -200,6 +210,7 @@ impl ApiProducts {
             }
         }
         for product in &mut products {
+            foreign::settle(product).map_err(|(key, problem)| wrong(key, &problem))?;
             let twins: Vec<Operation> = product.operations.iter().filter_map(Operation::twin).collect();
             product.operations.extend(twins);
         }
@@ -225,7 +236,55 @@ impl ApiProducts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, DataFiles};
+    use crate::{Data, DataFiles, HeaderSecret};
+
+    fn read(product: &str, operation: &str) -> Result<ApiProducts, ConfigError> {
+        let text = format!(
+            r#"[[product]]
+id = "partner"
+title = "Partner"
+base_path = "/partner/r5"
+resource = "api://pmsgate/pms"
+roles = []
+{product}
+[[product.operation]]
+ep = "P1"
+title = "Read"
+path = "/MedicinalProductDefinition/{{id}}"
+resource_type = "MedicinalProductDefinition"
+scope = "system/MedicinalProductDefinition.r"
+{operation}
+"#
+        );
+        ApiProducts::read(&DataFile { place: "products.toml".to_owned(), text })
+    }
+
+    #[test]
+    fn a_foreign_server_is_described_completely_or_refused() {
+        const READ: &str = "method = \"GET\"\ninteraction = \"read\"";
+        const WHOLE: &str =
+            "fhir_version = \"5.0.0\"\nenforce = \"gateway\"\nupstreams = [\"http://127.0.0.1:1\"]";
+        let products = read(WHOLE, READ).unwrap();
+        let foreign = products.find("partner").unwrap().foreign.as_ref().unwrap();
+        assert_eq!((foreign.path.as_deref(), foreign.max_answer), (None, 8 * 1024 * 1024));
+        let with = |more: &str| format!("{WHOLE}\n[product.foreign]\n{more}");
+        for (product, operation, key) in [
+            (WHOLE.replace("5.0.0", "4.4.0"), READ, "partner.fhir_version"),
+            (WHOLE.replace("[\"http://127.0.0.1:1\"]", "[]"), READ, "partner.upstreams"),
+            (WHOLE.replace("\"gateway\"", "\"backend\"") + "\n[product.foreign]", READ, "partner.foreign"),
+            (WHOLE.to_owned(), "method = \"GET\"\ninteraction = \"vread\"", "partner.P1.interaction"),
+            (WHOLE.to_owned(), "method = \"POST\"\ninteraction = \"merge\"", "partner.P1.interaction"),
+            (WHOLE.to_owned(), "method = \"POST\"\ninteraction = \"read\"", "partner.P1.method"),
+            (with("path = \"/fhir/\""), READ, "partner.foreign.path"),
+            (with("header = \"X-Key\""), READ, "partner.foreign.header"),
+            (with("header = \"X-Key\"\nheader_file = \"/nowhere\""), READ, "partner.foreign.header_file"),
+        ] {
+            let error = read(&product, operation).unwrap_err().to_string();
+            assert!(error.contains(key), "{product}: {error}");
+        }
+        let secret = HeaderSecret::new("s3cret".to_owned());
+        assert!(!format!("{secret:?}").contains("s3cret"));
+    }
 
     #[test]
     fn every_parameter_that_is_shipped_is_described() {

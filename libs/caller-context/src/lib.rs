@@ -62,6 +62,15 @@ impl ContextKey {
     pub fn new(bytes: &Zeroizing<[u8; 32]>) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice()))
     }
+
+    /// A key for something else that all gateways with this key share, told apart by `label`. It tells nothing about this
+    /// key: no context begins with a NUL.
+    pub fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let tag = hmac::sign(&self.0, &[b"\0", label.as_bytes()].concat());
+        let mut key = Zeroizing::new([0; 32]);
+        key.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        key
+    }
 }
 
 impl fmt::Debug for ContextKey {
@@ -186,6 +195,13 @@ mod tests {
             assert_eq!(verify(&header, &key(1), method, target, NOW), Err(ContextError::WrongSignature));
         }
         assert_eq!(verify(&header, &key(2), "GET", "/a?b=c", NOW), Err(ContextError::WrongSignature));
+    }
+
+    #[test]
+    fn derived_keys_differ_by_label_and_key() {
+        let keys = [(1, "a"), (1, "b"), (2, "a")].map(|(byte, label)| key(byte).derive(label).to_vec());
+        assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
+        assert_eq!(keys[0], key(1).derive("a").to_vec());
     }
 
     #[test]
