@@ -18,14 +18,7 @@ pub(crate) struct GatewaySource {
 impl GatewaySource {
     /// The settings with these data files.
     pub(crate) fn with(&self, files: &DataFiles) -> GatewaySettings {
-        GatewaySettings::new(
-            &self.settings,
-            &files.products,
-            &files.catalogue,
-            &files.limits,
-            &self.addresses,
-            self.feed_key.clone(),
-        )
+        GatewaySettings::new(&self.settings, files, &self.addresses, self.feed_key.clone())
     }
 }
 

@@ -52,6 +52,12 @@ pub enum GatewayError {
     /// The upstream's answer cannot be passed on.
     #[error("upstream answer unusable")]
     UpstreamBroken,
+    /// A request to a product that the gateway filters is refused.
+    #[error("refused by the access levels")]
+    Refused(#[from] crate::enforce::Refused),
+    /// The answer of a foreign server cannot be filtered.
+    #[error("upstream answer cannot be filtered")]
+    Unfilterable(crate::enforce::Unfilterable),
     /// The upstream took too long.
     #[error("upstream timed out")]
     UpstreamTimeout,

@@ -11,6 +11,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod capability;
+pub mod enforce;
 pub mod error;
 pub mod explain;
 pub mod fhir_request;
@@ -33,6 +34,7 @@ pub mod worker;
 #[doc(hidden)]
 pub mod testing;
 
+pub use enforce::Withheld;
 pub use explain::{Asker, Explained, explain};
 pub use routes::RouteTableError;
 pub use settings::{

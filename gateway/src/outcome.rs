@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     authenticate::Unauthenticated,
     authorize::Denial,
+    enforce,
     error::GatewayError,
     fhir_request::RequestRefusal,
     rate_limit::{Exceeded, Refused},
@@ -188,6 +189,14 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
             "RFC 9110 section 15.6.3",
             "The product backend gave an answer that cannot be passed on.".to_owned(),
         ),
+        GatewayError::Refused(refused) => refused_by_levels(refused),
+        GatewayError::Unfilterable(_) => Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            "exception",
+            "answer-unfilterable",
+            "EU IG PMS chapter 5, access levels",
+            "The FHIR server behind this API gave an answer that cannot be checked against the access levels, so nothing of it is sent.".to_owned(),
+        ),
         GatewayError::UpstreamTimeout => Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timeout",
@@ -346,6 +355,38 @@ fn denied(denial: &Denial, operation: Option<&Operation>) -> Refusal {
             "FHIR search, handling errors; the product's /metadata",
             text,
         ),
+    }
+}
+
+fn refused_by_levels(refused: &enforce::Refused) -> Refusal {
+    use enforce::{CursorRefusal, Refused};
+    const LEVELS: &str = "EU IG PMS chapter 5, access levels; the product's /metadata";
+    let text = format!("{}.", capitalised(&refused.to_string()));
+    match refused {
+        Refused::NotFound => {
+            Refusal::new(StatusCode::NOT_FOUND, "not-found", "no-such-resource", "FHIR http, read", text)
+        }
+        Refused::HiddenParameter { .. } => {
+            Refusal::new(StatusCode::FORBIDDEN, "forbidden", "parameter-not-admitted", LEVELS, text)
+        }
+        Refused::PartlyHiddenParameter { .. } => {
+            Refusal::new(StatusCode::FORBIDDEN, "forbidden", "parameter-partly-hidden", LEVELS, text)
+        }
+        Refused::Value { .. } => {
+            Refusal::new(StatusCode::BAD_REQUEST, "value", "parameter-value", "FHIR search", text)
+        }
+        Refused::Cursor(CursorRefusal::NotYours) => {
+            Refusal::new(StatusCode::BAD_REQUEST, "value", "page-link", "FHIR search, paging", text)
+        }
+        Refused::Cursor(CursorRefusal::Lapsed) => {
+            Refusal::new(StatusCode::BAD_REQUEST, "expired", "page-link-lapsed", "FHIR search, paging", text)
+        }
+        Refused::Search => {
+            Refusal::new(StatusCode::BAD_REQUEST, "invalid", "search-not-taken", "FHIR search", text)
+        }
+        Refused::NotAsXml => {
+            Refusal::new(StatusCode::NOT_ACCEPTABLE, "not-supported", "not-as-xml", "FHIR xml", text)
+        }
     }
 }
 

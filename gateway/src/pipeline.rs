@@ -15,6 +15,7 @@ use crate::{
     authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
     capability::{MAX_STATEMENT, Sheet, Statement},
+    enforce::{Enforcer, Foreign, Server},
     error::GatewayError,
     fhir_request::{self, FhirRequest, MAX_FORM, RequestRefusal, Target},
     framing,
@@ -135,8 +136,18 @@ impl Desk {
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
         let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
+        if let Some(foreign) = &request.product.foreign {
+            let server = self.server(request.product, foreign, parts);
+            return Enforcer::new(server, &gateway.cursors, &permit, parts, now).answer().await;
+        }
         let answer = self.forward(&permit, parts, body, now).await?;
         inbound::response(answer, request.product, request.operation.interaction.answers_bundle()).await
+    }
+
+    /// The server of a product that the gateway filters, asked for this request.
+    fn server<'a>(&'a self, product: &'a Product, foreign: &'a Foreign, parts: &Parts) -> Server<'a> {
+        let request_id = parts.extensions.get::<RequestId>().map(RequestId::header_value);
+        Server::new(product, foreign, &self.pools[product.cluster], request_id, upstream_failed)
     }
 
     /// Who calls. An address that got too much wrong is not judged for a while, unless its token is known.
@@ -267,6 +278,15 @@ impl Desk {
         parts: &Parts,
         now: OffsetDateTime,
     ) -> Result<Statement, GatewayError> {
+        let keep = |body: &Bytes| {
+            self.plan.statements.keep(product, body).map_err(|error| {
+                tracing::error!(product = %product.id, %error, "upstream's metadata is unusable");
+                GatewayError::UpstreamBroken
+            })
+        };
+        if let Some(foreign) = &product.foreign {
+            return keep(&self.server(product, foreign, parts).document("/metadata").await?);
+        }
         let target: PathAndQuery =
             format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
         let context = CallerContext {
@@ -297,10 +317,7 @@ impl Desk {
             .await
             .map_err(|_| GatewayError::UpstreamBroken)?
             .to_bytes();
-        self.plan.statements.keep(product, &body).map_err(|error| {
-            tracing::error!(product = %product.id, %error, "upstream's metadata is unusable");
-            GatewayError::UpstreamBroken
-        })
+        keep(&body)
     }
 
     fn spoken<'a>(

@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, uri::Authority};
 use pms_terms::{FhirVersion, Stakeholder};
 
 use crate::{
+    enforce::Foreign,
     fhir_request::{RequestRefusal, is_fhir_id},
     settings::{GatewaySettings, ProductSettings},
     swagger::SwaggerFile,
@@ -51,6 +52,8 @@ pub struct Product {
     pub upstreams: Vec<Authority>,
     /// The first one as `Host` header.
     pub upstream_host: HeaderValue,
+    /// The server behind it, where that is not ours and the gateway filters.
+    pub(crate) foreign: Option<Foreign>,
     /// Where its protected-resource metadata is (RFC 9728 §3.1).
     pub resource_metadata: String,
 }
@@ -190,6 +193,21 @@ pub enum RouteTableError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A foreign server is not described rightly, or more is offered of it than can be judged.
+    #[error("product {product}, enforce = \"gateway\": {what} {value:?}: {reason}")]
+    Foreign {
+        /// The product.
+        product: String,
+        /// Which value.
+        what: String,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The access levels by which a foreign server's answers are filtered.
+    #[error(transparent)]
+    AccessLevels(#[from] fhir_model::access::MatrixError),
 }
 
 impl Routes {
@@ -200,9 +218,7 @@ impl Routes {
             .products
             .iter()
             .enumerate()
-            .map(|(index, product)| {
-                Product::compile(product, index, &settings.public_base_url, &mut operations)
-            })
+            .map(|(index, product)| Product::compile(settings, product, index, &mut operations))
             .collect::<Result<Vec<_>, _>>()?;
         let mut clusters: Vec<Vec<Authority>> = Vec::new();
         for product in &mut products {
@@ -266,9 +282,9 @@ impl Routes {
 
 impl Product {
     fn compile(
+        all: &GatewaySettings,
         settings: &ProductSettings,
         index: usize,
-        public_base_url: &str,
         operation_index: &mut usize,
     ) -> Result<Self, RouteTableError> {
         let product = &settings.product;
@@ -291,10 +307,14 @@ impl Product {
         };
         let upstreams = settings.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
         let first = upstreams.first().ok_or_else(|| address("upstream", "", "there must be at least one"))?;
-        let upstream_base = format!("http://{first}{base_path}");
+        let foreign = Foreign::compile(product, &upstreams, &all.access_levels)?;
+        let upstream_base = match &foreign {
+            Some(foreign) => foreign.base().to_owned(),
+            None => format!("http://{first}{base_path}"),
+        };
         let upstream_host = HeaderValue::from_str(first.as_str())
             .map_err(|_| address("upstream", first.as_str(), "it is http://host:port"))?;
-        let public_base_url = public_base_url.trim_end_matches('/');
+        let public_base_url = all.public_base_url.trim_end_matches('/');
         let mut operations: Vec<Operation> = Vec::with_capacity(product.operations.len());
         for operation in &product.operations {
             let compiled = Operation::compile(operation, &product.id, *operation_index)?;
@@ -324,8 +344,14 @@ impl Product {
             upstream_base,
             upstreams,
             upstream_host,
+            foreign,
             resource_metadata: format!("{public_base_url}{WELL_KNOWN_RESOURCE}{base_path}"),
         })
+    }
+
+    /// The path before everything at its upstream.
+    pub(crate) fn upstream_path(&self) -> &str {
+        self.foreign.as_ref().map_or(self.base_path.as_str(), |foreign| foreign.path.as_str())
     }
 
     /// What follows the base path: empty or beginning with a slash. `None` when the path is another product's.

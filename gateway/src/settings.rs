@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use config::{ApiProduct, ApiProducts, Catalogue, FeedLoss, ParameterTexts, RequestLimits};
+use config::{ApiProduct, Catalogue, DataFile, DataFiles, FeedLoss, ParameterTexts, RequestLimits};
 
 /// Everything the gateway needs to know.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct GatewaySettings {
     pub token_cache_capacity: u64,
     /// The API products.
     pub products: Vec<ProductSettings>,
+    /// The access-level matrix; read only where a product is filtered here.
+    pub access_levels: DataFile,
     /// Limits on waits and sizes towards the upstream.
     pub limits: Limits,
     /// How often clients may call.
@@ -54,12 +56,11 @@ impl GatewaySettings {
     /// Puts the settings together. `feed_key`: what the revocation feed asks for.
     pub fn new(
         settings: &config::Settings,
-        products: &ApiProducts,
-        catalogue: &Catalogue,
-        limits: &RequestLimits,
+        files: &DataFiles,
         addresses: &Addresses,
         feed_key: String,
     ) -> Self {
+        let DataFiles { products, catalogue, limits, access_levels } = files;
         let section = &settings.gateway;
         let issuer = settings.tokens.issuer.clone().unwrap_or_else(|| addresses.public_base_url.clone());
         let tenants = settings.tokens.tenants.iter().map(|tenant| format!("{issuer}/{tenant}/v2.0"));
@@ -98,6 +99,7 @@ impl GatewaySettings {
                     product: product.clone(),
                 })
                 .collect(),
+            access_levels: access_levels.clone(),
             limits: Limits {
                 connect_timeout: section.connect_timeout.0,
                 answer_timeout: section.answer_timeout.0,
@@ -229,14 +231,7 @@ mod tests {
             authz_url: "https://localhost:8443".into(),
             backend_url: "http://127.0.0.1:8081".into(),
         };
-        let settings = GatewaySettings::new(
-            &settings,
-            &files.products,
-            &files.catalogue,
-            &files.limits,
-            &addresses,
-            "k".into(),
-        );
+        let settings = GatewaySettings::new(&settings, &files, &addresses, "k".into());
         assert_eq!(settings.issuers.len(), 2);
         assert!(
             settings.issuers[1].starts_with("https://localhost:8443/")

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::Authenticator, keys::Keys, plan::Plan, rate_limit::RateLimits, revocation::Revocations,
-    routes::RouteTableError, settings::GatewaySettings, upstream::outbound::PublicFace,
-    worker::GatewayWorker,
+    authenticate::Authenticator, enforce::CursorKey, keys::Keys, plan::Plan, rate_limit::RateLimits,
+    revocation::Revocations, routes::RouteTableError, settings::GatewaySettings,
+    upstream::outbound::PublicFace, worker::GatewayWorker,
 };
 
 /// How long the start waits for the revocation feed where it may serve without.
@@ -38,6 +38,7 @@ pub struct Gateway {
     pub(crate) rate_limits: RateLimits,
     pub(crate) face: PublicFace,
     pub(crate) context_key: ContextKey,
+    pub(crate) cursors: CursorKey,
     pub(crate) clock: Clock,
 }
 
@@ -68,6 +69,7 @@ impl Gateway {
             plans: watch::Sender::new(Arc::new(Plan::compile(settings, None)?)),
             keys,
             revocations,
+            cursors: CursorKey::new(&context_key),
             context_key,
             clock,
         }))
@@ -84,6 +86,7 @@ impl Gateway {
         let before = Arc::clone(&self.plans.borrow());
         let settings = GatewaySettings {
             products: settings.products,
+            access_levels: settings.access_levels,
             parameter_texts: settings.parameter_texts,
             rate_limits: settings.rate_limits,
             ..before.settings.clone()

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
+use access_token::AccessTokenClaims;
 use config::{
-    ApiProduct, Budget, Interaction, Method, Operation, ParameterTexts, RequestLimit, RequestLimits,
+    ApiProduct, Budget, DataFile, Interaction, Method, Operation, ParameterTexts, RequestLimit, RequestLimits,
 };
-use pms_terms::{FhirVersion, Stakeholder};
+use pms_terms::{Domains, FhirVersion, Stakeholder};
 
-use crate::settings::{GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings};
+use crate::{
+    authenticate::Caller,
+    settings::{GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings},
+};
 
 const MPD: &str = "MedicinalProductDefinition";
 
@@ -23,6 +27,8 @@ pub fn settings(upstream: &str) -> GatewaySettings {
                 resource: resource.into(),
                 roles: vec![],
                 upstreams: vec![],
+                enforce: config::Enforce::Backend,
+                foreign: None,
                 operations,
             },
             token_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
@@ -83,6 +89,7 @@ pub fn settings(upstream: &str) -> GatewaySettings {
                 vec![operation("public-search", "/MedicinalProductDefinition", Interaction::Search, "s")],
             ),
         ],
+        access_levels: access_levels(),
         limits: Limits {
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(5),
@@ -95,6 +102,105 @@ pub fn settings(upstream: &str) -> GatewaySettings {
         sandbox: false,
         apim_errors: false,
     }
+}
+
+/// The access levels that are shipped.
+pub fn access_levels() -> DataFile {
+    DataFile { place: "access-levels.toml".into(), text: fhir_model::access::DEFAULT_MATRIX.into() }
+}
+
+/// A product in front of a foreign server (`http://host:port`, everything below `/fhir`).
+pub fn partner(upstream: &str) -> ProductSettings {
+    let everything = "/MedicinalProductDefinition/{id}/$everything";
+    let plain = ["_format", "_pretty"].map(String::from);
+    let mut search = operation("P1", "/MedicinalProductDefinition", Interaction::Search, "s");
+    search.restricted_parameters.clear();
+    search.parameters = [
+        "_id",
+        "_lastUpdated",
+        "identifier",
+        "name",
+        "status",
+        "domain",
+        "product-classification",
+        "characteristic",
+        "contact",
+        "master-file",
+        "_count",
+        "_cursor",
+        "_sort",
+    ]
+    .map(String::from)
+    .to_vec();
+    search.parameters.extend(plain.clone());
+    let form = Operation {
+        method: Method::Post,
+        form: true,
+        ep: "P1-form".into(),
+        path: "/MedicinalProductDefinition/_search".into(),
+        ..search.clone()
+    };
+    let read = |ep: &str, kind: &str| Operation {
+        resource_type: kind.into(),
+        scope: format!("system/{kind}.r"),
+        parameters: plain.to_vec(),
+        ..operation(ep, &format!("/{kind}/{{id}}"), Interaction::Read, "r")
+    };
+    ProductSettings {
+        product: ApiProduct {
+            id: "partner-r5".into(),
+            title: "Partner".into(),
+            base_path: "/partner/r5".into(),
+            fhir_version: FhirVersion::V5_0_0,
+            resource: "api://pmsgate/pms".into(),
+            roles: vec![],
+            upstreams: vec![upstream.into()],
+            enforce: config::Enforce::Gateway,
+            foreign: Some(config::Foreign { path: Some("/fhir".into()), ..config::Foreign::default() }),
+            operations: vec![
+                search,
+                read("P2", MPD),
+                read("P3", "RegulatedAuthorization"),
+                read("P4", "Ingredient"),
+                read("P5", "PackagedProductDefinition"),
+                Operation {
+                    parameters: plain.to_vec(),
+                    ..operation("P6", everything, Interaction::Everything, "r")
+                },
+                form,
+            ],
+        },
+        token_roles: ["PMS.Industry.API", "PMS.NCA.API", "Public.PMS.API"].map(String::from).to_vec(),
+        upstreams: vec![upstream.into()],
+    }
+}
+
+/// A caller as its token describes it: an industry client, changed.
+pub fn caller(change: impl FnOnce(&mut AccessTokenClaims)) -> Caller {
+    let text = String::new;
+    let mut claims = AccessTokenClaims {
+        iss: text(),
+        sub: text(),
+        aud: text(),
+        exp: 0,
+        nbf: 0,
+        iat: 0,
+        jti: text(),
+        client_id: "client-1".into(),
+        azp: text(),
+        scope: "system/*.rs".into(),
+        roles: vec!["PMS.Industry.API".into()],
+        org_id: None,
+        stakeholder: Stakeholder::Industry,
+        qualified: false,
+        domains: Domains::NONE,
+        tid: text(),
+        ver: text(),
+        secret_id: text(),
+        cnf: None,
+    };
+    change(&mut claims);
+    Caller::new(claims, text())
 }
 
 /// One row of limits for everybody: so many at once and for each minute, so many for each day.

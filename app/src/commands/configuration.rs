@@ -54,8 +54,7 @@ fn documents(settings: &Settings, files: &DataFiles) -> Result<Vec<(String, Valu
         public_base_url: public,
         backend_url: settings.gateway.backend_url.clone(),
     };
-    let DataFiles { products, catalogue, limits, .. } = files;
-    let settings = GatewaySettings::new(settings, products, catalogue, limits, &addresses, String::new());
+    let settings = GatewaySettings::new(settings, files, &addresses, String::new());
     Ok(openapi::documents(&settings)?)
 }
 

@@ -105,13 +105,5 @@ fn gateway_settings(house: &House) -> GatewaySettings {
         public_base_url: public,
         backend_url: house.settings.gateway.backend_url.clone(),
     };
-    let files = &house.files;
-    GatewaySettings::new(
-        &house.settings,
-        house.products(),
-        &files.catalogue,
-        &files.limits,
-        &addresses,
-        String::new(),
-    )
+    GatewaySettings::new(&house.settings, &house.files, &addresses, String::new())
 }

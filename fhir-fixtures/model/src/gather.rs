@@ -131,6 +131,13 @@ impl Gathering {
         self.resources.is_empty()
     }
 
+    /// The products that any resource mentions are needed, too: whether a reader may know of them is decided by their
+    /// own gates. To be said once, when the rest is whole; what those products mention does not matter.
+    pub fn want_mentioned(&mut self) {
+        let product = |id| ResourceKey::new(MedicinalProductDefinition, id);
+        self.wanted.extend(self.resources.values().flat_map(links::products_in).map(product));
+    }
+
     /// The next questions, which may be asked at once; none when every wanted product is whole.
     pub fn questions(&mut self) -> Vec<Question> {
         for resource in self.resources.values() {

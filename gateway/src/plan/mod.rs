@@ -64,7 +64,7 @@ impl Plan {
     pub(crate) async fn watch_health(&self, stop: &CancellationToken) {
         let checks = self.clusters.iter().enumerate().filter_map(|(at, cluster)| {
             let product = self.routes.products().iter().find(|product| product.cluster == at)?;
-            Some(cluster.watch(format!("{}/metadata", product.base_path), stop))
+            Some(cluster.watch(format!("{}/metadata", product.upstream_path()), stop))
         });
         futures_util::future::join_all(checks).await;
         stop.cancelled().await;

@@ -15,8 +15,7 @@ fn the_committed_documents_are_fresh() {
         backend_url: "http://127.0.0.1:8081".to_owned(),
     };
     let settings = Settings::default();
-    let DataFiles { products, catalogue, limits, .. } = &files;
-    let settings = GatewaySettings::new(&settings, products, catalogue, limits, &addresses, String::new());
+    let settings = GatewaySettings::new(&settings, &files, &addresses, String::new());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi");
     let mut names = Vec::new();
     for (id, document) in openapi::documents(&settings).unwrap() {

@@ -22,7 +22,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
         &["access-token", "authz-domain", "authz-store", "config", "database", "http-service", "pms-terms"],
     ),
     // Never authz, never a database: the gateway knows the other side by its published keys only.
-    ("gateway", &["access-token", "caller-context", "config", "http-service", "pms-terms"]),
+    ("gateway", &["access-token", "caller-context", "config", "fhir-model", "http-service", "pms-terms"]),
     ("fhir-model", &["pms-terms"]),
     ("fhir-store", &["database", "fhir-model", "pms-terms"]),
     (
