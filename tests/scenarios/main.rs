@@ -15,6 +15,7 @@ mod explanations;
 mod fhir_readers;
 mod fidelity;
 mod first_call;
+mod foreign_server;
 mod hidden_is_absent;
 mod key_rollover;
 mod many_gateways;

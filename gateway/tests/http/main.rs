@@ -4,6 +4,7 @@
 
 mod challenges;
 mod documents;
+mod enforcing;
 mod forms;
 mod forwarding;
 mod framing;
@@ -11,6 +12,7 @@ mod house;
 mod keys;
 mod limits;
 mod openapi;
+mod partner;
 mod reload;
 mod revocations;
 mod shared_limits;

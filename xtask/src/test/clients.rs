@@ -29,7 +29,7 @@ pub(super) fn python(workspace: &Workspace) -> Result<Option<(&'static str, Stri
     let interpreter = folder.join("bin").join("python");
     let version = command::stdout_of(Command::new("python3").arg("--version"))?;
     let wanted = version + &fs::read_to_string(&pins).with_context(|| pins.display().to_string())?;
-    let names = "Python packages requests-oauthlib, Authlib, msal, fhir.resources, fhirpy, jsonschema, openapi-spec-validator";
+    let names = "Python packages requests-oauthlib, Authlib, msal, fhir.resources, fhirpy, fhirstarter, jsonschema, openapi-spec-validator";
     install_once(&folder, &wanted, names, || {
         command::stdout_of(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         let mut pip = Command::new(&interpreter);

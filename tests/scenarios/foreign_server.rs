@@ -1,0 +1,227 @@
+//! In front of a FHIR server that others wrote and that enforces nothing: with configuration alone, every caller sees of
+//! it what our own backend would show it of the same products.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use harness::{ApiClient, Program, Store};
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::third_party_clients::provided;
+
+/// The page for operators, and the products that are shipped.
+const PAGE: &str = include_str!("../../docs/foreign-servers.md");
+const SHIPPED: &str = include_str!("../../config/products.toml");
+
+const PARTNER: &str = "/partner/r5/MedicinalProductDefinition";
+
+/// A server made with fhirstarter. Killed when dropped.
+struct Partner {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Partner {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Partner {
+    fn start(python: &Path) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/serve_with_fhirstarter.py");
+        let mut child = Command::new(python)
+            .arg(script)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let port: u16 = port.trim().parse().expect("it prints its port");
+        Self { child, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Puts all products of the house into it, as they are stored.
+    async fn fill(&self, program: &Program) {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let exported = program.run(&["products", "export"]);
+        assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+        for line in exported.stdout.lines().filter(|line| !line.is_empty()) {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let resources: Vec<&Value> = match value["entry"].as_array() {
+                Some(entries) => entries.iter().map(|entry| &entry["resource"]).collect(),
+                None => vec![&value],
+            };
+            for resource in resources {
+                let (kind, id) =
+                    (resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+                let put = http.put(format!("{}/fhir/{kind}/{id}", self.url));
+                let put = put.header("content-type", "application/fhir+json").body(resource.to_string());
+                let answer = put.send().await.unwrap();
+                assert!(answer.status().is_success(), "{kind}/{id}: {}", answer.text().await.unwrap());
+            }
+        }
+    }
+
+    /// The names and values of the headers of all that it was asked.
+    async fn asked(&self) -> String {
+        reqwest::get(format!("{}/asked", self.url)).await.unwrap().text().await.unwrap()
+    }
+}
+
+/// The program with the products that are shipped and those of the page for operators, which name `partner`; one more
+/// is the page's for the public.
+async fn serve(partner: &Partner) -> Program {
+    let (_, behind) = PAGE.split_once("```toml\n").unwrap();
+    let (example, _) = behind.split_once("```").unwrap();
+    let example = example.replace("http://127.0.0.1:8090", &partner.url);
+    assert!(example.contains(&partner.url));
+    let public = example
+        .replace("\"partner-r5\"", "\"partner-public\"")
+        .replace("\"/partner/r5\"", "\"/partner/public\"")
+        .replace("\"api://pmsgate/pms\"", "\"api://pmsgate/public\"")
+        .replace(r#"["pms-industry-api", "pms-nca-api"]"#, r#"["public-pms-api"]"#);
+    let (products, parameters) = SHIPPED.split_once("\n[parameter.").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("products.toml");
+    std::fs::write(&path, format!("{products}\n{example}\n{public}\n[parameter.{parameters}")).unwrap();
+    let settings = [("PMSGATE__DATA__PRODUCTS", path.to_str().unwrap())];
+    Program::serve_with(Store::Sqlite, &settings).await
+}
+
+/// The resources of a `$everything`, by type and id, without what only tells of storing; numbers as numbers, since
+/// fhirstarter writes 1.50 as 1.5.
+fn resources(bundle: &Value) -> BTreeMap<String, Value> {
+    let entries = bundle["entry"].as_array().unwrap();
+    let told = |entry: &Value| {
+        let mut resource = entry["resource"].clone();
+        let key = format!("{}/{}", resource["resourceType"], resource["id"]);
+        if let Some(meta) = resource["meta"].as_object_mut() {
+            meta.remove("versionId");
+            meta.remove("lastUpdated");
+        }
+        if resource["meta"].as_object().is_some_and(serde_json::Map::is_empty) {
+            resource.as_object_mut().unwrap().remove("meta");
+        }
+        plain_numbers(&mut resource);
+        (key, resource)
+    };
+    entries.iter().map(told).collect()
+}
+
+fn plain_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = number.as_f64().unwrap().to_string().into(),
+        Value::Array(items) => items.iter_mut().for_each(plain_numbers),
+        Value::Object(object) => object.values_mut().for_each(plain_numbers),
+        _ => {}
+    }
+}
+
+/// The ids on all pages of a search.
+async fn ids(api: &ApiClient, path: &str, token: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut page = api.get(path, token).await.json();
+    loop {
+        let entries = page["entry"].as_array().into_iter().flatten();
+        ids.extend(entries.into_iter().map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()));
+        let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").cloned();
+        let Some(next) = next else { break };
+        page = api.follow(next["url"].as_str().unwrap(), token).await.json();
+    }
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_foreign_server_is_seen_as_our_own_backend_would_be() {
+    let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
+    let partner = Partner::start(&python);
+    let program = serve(&partner).await;
+    partner.fill(&program).await;
+    let api = program.api();
+    let mut differing = Vec::new();
+    for (name, client, own, foreign) in [
+        ("public", program.public(), "/public/v1", "/partner/public"),
+        ("owner", program.industry("ORG-100000001", &[]), "/pms/api/v5-alpha", "/partner/r5"),
+        (
+            "qualified",
+            program.industry("ORG-100000001", &["--qualified"]),
+            "/pms/api/v5-alpha",
+            "/partner/r5",
+        ),
+        ("another", program.industry("ORG-100000002", &[]), "/pms/api/v5-alpha", "/partner/r5"),
+        ("human", program.authority(&["human"]), "/pms/api/v5-alpha", "/partner/r5"),
+        ("veterinary", program.authority(&["veterinary"]), "/pms/api/v5-alpha", "/partner/r5"),
+    ] {
+        let token = api.token(&client).await;
+        let search = if name == "public" { own } else { "/pms/api/v3" };
+        let known = ids(&api, &format!("{search}/MedicinalProductDefinition?_count=50"), &token).await;
+        let found = ids(&api, &format!("{foreign}/MedicinalProductDefinition?_count=7"), &token).await;
+        assert_eq!(found, known, "{name} finds the same products");
+        let mut size = 0;
+        for id in &known {
+            let path = |base: &str| format!("{base}/MedicinalProductDefinition/{id}/$everything");
+            let ours = api.get(&path(own), &token).await;
+            let theirs = api.get(&path(foreign), &token).await;
+            assert_eq!(
+                (ours.status, theirs.status),
+                (StatusCode::OK, StatusCode::OK),
+                "{name} {id}: {}",
+                theirs.text()
+            );
+            assert!(!theirs.text().contains(&partner.url), "no address of the server is shown");
+            size += theirs.text().len();
+            assert_eq!(resources(&theirs.json()), resources(&ours.json()), "{name} {id}");
+        }
+        differing.push(size / known.len());
+        let read = api.get(&format!("{foreign}/MedicinalProductDefinition/{}", known[0]), &token).await;
+        assert_eq!(read.json()["id"], known[0].as_str());
+        let absent = api.get(&format!("{foreign}/MedicinalProductDefinition/600000999999"), &token).await;
+        assert_eq!(absent.status, StatusCode::NOT_FOUND);
+    }
+    differing.sort_unstable();
+    differing.dedup();
+    assert!(differing.len() > 3, "different callers see different elements: {differing:?}");
+    let asked = partner.asked().await;
+    for word in ["authorization", "x-pmsgate", "forwarded"] {
+        assert!(!asked.contains(word), "nothing of the caller reaches the server: {word}");
+    }
+}
+
+#[tokio::test]
+async fn fhirpy_reads_a_foreign_server_to_its_last_page() {
+    let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
+    let partner = Partner::start(&python);
+    let program = serve(&partner).await;
+    partner.fill(&program).await;
+    let api = program.api();
+    let client = program.authority(&["human", "veterinary"]);
+    let token = api.token(&client).await;
+    let known = ids(&api, &format!("{PARTNER}?_count=50"), &token).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/with_fhirpy_to_the_end.py");
+    let output = Command::new(&python)
+        .arg(script)
+        .env("PMSGATE_BASE_URL", &program.ready.base_url)
+        .env("PMSGATE_BASE_PATH", "/partner/r5")
+        .env("PMSGATE_CLIENT_ID", &client.client_id)
+        .env("PMSGATE_CLIENT_SECRET", &client.client_secret)
+        .env("PMSGATE_SCOPE", &client.scope)
+        .env("REQUESTS_CA_BUNDLE", program.ready.ca_file.as_ref().unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["products"], known.len(), "{printed}");
+}
