@@ -127,11 +127,11 @@ impl Authenticator {
         now: OffsetDateTime,
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
-        let token = match bearer_token(headers) {
-            Ok(token) => token,
+        let credentials = match bearer_credentials(headers) {
+            Ok(credentials) => credentials,
             Err(refused) => return may_try().and(Err(refused.into())),
         };
-        let caller = self.verified(token, now, may_try).await?;
+        let caller = self.verified(credentials, now, may_try).await?;
         if caller.claims.aud != product.resource {
             let found = caller.claims.aud.clone();
             return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
@@ -146,11 +146,11 @@ impl Authenticator {
     /// What the token says, checked now or before.
     async fn verified(
         &self,
-        token: &str,
+        credentials: &[u8],
         now: OffsetDateTime,
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
-        let key = digest_of(token);
+        let key = digest_of(credentials);
         if let Some(caller) = self.verified.get(&key) {
             if self.keys.publishes(&caller.kid) {
                 self.hits.increment(1);
@@ -161,6 +161,7 @@ impl Authenticator {
             self.verified.invalidate(&key);
         }
         may_try()?;
+        let token = as_token(credentials)?;
         // A sandbox's clock may be moved back; then an expired token is judged anew.
         if let Some(error) = self.refused.get(&key).filter(|error| self.still_holds(error, now)) {
             self.hits.increment(1);
@@ -221,35 +222,39 @@ impl Authenticator {
     }
 }
 
-/// The one bearer token of a request (RFC 6750 §2.1).
-pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+/// What follows `Bearer` in the one Authorization header of a request (RFC 6750 §2.1); not yet looked at.
+fn bearer_credentials(headers: &HeaderMap) -> Result<&[u8], Unauthenticated> {
+    const SCHEME: usize = "bearer".len();
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
     if values.next().is_some() {
         return Err(Unauthenticated::SeveralHeaders);
     }
-    let value = value.to_str().map_err(|_| Unauthenticated::NotABearerToken)?;
-    let Some((scheme, rest)) = value.split_once(' ') else {
-        return Err(if value.eq_ignore_ascii_case("bearer") {
-            Unauthenticated::NotABearerToken
-        } else {
-            Unauthenticated::NoToken
-        });
-    };
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let value = value.as_bytes();
+    if !value.get(..SCHEME).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) {
         return Err(Unauthenticated::NoToken);
     }
-    let token = rest.trim_start_matches(' ');
-    let admitted = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if token.is_empty() || token.len() > MAX_TOKEN_LENGTH || !token.bytes().all(admitted) {
-        return Err(Unauthenticated::NotABearerToken);
+    match &value[SCHEME..] {
+        [b' ', rest @ ..] if rest.len() <= MAX_TOKEN_LENGTH => {
+            let start = rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
+            Ok(&rest[start..])
+        }
+        [] | [b' ', ..] => Err(Unauthenticated::NotABearerToken),
+        _ => Err(Unauthenticated::NoToken),
     }
-    Ok(token)
 }
 
-fn digest_of(token: &str) -> Digest {
+/// Credentials that have the form of a token (RFC 6750 §2.1, `b64token`). Asked only of those that were never judged:
+/// what has a verdict had the form.
+fn as_token(credentials: &[u8]) -> Result<&str, Unauthenticated> {
+    let admitted = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    let token = str::from_utf8(credentials).ok().filter(|token| token.bytes().all(|byte| admitted(&byte)));
+    token.filter(|token| !token.is_empty()).ok_or(Unauthenticated::NotABearerToken)
+}
+
+fn digest_of(credentials: &[u8]) -> Digest {
     let mut key = [0; 32];
-    key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    key.copy_from_slice(digest::digest(&digest::SHA256, credentials).as_ref());
     key
 }
 
@@ -262,6 +267,10 @@ mod tests {
 
     fn with(values: &[&str]) -> HeaderMap {
         values.iter().map(|v| (header::AUTHORIZATION, HeaderValue::from_str(v).unwrap())).collect()
+    }
+
+    fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
+        as_token(bearer_credentials(headers)?)
     }
 
     #[test]

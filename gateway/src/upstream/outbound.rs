@@ -42,7 +42,8 @@ pub struct PublicFace {
     /// Host and port of the public base URL.
     pub host: HeaderValue,
     proto_value: HeaderValue,
-    host_text: String,
+    /// What follows the caller in `Forwarded`.
+    forwarded: String,
 }
 
 impl PublicFace {
@@ -57,7 +58,7 @@ impl PublicFace {
             proto,
             host: HeaderValue::from_str(&host_text).unwrap_or_else(|_| HeaderValue::from_static("localhost")),
             proto_value: HeaderValue::from_static(proto),
-            host_text,
+            forwarded: format!(";host=\"{host_text}\";proto={proto}"),
         }
     }
 }
@@ -114,7 +115,7 @@ pub fn request<B>(
     *request.method_mut() = method.clone();
     *request.uri_mut() = Uri::from(target);
     let headers = request.headers_mut();
-    headers.reserve(PASSED.len() + 8);
+    headers.reserve(12);
     headers.insert(header::HOST, spoken.host.clone());
     pass(given, &PASSED, headers);
     headers.insert(CALLER, spoken.context.clone());
@@ -123,16 +124,10 @@ pub fn request<B>(
     }
     if let Some(client) = spoken.client {
         // RFC 7239 §6: an IPv6 address is bracketed and quoted.
-        let forwarded = match client {
-            IpAddr::V4(client) => {
-                format!("for={client};host=\"{}\";proto={}", spoken.face.host_text, spoken.face.proto)
-            }
-            IpAddr::V6(client) => {
-                format!("for=\"[{client}]\";host=\"{}\";proto={}", spoken.face.host_text, spoken.face.proto)
-            }
-        };
-        insert(headers, FORWARDED, &forwarded);
-        insert(headers, X_FORWARDED_FOR, &client.to_string());
+        let address = client.to_string();
+        let (open, close) = if client.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
+        insert(headers, FORWARDED, [open, &address, close, &spoken.face.forwarded].concat());
+        insert(headers, X_FORWARDED_FOR, address);
     }
     if let Some(ignored) = &spoken.ignored {
         headers.insert(IGNORED, ignored.clone());
@@ -148,12 +143,10 @@ pub fn request<B>(
 /// Copies the listed headers, without those that `Connection` names as meant for this connection only
 /// (RFC 9110 §7.6.1).
 pub(super) fn pass(from: &HeaderMap, list: &[HeaderName], to: &mut HeaderMap) {
-    let connection = from.get(header::CONNECTION).is_some();
-    for name in list {
-        if connection && is_named_in_connection(from, name) {
-            continue;
-        }
-        for value in from.get_all(name) {
+    let connection = from.contains_key(header::CONNECTION);
+    // Messages have fewer headers than the lists have names.
+    for (name, value) in from {
+        if list.contains(name) && !(connection && is_named_in_connection(from, name)) {
             to.append(name, value.clone());
         }
     }
@@ -168,8 +161,8 @@ fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
         .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

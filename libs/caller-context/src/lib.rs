@@ -9,7 +9,7 @@ mod state;
 
 use std::fmt;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use pms_terms::{Domains, FhirVersion, OrganisationId, Stakeholder};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub const IGNORED_HEADER: &str = "x-pmsgate-ignored";
 
 /// How long a context is honoured, in seconds. Covers clock differences between gateway and backend too.
 const LIFETIME: i64 = 30;
+
+/// Bytes of most payloads.
+const EXPECTED: usize = 320;
 
 /// Longest header that is looked at.
 const MAX_LENGTH: usize = 4096;
@@ -100,9 +103,11 @@ pub fn sign(
     target: &str,
     now: OffsetDateTime,
 ) -> Option<String> {
-    let payload = serde_json::to_vec(&SealedRef { exp: now.unix_timestamp() + LIFETIME, context }).ok()?;
-    let mut header = URL_SAFE_NO_PAD.encode(payload);
-    let tag = hmac::sign(&key.0, &message(&header, method, target));
+    let mut payload = Vec::with_capacity(EXPECTED);
+    serde_json::to_writer(&mut payload, &SealedRef { exp: now.unix_timestamp() + LIFETIME, context }).ok()?;
+    let mut header = String::with_capacity(2 * EXPECTED);
+    URL_SAFE_NO_PAD.encode_string(payload, &mut header);
+    let tag = tag_of(key, &header, method, target);
     header.push('.');
     URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut header);
     Some(header)
@@ -124,7 +129,7 @@ pub fn verify(
     }
     let (payload, tag) = header.split_once('.').ok_or(ContextError::Malformed)?;
     let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| ContextError::Malformed)?;
-    hmac::verify(&key.0, &message(payload, method, target), &tag)
+    constant_time::verify_slices_are_equal(tag_of(key, payload, method, target).as_ref(), &tag)
         .map_err(|_| ContextError::WrongSignature)?;
     let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| ContextError::Malformed)?;
     let sealed: Sealed = serde_json::from_slice(&json).map_err(|_| ContextError::Malformed)?;
@@ -135,16 +140,16 @@ pub fn verify(
     Ok(sealed.context)
 }
 
-/// What is signed: the payload bound to method and target. None of the parts can hold a line feed.
-fn message(payload: &str, method: &str, target: &str) -> Vec<u8> {
-    let mut message = Vec::with_capacity(payload.len() + method.len() + target.len() + 2);
+/// Over the payload bound to method and target. None of the parts can hold a line feed.
+fn tag_of(key: &ContextKey, payload: &str, method: &str, target: &str) -> hmac::Tag {
+    let mut signing = hmac::Context::with_key(&key.0);
     for (i, part) in [payload, method, target].into_iter().enumerate() {
         if i > 0 {
-            message.push(b'\n');
+            signing.update(b"\n");
         }
-        message.extend_from_slice(part.as_bytes());
+        signing.update(part.as_bytes());
     }
-    message
+    signing.sign()
 }
 
 /// Why a context is not honoured.
