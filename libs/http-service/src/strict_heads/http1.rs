@@ -142,7 +142,7 @@ impl Watch {
                     at += self.skip(rest.len(), left, State::Chunk, State::ChunkSize);
                 }
                 _ => {
-                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                    let Some(end) = memchr::memchr(b'\n', rest) else {
                         self.line.extend_from_slice(rest);
                         let most = if self.in_head() { MAX_HEAD } else { MAX_LINE };
                         let judged = if self.line.len() > most { Err(self.endless()) } else { Ok(()) };
@@ -237,10 +237,7 @@ impl Watch {
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         // A name with a blank before its colon, or a line that goes on with the one before, is read differently by
         // different programs (RFC 9112 §5.1, §5.2); neither begins and ends with a token.
-        if name.is_empty()
-            || !name.iter().all(|byte| is_token(*byte))
-            || value.iter().any(|byte| is_control(*byte))
-        {
+        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || has_control(value) {
             return Err(HeadFault::Header);
         }
         // Most lines are none of those below; their first letter says so.
@@ -300,40 +297,49 @@ fn request_line(line: &[u8]) -> Result<Head, HeadFault> {
     if target.len() > usize::from(u16::MAX) - 1 {
         return Err(HeadFault::LongTarget);
     }
-    let uri = Uri::try_from(target).map_err(|_| HeadFault::Target)?;
-    Ok(Head { absolute: uri.authority().is_some(), old: version == b"HTTP/1.0", ..Head::default() })
+    // A path of plain bytes, as most are, needs no second reading.
+    let plain = target.first() == Some(&b'/') && target.iter().all(|byte| is_plain(*byte));
+    let absolute = !plain && Uri::try_from(target).map_err(|_| HeadFault::Target)?.authority().is_some();
+    Ok(Head { absolute, old: version == b"HTTP/1.0", ..Head::default() })
+}
+
+/// RFC 3986: unreserved, and what paths and queries of ours are made of besides.
+const fn is_plain(byte: u8) -> bool {
+    TOKEN[byte as usize] && byte != b'`' && byte != b'^' && byte != b'|'
+        || matches!(byte, b'/' | b'?' | b'=' | b':' | b',')
 }
 
 /// RFC 9110 §5.6.2.
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+    TOKEN[byte as usize]
 }
 
-/// What no header value has (RFC 9110 §5.5).
-const fn is_control(byte: u8) -> bool {
-    byte < b' ' && byte != b'\t' || byte == 0x7f
+/// Which bytes a token may have.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Whether there is what no header value has (RFC 9110 §5.5).
+fn has_control(value: &[u8]) -> bool {
+    // Without a way out of the loop many bytes are looked at at once.
+    value.iter().filter(|byte| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f).count() > 0
 }
 
 /// The size in front of a chunk; extensions are ignored as RFC 9112 §7.1.1 says.
 fn chunk_size(line: &[u8]) -> Result<u64, HeadFault> {
-    if line.iter().any(|byte| is_control(*byte)) {
+    if has_control(line) {
         return Err(HeadFault::ChunkSize);
     }
     let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
