@@ -10,6 +10,7 @@ mod procfs;
 mod report;
 mod scale;
 mod server;
+mod soak;
 mod tap;
 
 use std::fs;
@@ -53,6 +54,8 @@ pub(crate) struct Options {
 enum Plan {
     /// How the backend bears many products: import, searches, reads, memory, with 20,000 and 200,000 of them
     Scale(scale::Options),
+    /// Whether a gateway's memory stays flat under a load that goes on
+    Soak(soak::Options),
 }
 
 impl Options {
@@ -80,8 +83,10 @@ impl Options {
 
 /// Builds, starts, measures in turn, stops, prints.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    if let Some(Plan::Scale(options)) = &options.plan {
-        return scale::run(workspace, options);
+    match &options.plan {
+        Some(Plan::Scale(options)) => return scale::run(workspace, options),
+        Some(Plan::Soak(options)) => return soak::run(workspace, options),
+        None => {}
     }
     let Some(wrk) = find_program("wrk") else {
         bail!(

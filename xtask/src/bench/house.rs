@@ -21,6 +21,18 @@ const MASTER_KEY: &str = "5f1d7c0a92e84b36a1c5d08f3e7b6942c8f0a1d35b7e9642038c4f
 /// The demo's industry organisations; the seeds' limit of clients an organisation is far above what is made here.
 const ORGANISATIONS: [&str; 2] = ["ORG-100000001", "ORG-100000002"];
 
+/// Limits that count every request and refuse none.
+const LIMITS: &str = "\
+[[limit]]
+burst = 100_000_000
+per_minute = 1_000_000_000
+per_day = 100_000_000_000
+
+[address]
+burst = 100_000_000
+per_minute = 1_000_000_000
+";
+
 /// How long `serve all` rests before its memory is read.
 const REST: Duration = Duration::from_secs(3);
 
@@ -102,7 +114,10 @@ impl House {
     /// A house whose authorization server signs with the algorithm.
     pub(super) fn new(program: &Path, folder: PathBuf, algorithm: &str, issuer: SocketAddr) -> Result<Self> {
         fs::create_dir_all(&folder)?;
+        let limits = folder.join("limits.toml");
+        fs::write(&limits, LIMITS)?;
         let environment = [
+            ("PMSGATE__DATA__LIMITS", limits.display().to_string()),
             ("PMSGATE_MASTER_KEY", MASTER_KEY.to_owned()),
             ("PMSGATE__LISTEN__TLS", "off".to_owned()),
             ("PMSGATE__LISTEN__DRAIN_TIMEOUT", "1s".to_owned()),

@@ -15,8 +15,17 @@ use serde_json::Value;
 /// Bytes of the upstream's answers, read and search alike.
 const BODY_LENGTH: usize = 4096;
 
-/// The product that the static upstream answers with, whatever id is asked for.
+/// Bytes of its large answers.
+const LARGE_LENGTH: usize = 100_000;
+
+/// The product that the static upstream answers with, whatever id is asked for but the next one.
 pub(super) const PRODUCT_ID: &str = "benchmark-1";
+
+/// Entries of its large page.
+const LARGE_PAGE: usize = 10;
+
+/// The product whose answer is large.
+pub(super) const LARGE_ID: &str = "benchmark-large";
 
 /// Path of the product type below the public base.
 pub(super) const PRODUCTS: &str = "/pms/api/v3/MedicinalProductDefinition";
@@ -68,8 +77,10 @@ impl Peers {
         let address = free_address()?;
         let files = self.folder.join("static");
         fs::create_dir_all(&files)?;
-        fs::write(files.join("read.json"), product())?;
-        fs::write(files.join("search.json"), page(address))?;
+        fs::write(files.join("read.json"), product(PRODUCT_ID, BODY_LENGTH))?;
+        fs::write(files.join("read-large.json"), product(LARGE_ID, LARGE_LENGTH))?;
+        fs::write(files.join("search.json"), page(address, 1, BODY_LENGTH))?;
+        fs::write(files.join("search-large.json"), page(address, LARGE_PAGE, LARGE_LENGTH))?;
         let values = [("FILES", files.display().to_string())];
         self.nginx_server("nginx-static", address, &values)
     }
@@ -146,26 +157,38 @@ impl Peers {
     }
 }
 
-/// A fictional product, padded to the agreed length.
-fn product() -> String {
+/// A fictional product of so many bytes.
+fn product(id: &str, length: usize) -> String {
     let head = format!(
-        r#"{{"resourceType":"MedicinalProductDefinition","id":"{PRODUCT_ID}","meta":{{"versionId":"1"}},"name":[{{"productName":"Benchmarkin 10 mg tablets"}}],"description":""#
+        r#"{{"resourceType":"MedicinalProductDefinition","id":"{id}","meta":{{"versionId":"1"}},"name":[{{"productName":"Benchmarkin 10 mg tablets"}}],"description":""#
     );
-    padded(head, "\"}")
+    padded(head, "\"}", length)
 }
 
 /// A page of search results with links to the upstream itself, as the backend writes them.
-fn page(upstream: SocketAddr) -> String {
+fn page(upstream: SocketAddr, entries: usize, length: usize) -> String {
     let base = format!("http://{upstream}{PRODUCTS}");
-    let head = format!(
-        r#"{{"resourceType":"Bundle","type":"searchset","total":1,"link":[{{"relation":"self","url":"{base}?_count=10"}}],"entry":[{{"fullUrl":"{base}/{PRODUCT_ID}","resource":{{"resourceType":"MedicinalProductDefinition","id":"{PRODUCT_ID}","name":[{{"productName":"Benchmarkin 10 mg tablets"}}],"description":""#
+    let mut page = format!(
+        r#"{{"resourceType":"Bundle","type":"searchset","total":{entries},"link":[{{"relation":"self","url":"{base}?_count=10"}}],"entry":["#
     );
-    padded(head, "\"},\"search\":{\"mode\":\"match\"}}]}")
+    let end = "]}";
+    let share = (length - page.len() - end.len()) / entries;
+    for n in 0..entries {
+        // The last one takes what is left over; the others are followed by a comma.
+        let (length, comma) =
+            if n + 1 == entries { (length - page.len() - end.len(), "") } else { (share - 1, ",") };
+        let head = format!(
+            r#"{{"fullUrl":"{base}/{PRODUCT_ID}","resource":{{"resourceType":"MedicinalProductDefinition","id":"{PRODUCT_ID}","name":[{{"productName":"Benchmarkin 10 mg tablets"}}],"description":""#
+        );
+        page.push_str(&padded(head, "\"},\"search\":{\"mode\":\"match\"}}", length));
+        page.push_str(comma);
+    }
+    page + end
 }
 
-fn padded(head: String, tail: &str) -> String {
-    let filling = "For measuring only. ".repeat(BODY_LENGTH / 20);
-    let missing = BODY_LENGTH - head.len() - tail.len();
+fn padded(head: String, tail: &str, length: usize) -> String {
+    let filling = "For measuring only. ".repeat(length / 20);
+    let missing = length - head.len() - tail.len();
     head + &filling[..missing] + tail
 }
 
@@ -175,9 +198,13 @@ mod tests {
 
     #[test]
     fn the_static_answers_are_json_of_the_agreed_length() {
-        for body in [product(), page(SocketAddr::from(([127, 0, 0, 1], 8081)))] {
-            assert_eq!(body.len(), BODY_LENGTH);
-            assert!(serde_json::from_str::<Value>(&body).is_ok());
+        let upstream = SocketAddr::from(([127, 0, 0, 1], 8081));
+        for length in [BODY_LENGTH, LARGE_LENGTH] {
+            let pages = [1, LARGE_PAGE].map(|entries| page(upstream, entries, length));
+            for body in pages.into_iter().chain([product(PRODUCT_ID, length)]) {
+                assert_eq!(body.len(), length);
+                assert!(serde_json::from_str::<Value>(&body).is_ok());
+            }
         }
     }
 }

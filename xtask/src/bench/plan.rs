@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::house::{Authz, Client, House, decode_part};
 use super::load::{self, Load};
-use super::peers::{PRODUCT_ID, PRODUCTS, Peers};
+use super::peers::{LARGE_ID, PRODUCT_ID, PRODUCTS, Peers};
 use super::procfs;
 use super::report::Sample;
 use super::server::{Server, free_address};
@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 /// Clients whose tokens come in turn, and tokens in all.
 const CLIENTS: usize = 10;
 const TOKENS: usize = 100;
+/// Tokens in turn where there are many: as many as a gateway is to know at once.
+const MANY_TOKENS: usize = 10_000;
 
 /// Names of rows that others are compared with.
 pub(super) const NGINX: &str = "nginx proxy_pass, no checks";
@@ -29,6 +31,10 @@ pub(super) const TOKEN_ES256: &str = "token ES256";
 pub(super) const TOKEN_RS256: &str = "token RS256";
 pub(super) const READ_KNOWN: &str = "gateway read, 1 token";
 pub(super) const READ_ROTATING: &str = "gateway read, 100 tokens";
+pub(super) const READ_MANY: &str = "gateway read, 10,000 tokens";
+pub(super) const READ_LARGE: &str = "gateway read, 100 kB";
+pub(super) const PAGE_LARGE: &str = "gateway page of 100 kB, links rewritten";
+pub(super) const SEARCH: &str = "gateway search, 100 tokens";
 pub(super) const READ_NEW: &str = "gateway read, every token new";
 pub(super) const REFUSED_NO_TOKEN: &str = "gateway refuses: no token";
 pub(super) const REFUSED_GARBAGE: &str = "gateway refuses: garbage";
@@ -87,6 +93,7 @@ pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path, quic
     let first = clients.first().context("no client")?;
     let expiring = if quick { None } else { Some(expiring_token(&es256_house, first)?) };
     let tokens = es256.tokens(&clients, TOKENS)?;
+    let many_tokens = if quick { Vec::new() } else { es256.tokens(&clients, MANY_TOKENS)? };
     let rs256_clients = rs256_house.clients(CLIENTS)?;
     let rs256_tokens = rs256.tokens(&rs256_clients, TOKENS)?;
 
@@ -116,7 +123,7 @@ pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path, quic
             None,
         );
         plan.add_proxies(&peers, upstream, behind, (&es256, &tokens), (&rs256, &rs256_tokens))?;
-        plan.add_gateway(&es256_house, upstream, behind, &tokens, expiring)?;
+        plan.add_gateway(&es256_house, (upstream, behind), &tokens, &many_tokens, expiring)?;
     }
     plan.add_house(&es256_house, &tokens)?;
     let charged = plan.add_server(es256.server);
@@ -126,6 +133,12 @@ pub(super) fn prepare(workspace: &Workspace, program: &Path, folder: &Path, quic
 
     for row in plan.rows.iter().filter(|row| row.not_before.is_none()) {
         plan.probe(row)?;
+    }
+    // Each of many tokens is judged once before: the row is about tokens that are known.
+    if let Some(row) = plan.rows.iter().find(|row| row.name == READ_MANY) {
+        for lines in plan.variants(row)? {
+            http::get(row.address, &row.target, &(lines.replace('\t', "\r\n") + "\r\n"))?;
+        }
     }
     Ok(plan)
 }
@@ -137,6 +150,11 @@ impl Plan {
 
     pub(super) fn remarks(&self) -> Vec<String> {
         self.remarks.clone()
+    }
+
+    /// Resident memory of the server that a row is charged to, in bytes.
+    pub(super) fn resident(&self, row: &Row) -> Result<u64> {
+        self.servers.get(row.charged).context("no such server")?.resident()
     }
 
     fn add_server(&mut self, server: Server) -> usize {
@@ -207,9 +225,9 @@ impl Plan {
     fn add_gateway(
         &mut self,
         house: &House,
-        upstream: SocketAddr,
-        behind: usize,
+        (upstream, behind): (SocketAddr, usize),
         tokens: &[String],
+        many_tokens: &[String],
         expiring: Option<(String, Instant)>,
     ) -> Result<()> {
         let (server, address) = house.gateway("gateway-static", upstream, &[])?;
@@ -218,8 +236,14 @@ impl Plan {
         let one = || bearing(std::slice::from_ref(first));
         self.add_row(READ_KNOWN, address, &read_target(), one(), charged, Some(behind));
         self.add_row(READ_ROTATING, address, &read_target(), bearing(tokens), charged, Some(behind));
-        let search = "gateway search, 100 tokens";
-        self.add_row(search, address, &search_target(), bearing(tokens), charged, Some(behind));
+        if !many_tokens.is_empty() {
+            self.add_row(READ_MANY, address, &read_target(), bearing(many_tokens), charged, Some(behind));
+        }
+        self.add_row(SEARCH, address, &search_target(), bearing(tokens), charged, Some(behind));
+        let large = format!("{PRODUCTS}/{LARGE_ID}");
+        self.add_row(READ_LARGE, address, &large, bearing(tokens), charged, Some(behind));
+        let large = format!("{PRODUCTS}?_count=100");
+        self.add_row(PAGE_LARGE, address, &large, bearing(tokens), charged, Some(behind));
         let mut refusals = vec![
             (REFUSED_NO_TOKEN, anonymous(), None),
             (REFUSED_GARBAGE, bearing(&["garbage".to_owned()]), None),
