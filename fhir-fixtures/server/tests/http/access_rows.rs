@@ -10,9 +10,10 @@ use fhir_model::{
 use http::StatusCode;
 use pms_terms::Stakeholder;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
-    harness::{Caller, House, V3},
+    harness::{Caller, House, NOW, V3, V5},
     other_products::doors,
     specimen::{self, Press, Specimen, opens},
 };
@@ -42,8 +43,26 @@ impl Complete {
     }
 
     fn has(&self, target: &str, mark: &str) -> bool {
-        self.0[&(target.starts_with(V3), target.contains("$everything"))].contains(mark)
+        self.0[&(target.starts_with(V3), shows_all(target))].contains(mark)
     }
+}
+
+/// Whether a door shows all resources of a product, not its root alone.
+fn shows_all(target: &str) -> bool {
+    target.contains("$everything") || target.contains(TOLD)
+}
+
+/// Where the outcome of a merge is told.
+const TOLD: &str = "/TransactionResponse/";
+
+/// The door at which is told what a merge has stored: one that touched everything in the specimen.
+async fn merge_answer(house: &House, specimen: &Specimen, product: &Product) -> String {
+    let merge_id = Uuid::new_v4().to_string();
+    let sender = Caller::QUALIFIED.viewer();
+    let merge = (merge_id.as_str(), "client", &sender);
+    fhir_store::merges::testing::keep_applied(house.database(), merge, product, NOW).await.unwrap();
+    assert_eq!(product.root["id"], specimen.id.as_str());
+    format!("{V5}{TOLD}{merge_id}")
 }
 
 /// Whether a value stands at a path, through arrays.
@@ -113,12 +132,14 @@ async fn check(kinds: &[&str]) {
     for specimen in &specimens {
         let stored = fhir_store::find(house.database(), &specimen.id).await.unwrap().unwrap();
         let complete = Complete::of(specimen);
+        let told = merge_answer(&house, specimen, &stored.product).await;
         for caller in Caller::ALL {
             let visible = caller.label != "veterinary authority";
             let is_public = caller.stakeholder == Stakeholder::Public;
             let column = access::column(&caller.viewer(), &stored.facts);
             let open = visible && opens(&specimen.cells[column as usize], specimen.state, is_public);
-            for (target, certain) in doors(&caller, &specimen.id) {
+            let told = (!is_public).then(|| (told.clone(), true));
+            for (target, certain) in doors(&caller, &specimen.id).into_iter().chain(told) {
                 // Of parts, the root's versions say all that their list does.
                 if target.ends_with("/_history") && specimen.kind() != "MedicinalProductDefinition" {
                     continue;
@@ -129,9 +150,15 @@ async fn check(kinds: &[&str]) {
                 if found != (visible && (certain || column >= access::Column::IndustryOwner)) && !searched {
                     wrong.push(format!("{} {target}: {}", caller.label, answer.status));
                 }
+                // That there was an entry is no news to who had sent it: its place stays, what stands there does not.
+                let text = if target.contains(TOLD) && found {
+                    answer.entries().iter().map(|entry| entry["resource"].to_string()).collect()
+                } else {
+                    answer.text.clone()
+                };
                 for mark in &specimen.marks {
                     let due = open && found && complete.has(&target, mark);
-                    if answer.text.contains(mark) != due {
+                    if text.contains(mark) != due {
                         wrong.push(format!(
                             "{}, line {}, {:?}: {} {} {mark} at {target}",
                             specimen.name,
@@ -145,7 +172,7 @@ async fn check(kinds: &[&str]) {
                 }
                 if let Some((kind, path)) = &specimen.place
                     && found
-                    && target.contains("$everything")
+                    && shows_all(&target)
                     && !target.starts_with(V3)
                 {
                     let path: Vec<&str> = path.split('/').collect();

@@ -13,6 +13,8 @@ mod outcome;
 mod queue;
 mod reach;
 mod rows;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use fhir_model::access::Viewer;
 use serde_json::Value;
