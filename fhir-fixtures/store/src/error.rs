@@ -18,6 +18,9 @@ pub enum StoreError {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// A mistake of ours.
+    #[error("the program met a case that it holds to be impossible: {0}")]
+    Panicked(String),
 }
 
 impl From<sqlx::Error> for StoreError {

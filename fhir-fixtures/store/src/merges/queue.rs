@@ -1,7 +1,10 @@
 //! The durable queue: merges that are answered by the place where their outcome will be, and worked off in order.
 
+use std::panic::AssertUnwindSafe;
+
 use database::{Database, DatabaseError, Db, on_db};
 use fhir_model::access::AccessMatrix;
+use futures_util::FutureExt as _;
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -85,7 +88,7 @@ pub async fn work_off_next(
     let mut db = work.db();
     index::lock(&mut db).await?;
     let Some(row) = rows::first_waiting(&mut db).await? else { return Ok(None) };
-    let outcome = match act(&mut db, matrix, &row, now).await {
+    let outcome = match held(act(&mut db, matrix, &row, now)).await {
         Ok(outcome) => outcome,
         Err(error @ StoreError::Database(DatabaseError::Unavailable(_))) => return Err(error),
         Err(error) => {
@@ -108,6 +111,16 @@ async fn act(
     let corrupt = |_| DatabaseError::Corrupt { table: "merges", column: "body", row: row.merge_id.clone() };
     let bundle = serde_json::from_str(&row.body).map_err(corrupt)?;
     apply::act(db, matrix, &row.viewer()?, &bundle, now).await
+}
+
+/// A panic as an error: it must not end the worker, and the queue with it.
+async fn held<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    // What a panic leaves half done is the unit of work, which is rolled back.
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(StoreError::Panicked(words.unwrap_or_default()))
+    })
 }
 
 async fn give_up(
@@ -183,4 +196,17 @@ pub async fn queue_status(database: &Database) -> Result<QueueStatus, StoreError
         "SELECT COUNT(*), MIN(accepted_at) FROM merges WHERE state = 'queued'"
     ).fetch_one(conn).await)?;
     Ok(QueueStatus { length, oldest_accepted_at: oldest.map(database::instant) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_held_as_an_error() {
+        let error =
+            held(async { if true { panic!("at the wrong moment") } else { Ok(()) } }).await.unwrap_err();
+        assert!(matches!(error, StoreError::Panicked(words) if words == "at the wrong moment"));
+        assert!(held(async { Ok(1) }).await.is_ok_and(|one| one == 1));
+    }
 }
