@@ -41,6 +41,12 @@ impl<'a> Permit<'a> {
         self.form.as_deref()
     }
 
+    /// The parameters that are sent on, in their order.
+    pub fn sent(&self) -> impl Iterator<Item = &'a Parameter<'a>> {
+        let sent = |one: &&Parameter<'_>| !one.is_relic() && !self.ignored.contains(&one.name.as_ref());
+        self.request.parameters.iter().filter(sent)
+    }
+
     /// The names of the unknown parameters that are not sent on.
     pub fn ignored(&self) -> &[&'a str] {
         &self.ignored

@@ -14,6 +14,7 @@ pub mod capability;
 pub mod enforce;
 pub mod error;
 pub mod explain;
+mod feed;
 pub mod fhir_request;
 pub mod framing;
 pub mod keys;
@@ -23,6 +24,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod rate_limit;
+mod response_cache;
 pub mod revocation;
 pub mod routes;
 pub mod settings;
@@ -39,7 +41,7 @@ pub use explain::{Asker, Explained, explain};
 pub use routes::RouteTableError;
 pub use settings::{
     Addresses, GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
-    RevocationSettings, SharedStoreSettings,
+    ResponseCacheSettings, RevocationSettings, SharedStoreSettings,
 };
 pub use state::{Gateway, UnfitSettings};
 pub use worker::GatewayWorker;

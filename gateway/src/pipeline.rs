@@ -8,7 +8,6 @@ use caller_context::CallerContext;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use http_service::{AccessNote, Peer, RequestId};
-use pms_terms::{Domains, Stakeholder};
 use time::OffsetDateTime;
 
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     outcome::{self, Circumstances},
     plan::Plan,
     rate_limit::Admission,
+    response_cache::{Asked, Fetched, ResponseCache},
     routes::{Document, Operation, Product},
     state::Gateway,
     upstream::{
@@ -31,9 +31,6 @@ use crate::{
         outbound::{self, Spoken},
     },
 };
-
-/// The client id in the contexts of what the gateway asks on its own behalf.
-const OURSELVES: &str = "pmsgate-gateway";
 
 /// Where a worker answers requests: the plan in force, and connections of its own to the plan's clusters.
 #[derive(Debug)]
@@ -97,7 +94,7 @@ impl Desk {
         response
     }
 
-    /// The order of work. A response cache has its place between the limits and `forward`.
+    /// The order of work.
     async fn answer<'s, B>(
         &'s self,
         parts: &Parts,
@@ -140,8 +137,36 @@ impl Desk {
             let server = self.server(request.product, foreign, parts);
             return Enforcer::new(server, &gateway.cursors, &permit, parts, now).answer().await;
         }
-        let answer = self.forward(&permit, parts, body, now).await?;
-        inbound::response(answer, request.product, request.operation.interaction.answers_bundle()).await
+        let responses = self.plan.responses.as_ref();
+        match responses.filter(|_| ResponseCache::is_for(request.operation.interaction)) {
+            None => Ok(self.fetch(&permit, parts, body, now).await?.response),
+            Some(responses) => {
+                let asked = Asked { permit: &permit, parts, faults: self.plan.settings.sandbox };
+                let changes = &self.plan.clusters[request.product.cluster].changes;
+                let fetch = async || self.fetch(&permit, parts, None::<B>, now).await;
+                responses.answer(&asked, changes, now, fetch).await
+            }
+        }
+    }
+
+    /// Asks an upstream for what was permitted, and makes its answer ours.
+    async fn fetch<B>(
+        &self,
+        permit: &Permit<'_>,
+        parts: &Parts,
+        body: Option<B>,
+        now: OffsetDateTime,
+    ) -> Result<Fetched, GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let answer = self.forward(permit, parts, body, now).await?;
+        let (product, operation) = (permit.request().product, permit.request().operation);
+        let changes = &self.plan.clusters[product.cluster].changes;
+        let shown = self.plan.responses.as_ref().and_then(|kept| kept.note(answer.headers(), changes));
+        let bundle = operation.interaction.answers_bundle();
+        Ok(Fetched { response: inbound::response(answer, product, bundle).await?, shown })
     }
 
     /// The server of a product that the gateway filters, asked for this request.
@@ -289,16 +314,7 @@ impl Desk {
         }
         let target: PathAndQuery =
             format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
-        let context = CallerContext {
-            client_id: OURSELVES.to_owned(),
-            organisation: None,
-            stakeholder: Stakeholder::Public,
-            qualified: false,
-            domains: Domains::NONE,
-            product: product.id.clone(),
-            fhir_version: product.fhir_version,
-            request_id: request_id(parts).to_owned(),
-        };
+        let context = outbound::ourselves(&product.id, product.fhir_version, request_id(parts));
         let mut spoken = self.spoken(product, &context, &Method::GET, &target, parts, now)?;
         (spoken.client, spoken.fault) = (None, None);
         let given =

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
@@ -15,24 +15,16 @@ use std::{
 
 use access_token::{AccessTokenClaims, FeedLine, Revocation, RevocationSubject};
 use config::FeedLoss;
-use futures_util::StreamExt as _;
 use http_service::Clock;
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::RevocationSettings;
+use crate::{
+    feed::{self, FeedError, Listener},
+    settings::RevocationSettings,
+};
 
-/// The longest line of the feed, in bytes.
-const MAX_LINE: usize = 4 * 1024;
-/// How long opening the feed may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The first wait before the feed is opened again; doubled up to [`MAX_BACK_OFF`].
-const FIRST_BACK_OFF: Duration = Duration::from_millis(50);
-/// The longest wait before the feed is opened again: well below the second that a revocation may take.
-const MAX_BACK_OFF: Duration = Duration::from_millis(500);
-/// How often a feed that stays away is complained about.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How often what is over is forgotten.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -59,6 +51,7 @@ pub struct Revocations {
     lag: metrics::Gauge,
     fresh_gauge: metrics::Gauge,
     entries: metrics::Gauge,
+    breaks: metrics::Counter,
 }
 
 /// Subject → when the entry may be forgotten (seconds since the epoch).
@@ -113,6 +106,7 @@ impl Revocations {
             lag: metrics::gauge!("pmsgate_gateway_revocation_silence_seconds"),
             fresh_gauge: metrics::gauge!("pmsgate_gateway_revocation_fresh"),
             entries: metrics::gauge!("pmsgate_gateway_revocation_entries"),
+            breaks: metrics::counter!("pmsgate_gateway_revocation_feed_breaks_total"),
         }
     }
 
@@ -139,105 +133,8 @@ impl Revocations {
     }
 
     /// Follows the feed until stopped.
-    pub async fn follow(self: Arc<Self>, client: reqwest::Client, clock: Clock, stop: CancellationToken) {
-        let mut back_off = FIRST_BACK_OFF;
-        let mut warned: Option<Instant> = None;
-        loop {
-            let began = Instant::now();
-            let ended = tokio::select! {
-                () = stop.cancelled() => return,
-                ended = self.listen(&client, &clock) => ended,
-            };
-            let was_fresh = self.set_fresh(false);
-            metrics::counter!("pmsgate_gateway_revocation_feed_breaks_total").increment(1);
-            // Said when it breaks or does not open, and then no more often than once in a while.
-            let due = warned.is_none_or(|at| at.elapsed() >= WARN_EVERY);
-            if was_fresh || (due && back_off == MAX_BACK_OFF) {
-                warned = Some(Instant::now());
-                tracing::warn!(
-                    error = %ended,
-                    position = self.position.load(Ordering::Relaxed),
-                    refusing = self.settings.feed_loss == FeedLoss::Closed,
-                    "revocation feed broken; opening it again"
-                );
-            } else {
-                tracing::debug!(error = %ended, "revocation feed not open");
-            }
-            back_off = if was_fresh { FIRST_BACK_OFF } else { (back_off * 2).min(MAX_BACK_OFF) };
-            self.lag.set(began.elapsed().as_secs_f64());
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(back_off) => {}
-            }
-        }
-    }
-
-    /// Reads one connection to its end, which is always an error.
-    async fn listen(&self, client: &reqwest::Client, clock: &Clock) -> FeedError {
-        let after = self.position.load(Ordering::Acquire);
-        let request = client
-            .get(format!("{}?after={after}", self.settings.feed_url))
-            .header(http::header::ACCEPT, "application/x-ndjson")
-            .bearer_auth(&self.settings.feed_key)
-            .send();
-        let response = match timeout(CONNECT_TIMEOUT, request).await {
-            Err(_) => return FeedError::Silent,
-            Ok(Err(error)) => return FeedError::Http(error),
-            Ok(Ok(response)) if response.status() != http::StatusCode::OK => {
-                return FeedError::Status(response.status().as_u16());
-            }
-            Ok(Ok(response)) => response,
-        };
-        let mut chunks = response.bytes_stream();
-        let mut lines = Lines::default();
-        // From the beginning, the feed is the whole truth: what we knew and it does not say is over.
-        let mut catch_up = (after == 0).then(Table::default);
-        let mut heard = Instant::now();
-        let mut purged = Instant::now();
-        loop {
-            let chunk = match timeout(self.settings.feed_timeout, chunks.next()).await {
-                Err(_) => return FeedError::Silent,
-                Ok(None) => return FeedError::Ended,
-                Ok(Some(Err(error))) => return FeedError::Http(error),
-                Ok(Some(Ok(chunk))) => chunk,
-            };
-            self.lag.set(heard.elapsed().as_secs_f64());
-            heard = Instant::now();
-            for line in match lines.push(&chunk) {
-                Ok(complete) => complete,
-                Err(error) => return error,
-            } {
-                match line {
-                    FeedLine::Revocation(revocation) => {
-                        let position = revocation.seq;
-                        if let Some(table) = &mut catch_up {
-                            // Half a beginning is worth nothing: the position stays until all is there.
-                            table.apply(revocation);
-                        } else {
-                            self.write(|table| table.apply(revocation));
-                            self.position.fetch_max(position, Ordering::AcqRel);
-                        }
-                    }
-                    FeedLine::Heartbeat { heartbeat } => {
-                        if heartbeat < self.position.load(Ordering::Acquire) {
-                            // The server's history is shorter than ours: another database. Begin anew.
-                            self.position.store(0, Ordering::Release);
-                            return FeedError::HistoryChanged;
-                        }
-                        if let Some(whole) = catch_up.take() {
-                            self.write(|table| *table = whole);
-                        }
-                        self.position.fetch_max(heartbeat, Ordering::AcqRel);
-                        self.set_fresh(true);
-                    }
-                }
-            }
-            if purged.elapsed() >= PURGE_EVERY {
-                purged = Instant::now();
-                let now = clock.now().unix_timestamp();
-                self.write(|table| table.purge(now));
-            }
-        }
+    pub async fn follow(&self, client: reqwest::Client, clock: Clock, stop: CancellationToken) {
+        feed::follow(&Follower { revocations: self, clock: &clock }, &client, &stop).await;
     }
 
     fn write(&self, change: impl FnOnce(&mut Table)) {
@@ -259,50 +156,96 @@ impl Revocations {
     }
 }
 
-/// Cuts a stream of chunks into lines.
-#[derive(Debug, Default)]
-struct Lines {
-    rest: Vec<u8>,
+/// What listens to the feed.
+struct Follower<'f> {
+    revocations: &'f Revocations,
+    clock: &'f Clock,
 }
 
-impl Lines {
-    fn push(&mut self, chunk: &[u8]) -> Result<Vec<FeedLine>, FeedError> {
-        self.rest.extend_from_slice(chunk);
-        let mut read = Vec::new();
-        let mut start = 0;
-        while let Some(length) = self.rest[start..].iter().position(|byte| *byte == b'\n') {
-            let line = self.rest[start..start + length].trim_ascii();
-            start += length + 1;
-            if !line.is_empty() {
-                read.push(serde_json::from_slice(line).map_err(|_| FeedError::Malformed)?);
+/// One connection to the feed.
+struct Hearing {
+    /// From the beginning, the feed is the whole truth: what we knew and it does not say is over.
+    catch_up: Option<Table>,
+    purged: Instant,
+}
+
+impl Listener for Follower<'_> {
+    type Hearing = Hearing;
+
+    fn open(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
+        let Revocations { settings, position, .. } = self.revocations;
+        client
+            .get(format!("{}?after={}", settings.feed_url, position.load(Ordering::Acquire)))
+            .header(http::header::ACCEPT, "application/x-ndjson")
+            .bearer_auth(&settings.feed_key)
+    }
+
+    fn patience(&self) -> Duration {
+        self.revocations.settings.feed_timeout
+    }
+
+    fn begin(&self) -> Hearing {
+        let from_the_beginning = self.revocations.position.load(Ordering::Acquire) == 0;
+        Hearing { catch_up: from_the_beginning.then(Table::default), purged: Instant::now() }
+    }
+
+    fn sign(&self, silence: Duration) {
+        self.revocations.lag.set(silence.as_secs_f64());
+    }
+
+    fn hear(&self, hearing: &mut Hearing, line: &[u8]) -> Result<(), FeedError> {
+        let known = self.revocations;
+        match serde_json::from_slice(line).map_err(|_| FeedError::Malformed)? {
+            FeedLine::Revocation(revocation) => {
+                let position = revocation.seq;
+                if let Some(table) = &mut hearing.catch_up {
+                    // Half a beginning is worth nothing: the position stays until all is there.
+                    table.apply(revocation);
+                } else {
+                    known.write(|table| table.apply(revocation));
+                    known.position.fetch_max(position, Ordering::AcqRel);
+                }
+            }
+            FeedLine::Heartbeat { heartbeat } => {
+                if heartbeat < known.position.load(Ordering::Acquire) {
+                    // The server's history is shorter than ours: another database. Begin anew.
+                    known.position.store(0, Ordering::Release);
+                    return Err(FeedError::HistoryChanged);
+                }
+                if let Some(whole) = hearing.catch_up.take() {
+                    known.write(|table| *table = whole);
+                }
+                known.position.fetch_max(heartbeat, Ordering::AcqRel);
+                known.set_fresh(true);
             }
         }
-        self.rest.drain(..start);
-        if self.rest.len() > MAX_LINE { Err(FeedError::Malformed) } else { Ok(read) }
+        if hearing.purged.elapsed() >= PURGE_EVERY {
+            hearing.purged = Instant::now();
+            let now = self.clock.now().unix_timestamp();
+            known.write(|table| table.purge(now));
+        }
+        Ok(())
     }
-}
 
-#[derive(Debug, thiserror::Error)]
-enum FeedError {
-    #[error("{0}")]
-    Http(reqwest::Error),
-    #[error("status {0}")]
-    Status(u16),
-    #[error("nothing was heard within the time allowed")]
-    Silent,
-    #[error("the feed ended")]
-    Ended,
-    #[error("a line that is no feed line")]
-    Malformed,
-    #[error("the server's feed is behind the position known here; reading it anew")]
-    HistoryChanged,
+    fn lose(&self, silence: Duration) -> bool {
+        self.revocations.lag.set(silence.as_secs_f64());
+        self.revocations.breaks.increment(1);
+        self.revocations.set_fresh(false)
+    }
+
+    fn complain(&self, error: &FeedError) {
+        tracing::warn!(
+            %error,
+            position = self.revocations.position.load(Ordering::Relaxed),
+            refusing = self.revocations.settings.feed_loss == FeedLoss::Closed,
+            "revocation feed broken; opening it again"
+        );
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -321,27 +264,5 @@ mod tests {
         table.purge(100);
         assert_eq!(table.tokens.keys().collect::<HashSet<_>>(), HashSet::from([&"t".to_owned()]));
         assert_eq!(table.len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn lines_do_not_depend_on_where_chunks_end(cuts in prop::collection::vec(0usize..200, 0..8)) {
-            let text = b"{\"heartbeat\":3}\n\n{\"seq\":4,\"subject\":{\"kind\":\"client\",\"id\":\"c\"},\"until\":9,\"revoked\":true}\r\n{\"heartbeat\":4}\n";
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
-            cuts.sort_unstable();
-            let mut lines = Lines::default();
-            let mut read = Vec::new();
-            let mut start = 0;
-            for cut in cuts.into_iter().chain([text.len()]) {
-                read.extend(lines.push(&text[start..cut]).unwrap());
-                start = cut;
-            }
-            prop_assert_eq!(read.len(), 3);
-        }
-
-        #[test]
-        fn any_bytes_are_lines_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Lines::default().push(&bytes);
-        }
     }
 }

@@ -31,6 +31,8 @@ pub struct GatewaySettings {
     pub access_levels: DataFile,
     /// Limits on waits and sizes towards the upstream.
     pub limits: Limits,
+    /// Keeping answers; none: every answer comes from an upstream.
+    pub response_cache: Option<ResponseCacheSettings>,
     /// How often clients may call.
     pub rate_limits: RateLimitSettings,
     /// What the documents say about query parameters.
@@ -107,6 +109,11 @@ impl GatewaySettings {
                 max_in_flight: section.max_in_flight,
                 max_body: section.max_body,
             },
+            response_cache: (section.response_cache_bytes > 0).then_some(ResponseCacheSettings {
+                bytes: section.response_cache_bytes,
+                entry_bytes: section.response_cache_entry_bytes,
+                max_age: section.response_cache_max_age.0,
+            }),
             rate_limits: RateLimitSettings {
                 rules: RateLimitRules::new(limits, catalogue),
                 shared: section
@@ -142,6 +149,17 @@ impl fmt::Debug for RevocationSettings {
             .field("feed_timeout", &self.feed_timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// How much of answers is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct ResponseCacheSettings {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Bytes of the longest body.
+    pub entry_bytes: u64,
+    /// After which an answer is asked for again although nothing is known to have changed.
+    pub max_age: Duration,
 }
 
 /// How often clients may call, and where what they used up is kept.

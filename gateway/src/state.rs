@@ -109,20 +109,22 @@ impl Gateway {
         let keys = Arc::clone(&self.keys).follow(client.clone(), stop.clone());
         let revocations = async {
             if let Some(revocations) = &self.revocations {
-                Arc::clone(revocations).follow(client.clone(), self.clock.clone(), stop.clone()).await;
+                revocations.follow(client.clone(), self.clock.clone(), stop.clone()).await;
             }
         };
-        let checks = self.check_upstreams(&stop);
-        tokio::join!(keys, revocations, checks, self.tell_health(&health, &stop));
+        let upstreams = self.watch_upstreams(&client, &stop);
+        tokio::join!(keys, revocations, upstreams, self.tell_health(&health, &stop));
     }
 
-    /// Asks for the health of the plan's upstreams, from the next plan on for that one's.
-    async fn check_upstreams(&self, stop: &CancellationToken) {
+    /// Asks for the health of the plan's upstreams and follows the changes of their data, from the next plan on for that
+    /// one's.
+    async fn watch_upstreams(&self, client: &reqwest::Client, stop: &CancellationToken) {
         let mut plans = self.plans.subscribe();
         while !stop.is_cancelled() {
             let plan = Arc::clone(&plans.borrow_and_update());
             tokio::select! {
                 () = plan.watch_health(stop) => {}
+                () = plan.follow_changes(client, (&self.context_key, &self.clock), stop) => {}
                 // Err cannot be: the sender is ours.
                 _ = plans.changed() => {}
             }

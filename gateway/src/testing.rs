@@ -97,6 +97,7 @@ pub fn settings(upstream: &str) -> GatewaySettings {
             max_in_flight: 64,
             max_body: 64 * 1024,
         },
+        response_cache: None,
         rate_limits: RateLimitSettings { rules: rules(10_000, None), shared: None },
         parameter_texts: ParameterTexts::new(),
         sandbox: false,

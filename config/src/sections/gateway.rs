@@ -38,6 +38,13 @@ pub struct Gateway {
     pub max_in_flight: usize,
     /// Largest request body in bytes.
     pub max_body: u64,
+    /// Bytes of answers to reads that are kept and given again to callers of the same class while the backend's data
+    /// does not change. 0: none are.
+    pub response_cache_bytes: u64,
+    /// Bytes of the longest body that is kept.
+    pub response_cache_entry_bytes: u64,
+    /// After this an answer is asked for again although nothing is known to have changed.
+    pub response_cache_max_age: Span,
     /// Valkey or Redis, in which several gateways keep what clients have used up of their limits: `redis://…`, or
     /// `rediss://…` for TLS. Default: every gateway limits by itself.
     pub limits_url: Option<String>,
@@ -72,6 +79,9 @@ impl Default for Gateway {
             total_timeout: Span::seconds(60),
             max_in_flight: 1024,
             max_body: 10 * 1024 * 1024,
+            response_cache_bytes: 0,
+            response_cache_entry_bytes: 256 * 1024,
+            response_cache_max_age: Span::seconds(300),
             limits_url: None,
             limits_timeout: Span::millis(50),
         }

@@ -5,12 +5,15 @@ mod changes;
 
 use std::sync::Arc;
 
+use caller_context::ContextKey;
 use http::uri::Authority;
+use http_service::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     capability::{Documents, Statements},
     observe::Metrics,
+    response_cache::ResponseCache,
     routes::{RouteTableError, Routes},
     settings::GatewaySettings,
     upstream::Cluster,
@@ -27,6 +30,8 @@ pub struct Plan {
     pub(crate) metrics: Metrics,
     /// The upstreams, by [`crate::routes::Product::cluster`].
     pub(crate) clusters: Vec<Arc<Cluster>>,
+    /// Kept answers, where any are kept. Those of the plan before are not taken over: routes decide what they say.
+    pub(crate) responses: Option<ResponseCache>,
 }
 
 impl Plan {
@@ -45,6 +50,7 @@ impl Plan {
             statements: Statements::new(&routes, settings.token_endpoint.clone()),
             documents: Documents::new(&settings, &routes),
             metrics: Metrics::new(&routes),
+            responses: settings.response_cache.as_ref().map(ResponseCache::new),
             routes,
             settings,
         })
@@ -58,6 +64,29 @@ impl Plan {
     /// What is different in `after`, a line each, for the log.
     pub(crate) fn changes_to(&self, after: &Self) -> Vec<String> {
         changes::between(&self.settings, &after.settings)
+    }
+
+    /// Follows the changes of all upstreams' data, where answers are kept, until stopped. Of foreign servers no answer is.
+    pub(crate) async fn follow_changes(
+        &self,
+        client: &reqwest::Client,
+        us: (&ContextKey, &Clock),
+        stop: &CancellationToken,
+    ) {
+        let Some(responses) = &self.responses else { return stop.cancelled().await };
+        let follow = |cluster: &Arc<Cluster>| {
+            let cluster = Arc::clone(cluster);
+            async move { cluster.changes.follow(client, us, || responses.empty(), stop).await }
+        };
+        let ours = |at: &usize| {
+            self.routes.products().iter().any(|product| product.cluster == *at && product.foreign.is_none())
+        };
+        let followed = (0..self.clusters.len()).filter(ours).map(|at| &self.clusters[at]);
+        let following = futures_util::future::join_all(followed.map(follow));
+        tokio::select! {
+            _ = following => stop.cancelled().await,
+            () = responses.tidy() => {}
+        }
     }
 
     /// Asks for the health of all upstreams again and again, until stopped.

@@ -11,7 +11,7 @@ use std::{
 use http::{Request, Response, uri::Authority};
 use tokio_util::sync::CancellationToken;
 
-use super::{Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker};
+use super::{Changes, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker};
 use crate::settings::Limits;
 
 /// How often the health of an upstream is asked for, where there is another to go to.
@@ -80,6 +80,8 @@ pub struct Cluster {
     upstreams: Vec<Upstream>,
     /// Where the next search for the least busy begins, so that equals take turns.
     turn: AtomicUsize,
+    /// What is known of the changes of their data.
+    pub(crate) changes: Changes,
 }
 
 impl Cluster {
@@ -88,6 +90,7 @@ impl Cluster {
         Self {
             upstreams: authorities.iter().cloned().map(Upstream::new).collect(),
             turn: AtomicUsize::new(0),
+            changes: Changes::new(authorities),
         }
     }
 

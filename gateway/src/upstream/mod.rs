@@ -2,6 +2,7 @@
 
 pub mod body;
 mod breaker;
+mod changes;
 mod cluster;
 pub mod inbound;
 pub mod links;
@@ -10,5 +11,6 @@ pub mod pool;
 pub mod xml_links;
 
 pub use body::{RequestBody, UpstreamBody};
+pub use changes::Changes;
 pub use cluster::{Cluster, ClusterPools};
 pub use pool::{Pool, UpstreamError};

@@ -3,8 +3,10 @@
 
 use std::net::IpAddr;
 
+use caller_context::CallerContext;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
 use http_service::REQUEST_ID_HEADER;
+use pms_terms::{Domains, FhirVersion, Stakeholder};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -33,6 +35,23 @@ const PASSED: [HeaderName; 14] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
+
+/// The client id in the contexts of what the gateway asks on its own behalf.
+const OURSELVES: &str = "pmsgate-gateway";
+
+/// Who asks when the gateway does, on its own behalf: nobody who may see anything.
+pub fn ourselves(product: &str, fhir_version: FhirVersion, request_id: &str) -> CallerContext {
+    CallerContext {
+        client_id: OURSELVES.to_owned(),
+        organisation: None,
+        stakeholder: Stakeholder::Public,
+        qualified: false,
+        domains: Domains::NONE,
+        product: product.to_owned(),
+        fhir_version,
+        request_id: request_id.to_owned(),
+    }
+}
 
 /// How this gateway is called from outside, for the forwarding headers.
 #[derive(Clone, Debug)]
@@ -150,6 +169,11 @@ pub(super) fn pass(from: &HeaderMap, list: &[HeaderName], to: &mut HeaderMap) {
             to.append(name, value.clone());
         }
     }
+}
+
+/// Whether a caller keeps headers from the upstream that otherwise pass.
+pub fn hides_some(given: &HeaderMap) -> bool {
+    given.contains_key(header::CONNECTION) && PASSED.iter().any(|name| is_named_in_connection(given, name))
 }
 
 fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {

@@ -36,6 +36,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use crate::data::{self, Data};
+
 pub(crate) const NOW: OffsetDateTime = datetime!(2026-06-12 12:00 UTC);
 pub(crate) const SEARCH: &str = "/pms/api/v3/MedicinalProductDefinition";
 pub(crate) const READ: &str = "/pms/api/v3/MedicinalProductDefinition/600000000001";
@@ -85,8 +87,8 @@ impl House {
         prepare(&issuer);
         let issuer_address = serve(issuer.router(), &stop);
         let upstream = Arc::new(Upstream::new(clock.clone()));
-        let upstream_address =
-            serve(Router::new().fallback(receive).with_state(Arc::clone(&upstream)), &stop);
+        let router = Router::new().route(caller_context::CHANGES_PATH, get(data::feed)).fallback(receive);
+        let upstream_address = serve(router.with_state(Arc::clone(&upstream)), &stop);
         *upstream.address.lock().unwrap() = upstream_address.to_string();
 
         let mut settings = settings(&format!("http://{upstream_address}"));
@@ -98,7 +100,26 @@ impl House {
             feed_timeout: Duration::from_millis(500),
         });
         change(&mut settings);
+        Self::gateway(settings, issuer, upstream, clock, stop)
+    }
 
+    /// Another gateway with the same issuer and the same upstream, ready.
+    pub(crate) async fn another(&self, change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        let (issuer, upstream) = (Arc::clone(&self.issuer), Arc::clone(&self.upstream));
+        let house = Self::gateway(settings, issuer, upstream, self.clock.clone(), self.stop.child_token());
+        eventually("the gateway is ready", || async { house.health.troubles().is_empty() }).await;
+        house
+    }
+
+    fn gateway(
+        settings: GatewaySettings,
+        issuer: Arc<Issuer>,
+        upstream: Arc<Upstream>,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
         let health = Health::default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let gateway = Gateway::new(settings.clone(), context_key(), clock.clone()).unwrap();
@@ -204,7 +225,7 @@ pub(crate) fn claims(change: impl FnOnce(&mut AccessTokenClaims)) -> AccessToken
     claims
 }
 
-fn context_key() -> ContextKey {
+pub(crate) fn context_key() -> ContextKey {
     ContextKey::new(&Zeroizing::new([7; 32]))
 }
 
@@ -344,8 +365,10 @@ type Answering = Box<dyn Fn(&Received) -> Response + Send + Sync>;
 pub(crate) struct Upstream {
     pub(crate) received: Mutex<Vec<Received>>,
     pub(crate) address: Mutex<String>,
+    /// As of when its answers are true.
+    pub(crate) data: Data,
     answering: Mutex<Answering>,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 impl Upstream {
@@ -353,6 +376,7 @@ impl Upstream {
         Self {
             received: Mutex::default(),
             address: Mutex::default(),
+            data: Data::default(),
             answering: Mutex::new(Box::new(|_| {
                 fhir(StatusCode::OK, r#"{"resourceType":"MedicinalProductDefinition"}"#)
             })),
@@ -397,5 +421,7 @@ async fn receive(State(upstream): State<Arc<Upstream>>, request: axum::extract::
     };
     let received = Received { method: parts.method, uri: parts.uri, headers: parts.headers, context, body };
     upstream.received.lock().unwrap().push(received.clone());
-    (upstream.answering.lock().unwrap())(&received)
+    let before = upstream.data.state();
+    let answer = (upstream.answering.lock().unwrap())(&received);
+    upstream.data.label(&received, before, answer)
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
+mod cache_property;
 mod challenges;
+mod data;
 mod documents;
 mod enforcing;
 mod forms;
@@ -14,6 +16,7 @@ mod limits;
 mod openapi;
 mod partner;
 mod reload;
+mod response_cache;
 mod revocations;
 mod shared_limits;
 mod upstream_faults;
