@@ -116,6 +116,23 @@ fn describe() {
         "pmsgate_gateway_revocation_fresh",
         "1 while the revocation feed is connected and caught up"
     );
-    describe_gauge!("pmsgate_gateway_revocation_silence_seconds", "Between the last two signs of the feed");
+    describe_gauge!(
+        "pmsgate_gateway_revocation_silence_seconds",
+        "Between the last two signs of the feed, or since the last one while it is broken"
+    );
     describe_gauge!("pmsgate_gateway_revocation_entries", "Revocations in force");
+    describe_counter!(
+        "pmsgate_gateway_response_cache_total",
+        "Reads by whether a kept answer served: hit, miss, collapsed (waited for another's miss), bypass"
+    );
+    describe_counter!(
+        "pmsgate_gateway_response_cache_evictions_total",
+        "Kept answers that had to make room for others"
+    );
+    describe_gauge!("pmsgate_gateway_response_cache_bytes", "Bytes of kept answers");
+    describe_gauge!(
+        "pmsgate_gateway_change_feed_fresh",
+        "1 while an upstream's feed of changes is heard; without it no answer of its is kept"
+    );
+    describe_counter!("pmsgate_gateway_change_feed_breaks_total", "Breaks of a feed of changes");
 }

@@ -43,7 +43,6 @@ pub(super) struct Kept {
     shown: Shown,
     /// When it came.
     at: OffsetDateTime,
-    weight: u32,
     held: Held,
 }
 
@@ -80,7 +79,7 @@ impl Kept {
         let headers: usize =
             head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND_HEADER).sum();
         let weight = u32::try_from(AROUND + key_bytes + headers + body.len()).unwrap_or(u32::MAX);
-        Self { headers: head.headers, body, shown, at, weight, held: Held::new(weight, gauge) }
+        Self { headers: head.headers, body, shown, at, held: Held::new(weight, gauge) }
     }
 
     /// What it is at least as new as.
@@ -90,7 +89,7 @@ impl Kept {
 
     /// Bytes that it takes.
     pub(super) fn weight(&self) -> u32 {
-        self.held.bytes.max(self.weight)
+        self.held.bytes
     }
 
     /// Seconds since it came.

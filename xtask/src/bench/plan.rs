@@ -279,6 +279,12 @@ impl Plan {
         let name = "gateway and backend: page of 10";
         self.add_row(name, gateway, &search_target(), bearing(tokens), charged, Some(backend));
 
+        // The first to ask of each class is answered by the backend, which tells when to ask again.
+        let keeping = [("PMSGATE__GATEWAY__RESPONSE_CACHE_BYTES", "16777216".to_owned())];
+        let (server, cached) = house.gateway("gateway-keeping", address, &keeping)?;
+        let charged = self.add_server(server);
+        self.add_row("gateway read, cached", cached, &read, bearing(tokens), charged, Some(backend));
+
         let (server, tapped) = house.gateway("gateway-tapped", self.tap.address(), &[])?;
         self.add_server(server);
         self.tapped = tapped;
