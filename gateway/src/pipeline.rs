@@ -4,10 +4,10 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use caller_context::CallerContext;
+use caller_context::CallerContextRef;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use http_service::{AccessNote, Peer, RequestId};
+use http_service::{AccessNote, NoteWanted, Peer, RequestId};
 use time::OffsetDateTime;
 
 use crate::{
@@ -86,11 +86,13 @@ impl Desk {
             admission.tell(response.headers_mut());
         }
         self.plan.metrics.answered(seen.operation, response.status(), began.elapsed());
-        response.extensions_mut().insert(AccessNote {
-            client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
-            operation: seen.operation.map(|operation| operation.label.clone()),
-            refusal,
-        });
+        if parts.extensions.get::<NoteWanted>().is_some() {
+            response.extensions_mut().insert(AccessNote {
+                client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
+                operation: seen.operation.map(|operation| operation.label.clone()),
+                refusal,
+            });
+        }
         response
     }
 
@@ -212,17 +214,17 @@ impl Desk {
         let target = outbound::target(&parts.uri, &request.path, permit.query())
             .ok_or(GatewayError::UpstreamBroken)?;
         let request_id = request_id(parts);
-        let context = CallerContext {
-            client_id: claims.client_id.clone(),
-            organisation: claims.org_id.clone(),
+        let context = CallerContextRef {
+            client_id: &claims.client_id,
+            organisation: claims.org_id.as_ref(),
             stakeholder: claims.stakeholder,
             qualified: claims.qualified,
             domains: claims.domains,
-            product: request.product.id.clone(),
+            product: &request.product.id,
             fhir_version: request.product.fhir_version,
-            request_id: request_id.to_owned(),
+            request_id,
         };
-        let mut spoken = self.spoken(request.product, &context, &parts.method, &target, parts, now)?;
+        let mut spoken = self.spoken(request.product, context, &parts.method, &target, parts, now)?;
         spoken.ignored = outbound::ignored(permit.ignored());
         let limit = self.plan.settings.limits.max_body;
         let form = permit.form().map(|form| Bytes::copy_from_slice(form.as_bytes()));
@@ -315,7 +317,7 @@ impl Desk {
         let target: PathAndQuery =
             format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
         let context = outbound::ourselves(&product.id, product.fhir_version, request_id(parts));
-        let mut spoken = self.spoken(product, &context, &Method::GET, &target, parts, now)?;
+        let mut spoken = self.spoken(product, context, &Method::GET, &target, parts, now)?;
         (spoken.client, spoken.fault) = (None, None);
         let given =
             http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
@@ -339,7 +341,7 @@ impl Desk {
     fn spoken<'a>(
         &'a self,
         product: &'a Product,
-        context: &CallerContext,
+        context: CallerContextRef<'_>,
         method: &Method,
         target: &PathAndQuery,
         parts: &'a Parts,

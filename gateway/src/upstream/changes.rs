@@ -153,7 +153,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
 
     fn open(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
         let context = outbound::ourselves("", FhirVersion::V5_0_0, "changes");
-        let signed = caller_context::sign(&context, self.key, "GET", CHANGES_PATH, self.clock.now());
+        let signed = caller_context::sign(context, self.key, "GET", CHANGES_PATH, self.clock.now());
         client
             .get(format!("http://{}{CHANGES_PATH}", self.source.authority))
             .header(HEADER, signed.unwrap_or_default())

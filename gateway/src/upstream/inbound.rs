@@ -55,7 +55,7 @@ pub async fn response(
     let mut response = Response::new(());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.reserve(PASSED.len() + 5);
+    headers.reserve(12);
     pass(&head.headers, &PASSED, headers);
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         if let Some(value) = head.headers.get(&name) {

@@ -1,9 +1,9 @@
 //! Pure: the request as the upstream gets it. Headers pass by an allow-list, so what identifies the caller, steers
 //! the connection or pretends to come from us never does.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
-use caller_context::CallerContext;
+use caller_context::CallerContextRef;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
 use http_service::REQUEST_ID_HEADER;
 use pms_terms::{Domains, FhirVersion, Stakeholder};
@@ -16,6 +16,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub const SANDBOX_FAULT: HeaderName = HeaderName::from_static("x-sandbox-fault");
 const IGNORED: HeaderName = HeaderName::from_static(caller_context::IGNORED_HEADER);
 const CALLER: HeaderName = HeaderName::from_static(caller_context::HEADER);
+
+/// Letters of an IPv6 address.
+const LONGEST_ADDRESS: usize = 39;
 
 /// What a caller may tell the upstream. Not `Accept-Encoding`: a compressed Bundle could not be rewritten, and
 /// between the two of us there is nothing to save.
@@ -40,16 +43,20 @@ const PASSED: [HeaderName; 14] = [
 const OURSELVES: &str = "pmsgate-gateway";
 
 /// Who asks when the gateway does, on its own behalf: nobody who may see anything.
-pub fn ourselves(product: &str, fhir_version: FhirVersion, request_id: &str) -> CallerContext {
-    CallerContext {
-        client_id: OURSELVES.to_owned(),
+pub fn ourselves<'a>(
+    product: &'a str,
+    fhir_version: FhirVersion,
+    request_id: &'a str,
+) -> CallerContextRef<'a> {
+    CallerContextRef {
+        client_id: OURSELVES,
         organisation: None,
         stakeholder: Stakeholder::Public,
         qualified: false,
         domains: Domains::NONE,
-        product: product.to_owned(),
+        product,
         fhir_version,
-        request_id: request_id.to_owned(),
+        request_id,
     }
 }
 
@@ -143,10 +150,12 @@ pub fn request<B>(
     }
     if let Some(client) = spoken.client {
         // RFC 7239 §6: an IPv6 address is bracketed and quoted.
-        let address = client.to_string();
+        let mut text = String::with_capacity(LONGEST_ADDRESS);
+        let _ = write!(text, "{client}");
         let (open, close) = if client.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
-        insert(headers, FORWARDED, [open, &address, close, &spoken.face.forwarded].concat());
-        insert(headers, X_FORWARDED_FOR, address);
+        let forwarded = [open, &text, close, &spoken.face.forwarded].concat();
+        insert(headers, FORWARDED, HeaderValue::try_from(forwarded));
+        insert(headers, X_FORWARDED_FOR, HeaderValue::from_str(&text));
     }
     if let Some(ignored) = &spoken.ignored {
         headers.insert(IGNORED, ignored.clone());
@@ -185,8 +194,8 @@ fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
         .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::try_from(value) {
+fn insert<E>(headers: &mut HeaderMap, name: HeaderName, value: Result<HeaderValue, E>) {
+    if let Ok(value) = value {
         headers.insert(name, value);
     }
 }

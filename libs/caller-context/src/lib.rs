@@ -35,12 +35,12 @@ const EXPECTED: usize = 320;
 const MAX_LENGTH: usize = 4096;
 
 /// Who asks, as far as the backend needs to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CallerContext {
     /// The client.
     pub client_id: String,
     /// Its organisation; none for public clients.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub organisation: Option<OrganisationId>,
     /// Its stakeholder group.
     pub stakeholder: Stakeholder,
@@ -54,6 +54,43 @@ pub struct CallerContext {
     pub fhir_version: FhirVersion,
     /// The request's id, for logs on both sides.
     pub request_id: String,
+}
+
+/// The same, borrowed: a gateway signs what it knows without copying it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CallerContextRef<'a> {
+    /// See [`CallerContext::client_id`].
+    pub client_id: &'a str,
+    /// See [`CallerContext::organisation`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<&'a OrganisationId>,
+    /// See [`CallerContext::stakeholder`].
+    pub stakeholder: Stakeholder,
+    /// See [`CallerContext::qualified`].
+    pub qualified: bool,
+    /// See [`CallerContext::domains`].
+    pub domains: Domains,
+    /// See [`CallerContext::product`].
+    pub product: &'a str,
+    /// See [`CallerContext::fhir_version`].
+    pub fhir_version: FhirVersion,
+    /// See [`CallerContext::request_id`].
+    pub request_id: &'a str,
+}
+
+impl<'a> From<&'a CallerContext> for CallerContextRef<'a> {
+    fn from(context: &'a CallerContext) -> Self {
+        Self {
+            client_id: &context.client_id,
+            organisation: context.organisation.as_ref(),
+            stakeholder: context.stakeholder,
+            qualified: context.qualified,
+            domains: context.domains,
+            product: &context.product,
+            fhir_version: context.fhir_version,
+            request_id: &context.request_id,
+        }
+    }
 }
 
 /// The key that gateway and backend share. `Debug` shows nothing of it.
@@ -85,7 +122,7 @@ impl fmt::Debug for ContextKey {
 #[derive(Serialize)]
 struct SealedRef<'a> {
     exp: i64,
-    context: &'a CallerContext,
+    context: CallerContextRef<'a>,
 }
 
 #[derive(Deserialize)]
@@ -96,15 +133,16 @@ struct Sealed {
 
 /// The header value for one request: `method`, and `target` = path and query as the backend will see them.
 /// `None` only when the context cannot be written as JSON.
-pub fn sign(
-    context: &CallerContext,
+pub fn sign<'a>(
+    context: impl Into<CallerContextRef<'a>>,
     key: &ContextKey,
     method: &str,
     target: &str,
     now: OffsetDateTime,
 ) -> Option<String> {
+    let sealed = SealedRef { exp: now.unix_timestamp() + LIFETIME, context: context.into() };
     let mut payload = Vec::with_capacity(EXPECTED);
-    serde_json::to_writer(&mut payload, &SealedRef { exp: now.unix_timestamp() + LIFETIME, context }).ok()?;
+    serde_json::to_writer(&mut payload, &sealed).ok()?;
     let mut header = String::with_capacity(2 * EXPECTED);
     URL_SAFE_NO_PAD.encode_string(payload, &mut header);
     let tag = tag_of(key, &header, method, target);

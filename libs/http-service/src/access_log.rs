@@ -6,6 +6,10 @@ use http::{Method, StatusCode};
 
 use crate::{Peer, RequestId};
 
+/// A request extension: a line will be written, and a handler may add an [`AccessNote`].
+#[derive(Clone, Copy, Debug)]
+pub struct NoteWanted;
+
 /// What a handler adds to the line: an extension of its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessNote {

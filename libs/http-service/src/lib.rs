@@ -22,7 +22,7 @@ mod strict_heads;
 mod tls;
 mod watched_files;
 
-pub use access_log::AccessNote;
+pub use access_log::{AccessNote, NoteWanted};
 pub use admin::admin_router;
 pub use clock::Clock;
 pub use handler::{Body, Handler, RouterHandler};

@@ -33,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessNote, Body, Handler, IncomingBody, Peer, Proxies, RequestId,
+    AccessNote, Body, Handler, IncomingBody, NoteWanted, Peer, Proxies, RequestId,
     access_log::Line,
     peer, problem,
     request_id::{HEADER, IdMaker},
@@ -331,6 +331,9 @@ impl<H: Handler> Worker<H> {
         let mut request = IncomingBody::of(request, self.options.body_timeout);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
+        if self.options.access_log {
+            request.extensions_mut().insert(NoteWanted);
+        }
         let asked = self
             .options
             .access_log

@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    io::Write as _,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -57,8 +58,12 @@ impl IdMaker {
 
     pub(crate) fn make(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}-{n:x}", self.start);
-        RequestId(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-")))
+        let mut text = [0; 33];
+        let mut rest = &mut text[..];
+        // Two numbers of sixteen digits and a hyphen always fit.
+        let written = write!(rest, "{:016x}-{n:x}", self.start).map(|()| rest.len());
+        let value = written.ok().and_then(|left| HeaderValue::from_bytes(&text[..text.len() - left]).ok());
+        RequestId(value.unwrap_or(HeaderValue::from_static("-")))
     }
 }
 

@@ -262,6 +262,10 @@ impl Watch {
             if std::mem::replace(&mut self.head.host, true) {
                 return Err(HeadFault::Repeated);
             }
+            // Most hosts are a name of plain letters, and a port.
+            if is_plain_host(value) {
+                return Ok(());
+            }
             // RFC 9110 §4.2: no user information, and a host there must be.
             let authority = Authority::try_from(value).map_err(|_| HeadFault::Host)?;
             let has_port = authority.as_str().len() > authority.host().len();
@@ -274,6 +278,18 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// A host of letters, digits, hyphens and dots, with or without a port that is a number.
+fn is_plain_host(value: &[u8]) -> bool {
+    let (host, port) = match value.iter().position(|byte| *byte == b':') {
+        Some(colon) => (&value[..colon], Some(&value[colon + 1..])),
+        None => (value, None),
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    !host.is_empty()
+        && host.iter().all(plain)
+        && port.is_none_or(|port| (1..=4).contains(&port.len()) && port.iter().all(u8::is_ascii_digit))
 }
 
 /// RFC 9112 §3: `method SP target SP version`, and nothing that hyper would not take.
