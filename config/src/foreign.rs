@@ -54,7 +54,7 @@ impl Default for Foreign {
             header_file: None,
             max_answer: 8 * 1024 * 1024,
             max_answers: 32 * 1024 * 1024,
-            max_questions: 200,
+            max_questions: 500,
             header_value: None,
         }
     }

@@ -137,7 +137,11 @@ impl Desk {
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         if let Some(foreign) = &request.product.foreign {
             let server = self.server(request.product, foreign, parts);
-            return Enforcer::new(server, &gateway.cursors, &permit, parts, now).answer().await;
+            let enforcer = Enforcer::new(server, &gateway.cursors, &permit, parts, now);
+            let (began, limit) = (Instant::now(), self.plan.settings.limits.total_timeout);
+            let answer = tokio::time::timeout(limit, enforcer.answer()).await;
+            self.plan.metrics.upstream(request.product, began.elapsed());
+            return answer.unwrap_or(Err(GatewayError::UpstreamTimeout));
         }
         let responses = self.plan.responses.as_ref();
         match responses.filter(|_| ResponseCache::is_for(request.operation.interaction)) {

@@ -261,4 +261,31 @@ mod tests {
         assert!(routes.owns("/public/v1/swagger"));
         assert!(!format!("{settings:?}").contains("\"k\""), "the feed key is silent");
     }
+
+    #[test]
+    fn the_page_about_foreign_servers_makes_a_route_table() {
+        let page = include_str!("../../docs/foreign-servers.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = std::env::temp_dir().join(format!("pmsgate-foreign-{}", std::process::id()));
+        let shipped = include_str!("../../config/products.toml");
+        let (products, parameters) = shipped.split_once("\n[parameter.").unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("products.toml");
+        std::fs::write(&path, format!("{products}\n{example}\n[parameter.{parameters}")).unwrap();
+        let files = DataFiles::load(&Data { products: Some(path), ..Data::default() });
+        std::fs::remove_dir_all(&folder).unwrap();
+        let settings = GatewaySettings::new(
+            &Settings::default(),
+            &files.unwrap(),
+            &Addresses {
+                public_base_url: "https://localhost:8443".into(),
+                authz_url: "https://localhost:8443".into(),
+                backend_url: "http://127.0.0.1:8081".into(),
+            },
+            "k".into(),
+        );
+        let routes = Routes::compile(&settings).unwrap();
+        let foreign = routes.products().iter().filter(|product| product.foreign.is_some());
+        assert_eq!(foreign.map(|product| product.id.as_str()).collect::<Vec<_>>(), ["partner-r5"]);
+    }
 }

@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use authz_domain::ClientStatus;
 use authz_server::ClientView;
+use config::{ApiProducts, Enforce};
 use fhir_model::access::Viewer;
 use gateway::{Addresses, Asker, GatewaySettings};
 use serde::Serialize;
@@ -21,7 +22,12 @@ pub(super) async fn run(common: &Common, client_id: &str, method: &str, url: &st
         let passed = decisions.iter().all(|decision| decision.outcome == "permitted");
         let forwarded = passed && !decisions.iter().any(|decision| decision.rule == "open");
         story.extend(told("gateway", decisions)?);
-        if forwarded {
+        if forwarded && is_filtered_by_the_gateway(house.products(), url) {
+            story.push(json!({
+                "at": "gateway", "path": url, "rule": "enforce", "outcome": "filtered",
+                "reason": "a server of somebody else is asked; the access levels decide in the gateway, about what it answers",
+            }));
+        } else if forwarded {
             let products = house.products_database().await?;
             let viewer = viewer(&view);
             let decisions =
@@ -31,6 +37,16 @@ pub(super) async fn run(common: &Common, client_id: &str, method: &str, url: &st
         }
     }
     print(common, Value::Array(story), &["at", "path", "rule", "outcome", "reason"])
+}
+
+/// Whether a URL leads to a product in front of a foreign server, of whose data this house knows nothing.
+fn is_filtered_by_the_gateway(products: &ApiProducts, url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("", |at| &rest[at..]);
+    products.iter().any(|product| {
+        product.enforce == Enforce::Gateway
+            && path.strip_prefix(product.base_path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 /// The decisions of a part of the house, each saying whose it is.
@@ -106,4 +122,24 @@ fn gateway_settings(house: &House) -> GatewaySettings {
         backend_url: house.settings.gateway.backend_url.clone(),
     };
     GatewaySettings::new(&house.settings, &house.files, &addresses, String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{Data, DataFiles};
+
+    use super::*;
+
+    #[test]
+    fn a_product_of_ours_is_explained_from_our_store() {
+        let files = DataFiles::load(&Data::default()).unwrap();
+        for url in [
+            "/pms/api/v3/MedicinalProductDefinition/1",
+            "https://localhost:8443/public/v1/metadata",
+            "/x",
+            "",
+        ] {
+            assert!(!is_filtered_by_the_gateway(&files.products, url), "{url}");
+        }
+    }
 }

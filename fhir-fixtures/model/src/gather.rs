@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Ids in one question, so that its address stays short enough for every server.
-const IDS: usize = 20;
+const IDS: usize = 50;
 
 /// The searches that find what points up (FHIR 5.0.0): type, parameter, and the types that it may point to.
 const BELOW: &[(ResourceType, &str, &[ResourceType])] = &[
@@ -333,11 +333,11 @@ mod tests {
     #[test]
     fn many_products_are_asked_for_at_once_and_missing_types_never() {
         let mut gathering = Gathering::new([MedicinalProductDefinition, PackagedProductDefinition]);
-        for n in 0..30 {
+        for n in 0..60 {
             gathering.want(ResourceKey::new(MedicinalProductDefinition, n.to_string()));
         }
         let first = gathering.questions();
-        assert_eq!(first.len(), 2, "30 ids are two questions: {first:?}");
+        assert_eq!(first.len(), 2, "60 ids are two questions: {first:?}");
         for n in 0..3 {
             gathering.add(json!({"resourceType": "MedicinalProductDefinition", "id": n.to_string(),
                 "contact": [{"contact": {"reference": "Organization/o"}}]}));

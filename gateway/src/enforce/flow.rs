@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{authorize::Permit, error::GatewayError};
 
-/// The server's pages that are read for one page of ours. Where more of them in a row hold nothing for the caller, its
-/// page is shorter than it asked for.
+/// The server's pages that are read for one page of ours, as long as no more than half of what a request may cost was
+/// spent. Where more hold nothing for the caller, its page is shorter than it asked for.
 const MAX_PAGES: usize = 10;
 
 /// A request to a product that the gateway filters.
@@ -115,35 +115,37 @@ impl<'a> Enforcer<'a> {
         for _ in 0..MAX_PAGES {
             let page = self.server.page(&place.target, ResourceType::MedicinalProductDefinition).await?;
             let following = self.server.next(&page)?.map(str::to_owned);
-            let keys: Vec<ResourceKey> = page.matches.iter().map(|(key, _)| key.clone()).collect();
-            let mut gathering = self.nothing();
-            for (_, mut resource) in page.matches.into_iter().skip(place.skip) {
-                self.server.foreign.localise(&mut resource);
-                gathering.add(resource);
-            }
-            let judge = self.judged(gathering).await?;
-            for (at, key) in keys.iter().enumerate().skip(place.skip) {
-                let sheet = judge.sheet(&key.id).filter(|sheet| {
-                    place.checks.is_empty() || {
-                        let shown = sheet.product();
-                        place.checks.iter().all(|check| check.holds(&shown))
-                    }
-                });
-                let Some(root) = sheet.and_then(|sheet| sheet.resources.into_iter().next()) else {
-                    found.withheld.resources += 1;
-                    continue;
-                };
-                if found.roots.len() == place.count {
-                    place.skip = at;
-                    found.next = Some(place);
+            let mut at = place.skip;
+            while at < page.matches.len() {
+                if at > place.skip && self.server.is_half_spent() {
+                    (place.skip, found.next) = (at, Some(place.clone()));
                     return Ok(found);
                 }
-                found.withheld.elements += root.withheld;
-                found.roots.push(root);
+                // A server may send more than it was asked for.
+                let due = &page.matches[at..page.matches.len().min(at + place.count + 1)];
+                let judge = self.judged(self.beginning(due)).await?;
+                for (key, _) in due {
+                    let Some(root) = root_for(&judge, key, &place) else {
+                        found.withheld.resources += 1;
+                        at += 1;
+                        continue;
+                    };
+                    if found.roots.len() == place.count {
+                        place.skip = at;
+                        found.next = Some(place);
+                        return Ok(found);
+                    }
+                    found.withheld.elements += root.withheld;
+                    found.roots.push(root);
+                    at += 1;
+                }
             }
             match following {
                 None => return Ok(found),
                 Some(target) => (place.target, place.skip) = (target, 0),
+            }
+            if self.server.is_half_spent() {
+                break;
             }
         }
         found.next = Some(place);
@@ -157,6 +159,17 @@ impl<'a> Enforcer<'a> {
         gathering.want_mentioned();
         self.server.gather(&mut gathering, Gathering::questions).await?;
         Ok(Judge::new(&self.server.foreign.matrix, &self.viewer, &gathering))
+    }
+
+    /// What a page brought along.
+    fn beginning(&self, matches: &[(ResourceKey, Value)]) -> Gathering {
+        let mut gathering = self.nothing();
+        for (_, resource) in matches {
+            let mut resource = resource.clone();
+            self.server.foreign.localise(&mut resource);
+            gathering.add(resource);
+        }
+        gathering
     }
 
     fn nothing(&self) -> Gathering {
@@ -211,6 +224,18 @@ impl<'a> Enforcer<'a> {
         let pretty = parameters.any(|given| given.name == "_pretty" && given.value == "true");
         render::respond(resource, self.parts, pretty, withheld)
     }
+}
+
+/// The product itself, where it is visible and what was asked for is found in what is shown of it.
+fn root_for(judge: &Judge<'_>, key: &ResourceKey, place: &Place) -> Option<Seen> {
+    let sheet = judge.sheet(&key.id)?;
+    if !place.checks.is_empty() {
+        let shown = sheet.product();
+        if !place.checks.iter().all(|check| check.holds(&shown)) {
+            return None;
+        }
+    }
+    sheet.resources.into_iter().next()
 }
 
 /// The beginning of a search.

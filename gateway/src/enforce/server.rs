@@ -104,6 +104,12 @@ impl<'a> Server<'a> {
         self.get(target).await.map_err(|error| self.told(error))
     }
 
+    /// Whether half of what the request may cost was spent: time to stop looking further.
+    pub(crate) fn is_half_spent(&self) -> bool {
+        self.questions.get() * 2 < self.foreign.max_questions
+            || self.bytes.get() * 2 < self.foreign.max_answers
+    }
+
     /// Says in the log why nothing is sent.
     pub(crate) fn unfilterable(&self, reason: Unfilterable) -> GatewayError {
         tracing::error!(product = %self.product.id, %reason, "an answer cannot be filtered and is not sent");
