@@ -136,12 +136,7 @@ impl Desk {
         let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         if let Some(foreign) = &request.product.foreign {
-            let server = self.server(request.product, foreign, parts);
-            let enforcer = Enforcer::new(server, &gateway.cursors, &permit, parts, now);
-            let (began, limit) = (Instant::now(), self.plan.settings.limits.total_timeout);
-            let answer = tokio::time::timeout(limit, enforcer.answer()).await;
-            self.plan.metrics.upstream(request.product, began.elapsed());
-            return answer.unwrap_or(Err(GatewayError::UpstreamTimeout));
+            return self.filtered(foreign, &permit, parts, now).await;
         }
         let responses = self.plan.responses.as_ref();
         match responses.filter(|_| ResponseCache::is_for(request.operation.interaction)) {
@@ -173,6 +168,24 @@ impl Desk {
         let shown = self.plan.responses.as_ref().and_then(|kept| kept.note(answer.headers(), changes));
         let bundle = operation.interaction.answers_bundle();
         Ok(Fetched { response: inbound::response(answer, product, bundle).await?, shown })
+    }
+
+    /// Gathers what was permitted from a foreign server, and shows of it what the caller may see.
+    async fn filtered(
+        &self,
+        foreign: &Foreign,
+        permit: &Permit<'_>,
+        parts: &Parts,
+        now: OffsetDateTime,
+    ) -> Result<Response<Body>, GatewayError> {
+        let product = permit.request().product;
+        let server = self.server(product, foreign, parts);
+        let enforcer = Enforcer::new(server, &self.gateway.cursors, permit, parts, now);
+        let began = Instant::now();
+        let limit = self.plan.settings.limits.total_timeout;
+        let answer = tokio::time::timeout(limit, enforcer.answer()).await;
+        self.plan.metrics.upstream(product, began.elapsed());
+        answer.unwrap_or(Err(GatewayError::UpstreamTimeout))
     }
 
     /// The server of a product that the gateway filters, asked for this request.
