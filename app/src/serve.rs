@@ -313,6 +313,8 @@ impl<'h> Builder<'h> {
         let health = self.health.register("gateway");
         let client = self.authz_client()?;
         self.tasks.spawn(gateway.clone().run(client, health, self.stop.clone()));
+        let every = house.settings.listen.certificate_check.0;
+        self.tasks.spawn(gateway.clone().follow_certificates(every, self.stop.clone()));
         self.gateway = Some(gateway);
         self.gateway_source = Some(source);
         Ok(())

@@ -42,7 +42,7 @@ pub use sections::{
     credentials::{Credentials, Delivery},
     data_files::Data,
     database::DatabaseSection,
-    gateway::{FeedLoss, Gateway},
+    gateway::{FeedLoss, Gateway, Http2, Upstream},
     listen::{ClientAddressFrom, Listen, TlsMode},
     mail::{Mail, MailTls},
     merge::Merge,

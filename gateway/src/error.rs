@@ -22,6 +22,9 @@ pub enum GatewayError {
     /// The request body ended before its end.
     #[error("request body not whole")]
     BodyBroken,
+    /// The request body came too slowly.
+    #[error("request body too slow")]
+    BodySlow,
     /// The caller is not known.
     #[error("caller not authenticated")]
     Unauthenticated(#[from] Unauthenticated),

@@ -2,7 +2,7 @@
 
 use access_token::Scope;
 use config::Interaction;
-use http::{HeaderValue, Method, uri::Authority};
+use http::{HeaderValue, Method};
 use pms_terms::{FhirVersion, Stakeholder};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     fhir_request::{RequestRefusal, is_fhir_id},
     settings::{GatewaySettings, ProductSettings},
     swagger::SwaggerFile,
+    upstream::{Address, UnfitWay},
 };
 
 /// Where protected-resource metadata lives (RFC 9728 §3).
@@ -20,7 +21,7 @@ pub const WELL_KNOWN_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 pub struct Routes {
     products: Vec<Product>,
     /// The distinct sets of upstreams, in the order in which products name them.
-    clusters: Vec<Vec<Authority>>,
+    clusters: Vec<Vec<Address>>,
 }
 
 /// One API product, compiled.
@@ -48,8 +49,8 @@ pub struct Product {
     pub public_base: String,
     /// The upstreams' address with the base path: what their links begin with.
     pub upstream_base: String,
-    /// The upstreams' hosts and ports.
-    pub upstreams: Vec<Authority>,
+    /// The upstreams' addresses.
+    pub upstreams: Vec<Address>,
     /// The first one as `Host` header.
     pub upstream_host: HeaderValue,
     /// The server behind it, where that is not ours and the gateway filters.
@@ -208,6 +209,9 @@ pub enum RouteTableError {
     /// The access levels by which a foreign server's answers are filtered.
     #[error(transparent)]
     AccessLevels(#[from] fhir_model::access::MatrixError),
+    /// An upstream that cannot be spoken to.
+    #[error(transparent)]
+    Upstream(#[from] UnfitWay),
 }
 
 impl Routes {
@@ -220,7 +224,7 @@ impl Routes {
             .enumerate()
             .map(|(index, product)| Product::compile(settings, product, index, &mut operations))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut clusters: Vec<Vec<Authority>> = Vec::new();
+        let mut clusters: Vec<Vec<Address>> = Vec::new();
         for product in &mut products {
             let known = clusters.iter().position(|cluster| *cluster == product.upstreams);
             product.cluster = known.unwrap_or_else(|| {
@@ -239,7 +243,7 @@ impl Routes {
     }
 
     /// The distinct sets of upstreams; [`Product::cluster`] is an index into them.
-    pub fn clusters(&self) -> &[Vec<Authority>] {
+    pub fn clusters(&self) -> &[Vec<Address>] {
         &self.clusters
     }
 
@@ -298,22 +302,18 @@ impl Product {
         if !base_path.starts_with('/') || base_path.ends_with('/') {
             return Err(address("base path", base_path, "it begins with a slash and does not end with one"));
         }
-        let upstream = |text: &String| {
-            let authority = text.trim_end_matches('/').strip_prefix("http://");
-            let authority = authority.ok_or_else(|| address("upstream", text, "it is http://host:port"))?;
-            authority
-                .parse::<Authority>()
-                .map_err(|_| address("upstream", text, "it is http://host:port, nothing after it"))
-        };
+        let upstream =
+            |text: &String| text.parse::<Address>().map_err(|reason| address("upstream", text, reason));
         let upstreams = settings.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
         let first = upstreams.first().ok_or_else(|| address("upstream", "", "there must be at least one"))?;
         let foreign = Foreign::compile(product, &upstreams, &all.access_levels)?;
         let upstream_base = match &foreign {
             Some(foreign) => foreign.base().to_owned(),
-            None => format!("http://{first}{base_path}"),
+            None => format!("{first}{base_path}"),
         };
-        let upstream_host = HeaderValue::from_str(first.as_str())
-            .map_err(|_| address("upstream", first.as_str(), "it is http://host:port"))?;
+        let upstream_host = HeaderValue::from_str(first.authority.as_str()).map_err(|_| {
+            address("upstream", first.authority.as_str(), "its host has no place in a header")
+        })?;
         let public_base_url = all.public_base_url.trim_end_matches('/');
         let mut operations: Vec<Operation> = Vec::with_capacity(product.operations.len());
         for operation in &product.operations {
@@ -571,6 +571,6 @@ mod tests {
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].path = "/Medicinal/{name}".into()), @r#"product pms-read-v3, operation EP301: path "/Medicinal/{name}": a segment is {id}, {vid} or made of A-Z a-z 0-9 - . _ $"#);
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[0].scope = "everything".into()), @r#"product pms-read-v3, operation EP301: scope "everything" is no SMART system scope"#);
         insta::assert_snapshot!(with(&|s| s.products[0].product.operations[2].path = "/MedicinalProductDefinition".into()), @"product pms-read-v3: operations EP301 and EP303 have the same method and path");
-        insta::assert_snapshot!(with(&|s| s.products[0].upstreams = vec!["ftp://x".into()]), @r#"product pms-read-v3: upstream "ftp://x" is malformed: it is http://host:port"#);
+        insta::assert_snapshot!(with(&|s| s.products[0].upstreams = vec!["ftp://x".into()]), @r#"product pms-read-v3: upstream "ftp://x" is malformed: it is http://host:port or https://host:port"#);
     }
 }

@@ -1,7 +1,8 @@
 //! What the gateway is told at start: plain values, put together from the configuration by the program.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+pub use config::Http2;
 use config::{ApiProduct, Catalogue, DataFile, DataFiles, FeedLoss, ParameterTexts, RequestLimits};
 
 /// Everything the gateway needs to know.
@@ -33,6 +34,8 @@ pub struct GatewaySettings {
     pub limits: Limits,
     /// Keeping answers; none: every answer comes from an upstream.
     pub response_cache: Option<ResponseCacheSettings>,
+    /// How upstreams are spoken to, where that is not the usual way.
+    pub upstreams: Vec<UpstreamSettings>,
     /// How often clients may call.
     pub rate_limits: RateLimitSettings,
     /// What the documents say about query parameters.
@@ -114,6 +117,7 @@ impl GatewaySettings {
                 entry_bytes: section.response_cache_entry_bytes,
                 max_age: section.response_cache_max_age.0,
             }),
+            upstreams: section.upstreams.iter().map(UpstreamSettings::of).collect(),
             rate_limits: RateLimitSettings {
                 rules: RateLimitRules::new(limits, catalogue),
                 shared: section
@@ -203,6 +207,42 @@ pub struct SharedStoreSettings {
 impl fmt::Debug for SharedStoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedStoreSettings").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// How one upstream is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// Its host and port, as they stand in its address.
+    pub authority: String,
+    /// PEM file of the authorities that may vouch for it; none: those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of our certificate chain, where it asks who we are.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of our private key.
+    pub key_file: Option<PathBuf>,
+    /// The name that its certificate must be for; none: the host of its address.
+    pub server_name: Option<String>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
+}
+
+impl UpstreamSettings {
+    /// Whether it says anything about TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        let files = [&self.ca_file, &self.certificate_file, &self.key_file];
+        files.into_iter().any(Option::is_some) || self.server_name.is_some()
+    }
+
+    fn of((authority, section): (&String, &config::Upstream)) -> Self {
+        Self {
+            authority: authority.clone(),
+            ca_file: section.ca_file.clone(),
+            certificate_file: section.certificate_file.clone(),
+            key_file: section.key_file.clone(),
+            server_name: section.server_name.clone(),
+            http2: section.http2,
+        }
     }
 }
 

@@ -8,9 +8,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::Authenticator, enforce::CursorKey, keys::Keys, plan::Plan, rate_limit::RateLimits,
-    revocation::Revocations, routes::RouteTableError, settings::GatewaySettings,
-    upstream::outbound::PublicFace, worker::GatewayWorker,
+    authenticate::Authenticator,
+    enforce::CursorKey,
+    keys::Keys,
+    plan::Plan,
+    rate_limit::RateLimits,
+    revocation::Revocations,
+    routes::RouteTableError,
+    settings::GatewaySettings,
+    upstream::{UnfitWay, Ways, outbound::PublicFace},
+    worker::GatewayWorker,
 };
 
 /// How long the start waits for the revocation feed where it may serve without.
@@ -25,6 +32,9 @@ pub enum UnfitSettings {
     /// The URL of the shared store of limits is none.
     #[error("gateway.limits_url: {0}")]
     LimitsUrl(#[from] redis::RedisError),
+    /// An upstream cannot be spoken to as configured.
+    #[error("gateway.upstreams: {0}")]
+    Upstream(#[from] UnfitWay),
 }
 
 /// What all workers share.
@@ -37,6 +47,7 @@ pub struct Gateway {
     revocations: Option<Arc<Revocations>>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) face: PublicFace,
+    ways: Ways,
     pub(crate) context_key: ContextKey,
     pub(crate) cursors: CursorKey,
     pub(crate) clock: Clock,
@@ -55,6 +66,7 @@ impl Gateway {
     ) -> Result<Arc<Self>, UnfitSettings> {
         let keys =
             Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
+        let ways = Ways::new(&settings.upstreams)?;
         let revocations = settings.revocations.clone().map(|feed| Arc::new(Revocations::new(feed)));
         Ok(Arc::new(Self {
             authenticator: Authenticator::new(
@@ -66,10 +78,11 @@ impl Gateway {
             ),
             rate_limits: RateLimits::new(&settings.rate_limits)?,
             face: PublicFace::new(&settings.public_base_url),
-            plans: watch::Sender::new(Arc::new(Plan::compile(settings, None)?)),
+            plans: watch::Sender::new(Arc::new(Plan::compile(settings, &ways, None)?)),
             keys,
             revocations,
             cursors: CursorKey::new(&context_key),
+            ways,
             context_key,
             clock,
         }))
@@ -91,7 +104,7 @@ impl Gateway {
             rate_limits: settings.rate_limits,
             ..before.settings.clone()
         };
-        let after = Arc::new(Plan::compile(settings, Some(&before))?);
+        let after = Arc::new(Plan::compile(settings, &self.ways, Some(&before))?);
         let mut changes = before.changes_to(&after);
         changes.extend(self.rate_limits.reload(&after.settings.rate_limits.rules));
         self.plans.send_replace(after);
@@ -114,6 +127,11 @@ impl Gateway {
         };
         let upstreams = self.watch_upstreams(&client, &stop);
         tokio::join!(keys, revocations, upstreams, self.tell_health(&health, &stop));
+    }
+
+    /// Takes the certificates towards upstreams anew when their files change, and at SIGHUP. Ends when stopped.
+    pub async fn follow_certificates(self: Arc<Self>, every: Duration, stop: CancellationToken) {
+        self.ways.follow(every, &stop).await;
     }
 
     /// Asks for the health of the plan's upstreams and follows the changes of their data, from the next plan on for that

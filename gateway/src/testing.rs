@@ -98,6 +98,7 @@ pub fn settings(upstream: &str) -> GatewaySettings {
             max_body: 64 * 1024,
         },
         response_cache: None,
+        upstreams: vec![],
         rate_limits: RateLimitSettings { rules: rules(10_000, None), shared: None },
         parameter_texts: ParameterTexts::new(),
         sandbox: false,

@@ -1,5 +1,7 @@
 //! `[gateway]`: whom the gateway trusts, where it forwards, and its limits.
 
+use std::{collections::BTreeMap, path::PathBuf};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,7 @@ pub struct Gateway {
     pub backend_url: String,
     /// PEM file of certificate authorities trusted for `authz_url`, besides the public ones. Default: the
     /// development CA, when there is one.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// Tolerated difference between our clock and the issuer's.
     pub clock_skew: Span,
     /// Verified tokens that are remembered until they expire.
@@ -50,6 +52,39 @@ pub struct Gateway {
     pub limits_url: Option<String>,
     /// How long a request waits for it; after that the gateway limits by itself.
     pub limits_timeout: Span,
+    /// How upstreams are spoken to, by their host and port: `[gateway.upstreams."fhir.example:8443"]`. An upstream whose
+    /// address begins with `https://` needs nothing here when this machine trusts its certificate.
+    pub upstreams: BTreeMap<String, Upstream>,
+}
+
+/// How one upstream is spoken to. Files are taken anew when they change and at SIGHUP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// PEM file of the certificate authorities that may vouch for it, and no others. Default: those that this machine
+    /// trusts.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of our certificate chain, for an upstream that asks for one (mutual TLS).
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the private key to it.
+    pub key_file: Option<PathBuf>,
+    /// The name that its certificate must be for. Default: the host of its address.
+    pub server_name: Option<String>,
+    /// Whether HTTP/2 is spoken to it.
+    pub http2: Http2,
+}
+
+/// Whether HTTP/2 is spoken to an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Http2 {
+    /// Over TLS when the upstream wants it, too (ALPN); without TLS never.
+    #[default]
+    Negotiated,
+    /// Always, also without TLS: it is known that the upstream speaks it.
+    PriorKnowledge,
+    /// Never.
+    Never,
 }
 
 /// What a gateway does while it does not know what was revoked.
@@ -84,6 +119,7 @@ impl Default for Gateway {
             response_cache_max_age: Span::seconds(300),
             limits_url: None,
             limits_timeout: Span::millis(50),
+            upstreams: BTreeMap::new(),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use config::{ApiProduct, DataFile, Enforce, Interaction};
 use fhir_model::{ResourceType, access::AccessMatrix, links, search};
-use http::{HeaderName, HeaderValue, uri::Authority};
+use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::{fhir_request::normalise, routes::RouteTableError};
+use crate::{fhir_request::normalise, routes::RouteTableError, upstream::Address};
 
 /// The types that name the product to which they belong by links upward.
 const NAMING_THEIR_PRODUCT: [ResourceType; 6] = [
@@ -50,7 +50,7 @@ impl Foreign {
     /// Compiles what a product says about its server; `None` when its backend is ours.
     pub(crate) fn compile(
         product: &ApiProduct,
-        upstreams: &[Authority],
+        upstreams: &[Address],
         access_levels: &DataFile,
     ) -> Result<Option<Self>, RouteTableError> {
         if product.enforce == Enforce::Backend {
@@ -67,7 +67,7 @@ impl Foreign {
         let path = settings.path.unwrap_or_else(|| product.base_path.clone());
         let bases = match settings.base_url {
             Some(base) => vec![base.trim_end_matches('/').to_owned()],
-            None => upstreams.iter().map(|upstream| format!("http://{upstream}{path}")).collect(),
+            None => upstreams.iter().map(|upstream| format!("{upstream}{path}")).collect(),
         };
         let parsed = |name: &String| {
             name.parse().map_err(|_| wrong("types", name, "a product has no resources of this type"))
@@ -179,7 +179,7 @@ pub(crate) mod tests {
     pub(crate) fn foreign(change: impl FnOnce(&mut ApiProduct)) -> Result<Foreign, RouteTableError> {
         let mut product = partner("http://10.0.0.1:8080").product;
         change(&mut product);
-        let upstreams = ["10.0.0.1:8080".parse().unwrap()];
+        let upstreams = ["http://10.0.0.1:8080".parse().unwrap()];
         Foreign::compile(&product, &upstreams, &access_levels()).map(Option::unwrap)
     }
 

@@ -6,7 +6,6 @@ mod changes;
 use std::sync::Arc;
 
 use caller_context::ContextKey;
-use http::uri::Authority;
 use http_service::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +15,7 @@ use crate::{
     response_cache::ResponseCache,
     routes::{RouteTableError, Routes},
     settings::GatewaySettings,
-    upstream::Cluster,
+    upstream::{Address, Cluster, UnfitWay, Ways},
 };
 
 /// A route table at work.
@@ -39,14 +38,22 @@ impl Plan {
     ///
     /// # Errors
     /// A route table that makes no sense.
-    pub(crate) fn compile(settings: GatewaySettings, before: Option<&Self>) -> Result<Self, RouteTableError> {
+    pub(crate) fn compile(
+        settings: GatewaySettings,
+        ways: &Ways,
+        before: Option<&Self>,
+    ) -> Result<Self, RouteTableError> {
         let routes = Routes::compile(&settings)?;
-        let cluster = |upstreams: &Vec<Authority>| {
-            let known = before.and_then(|plan| plan.cluster_of(upstreams));
-            known.unwrap_or_else(|| Arc::new(Cluster::new(upstreams)))
+        let cluster = |upstreams: &Vec<Address>| -> Result<_, UnfitWay> {
+            if let Some(known) = before.and_then(|plan| plan.cluster_of(upstreams)) {
+                return Ok(known);
+            }
+            let connectors =
+                upstreams.iter().map(|one| ways.connector(one)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Arc::new(Cluster::new(connectors)))
         };
         Ok(Self {
-            clusters: routes.clusters().iter().map(cluster).collect(),
+            clusters: routes.clusters().iter().map(cluster).collect::<Result<_, UnfitWay>>()?,
             statements: Statements::new(&routes, settings.token_endpoint.clone()),
             documents: Documents::new(&settings, &routes),
             metrics: Metrics::new(&routes),
@@ -56,7 +63,7 @@ impl Plan {
         })
     }
 
-    fn cluster_of(&self, upstreams: &[Authority]) -> Option<Arc<Cluster>> {
+    fn cluster_of(&self, upstreams: &[Address]) -> Option<Arc<Cluster>> {
         let at = self.routes.clusters().iter().position(|known| known == upstreams)?;
         Some(Arc::clone(&self.clusters[at]))
     }

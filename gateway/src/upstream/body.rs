@@ -3,11 +3,16 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use http_service::BodyFault;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
@@ -29,6 +34,13 @@ pub struct TooLarge(pub u64);
 #[error("the request body did not arrive whole")]
 pub struct BrokenOff(#[source] BoxError);
 
+impl BrokenOff {
+    /// Whether it was given up because it came too slowly.
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self.0.downcast_ref(), Some(BodyFault::TooSlow))
+    }
+}
+
 /// A body that did not arrive whole in the time allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream's answer did not end in the time allowed")]
@@ -48,7 +60,20 @@ pub enum RequestBody {
         left: u64,
         /// What might have come, for the error.
         limit: u64,
+        /// How far it is.
+        arrival: Arc<Arrival>,
     },
+}
+
+/// Whether a caller's body is waited for.
+#[derive(Debug, Default)]
+pub struct Arrival(AtomicBool);
+
+impl Arrival {
+    /// Whether the caller was to send and did not.
+    pub fn is_awaited(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl RequestBody {
@@ -65,7 +90,15 @@ impl RequestBody {
             return Err(TooLarge(limit));
         }
         let inner = Box::pin(http_body_util::BodyExt::map_err(body, |error| BrokenOff(error.into()).into()));
-        Ok(Self::Capped { inner, left: limit, limit })
+        Ok(Self::Capped { inner, left: limit, limit, arrival: Arc::default() })
+    }
+
+    /// How far the caller's body is, where there is one.
+    pub(super) fn arrival(&self) -> Option<Arc<Arrival>> {
+        match self {
+            Self::Capped { arrival, .. } => Some(Arc::clone(arrival)),
+            Self::Empty | Self::Form(_) => None,
+        }
     }
 }
 
@@ -77,12 +110,14 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let (inner, left, limit) = match &mut *self {
+        let (inner, left, limit, arrival) = match &mut *self {
             Self::Empty => return Poll::Ready(None),
             Self::Form(form) => return Poll::Ready(form.take().map(|form| Ok(Frame::data(form)))),
-            Self::Capped { inner, left, limit } => (inner, left, limit),
+            Self::Capped { inner, left, limit, arrival } => (inner, left, limit, arrival),
         };
-        let frame = std::task::ready!(inner.as_mut().poll_frame(context));
+        let polled = inner.as_mut().poll_frame(context);
+        arrival.0.store(polled.is_pending(), Ordering::Relaxed);
+        let frame = std::task::ready!(polled);
         Poll::Ready(match frame {
             // Trailers are hop-by-hop unless both sides agreed (RFC 9110 §6.5.1); nobody did.
             Some(Ok(frame)) => frame.into_data().ok().map(|data| {

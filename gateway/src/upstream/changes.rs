@@ -11,13 +11,12 @@ use std::{
 };
 
 use caller_context::{CHANGES_PATH, ContextKey, DataState, HEADER};
-use http::uri::Authority;
 use http_service::Clock;
 use pms_terms::FhirVersion;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::outbound;
+use super::{Address, outbound};
 use crate::feed::{self, FeedError, Listener};
 
 /// How long an upstream is believed after it was heard. It is heard several times in a second; nothing that changed
@@ -36,7 +35,7 @@ pub struct Changes {
 /// One upstream as a source of news.
 #[derive(Debug)]
 struct Source {
-    authority: Authority,
+    address: Address,
     /// The run of its program that was heard last.
     instance: AtomicU64,
     /// Milliseconds after the start until which it is believed.
@@ -45,16 +44,16 @@ struct Source {
 
 impl Changes {
     /// Nothing is known before [`Changes::follow`] runs.
-    pub fn new(authorities: &[Authority]) -> Self {
-        let source = |authority: &Authority| Source {
-            authority: authority.clone(),
+    pub fn new<'a>(addresses: impl Iterator<Item = &'a Address>) -> Self {
+        let source = |address: &Address| Source {
+            address: address.clone(),
             instance: AtomicU64::new(0),
             believed_until: AtomicU64::new(0),
         };
         Self {
             started: Instant::now(),
             latest: AtomicI64::new(0),
-            sources: authorities.iter().map(source).collect(),
+            sources: addresses.map(source).collect(),
         }
     }
 
@@ -139,7 +138,7 @@ impl<'e, F> Ear<'e, F> {
         clock: &'e Clock,
         changed: &'e F,
     ) -> Self {
-        let upstream = source.authority.to_string();
+        let upstream = source.address.authority.to_string();
         let fresh = metrics::gauge!("pmsgate_gateway_change_feed_fresh", "upstream" => upstream.clone());
         fresh.set(0.0);
         let breaks = metrics::counter!("pmsgate_gateway_change_feed_breaks_total", "upstream" => upstream);
@@ -155,7 +154,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
         let context = outbound::ourselves("", FhirVersion::V5_0_0, "changes");
         let signed = caller_context::sign(context, self.key, "GET", CHANGES_PATH, self.clock.now());
         client
-            .get(format!("http://{}{CHANGES_PATH}", self.source.authority))
+            .get(format!("{}{CHANGES_PATH}", self.source.address))
             .header(HEADER, signed.unwrap_or_default())
     }
 
@@ -189,7 +188,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
 
     fn complain(&self, error: &FeedError) {
         tracing::warn!(
-            upstream = %self.source.authority, %error,
+            upstream = %self.source.address, %error,
             "feed of changes broken; until it is open again no answer is kept"
         );
     }
@@ -204,9 +203,9 @@ mod tests {
     }
 
     fn changes(upstreams: u16) -> Changes {
-        let authorities: Vec<Authority> =
-            (1..=upstreams).map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect();
-        Changes::new(&authorities)
+        let addresses: Vec<Address> =
+            (1..=count).map(|port| format!("http://127.0.0.1:{port}").parse().unwrap()).collect();
+        Changes::new(addresses.iter())
     }
 
     #[tokio::test(start_paused = true)]

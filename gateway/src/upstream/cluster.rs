@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, uri::Authority};
+use http::{Request, Response, header};
 use tokio_util::sync::CancellationToken;
 
-use super::{Changes, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker};
+use super::{
+    Changes, Connector, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker, connector::Connection,
+};
 use crate::settings::Limits;
 
 /// How often the health of an upstream is asked for, where there is another to go to.
@@ -22,7 +24,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// One upstream, as all workers see it.
 #[derive(Debug)]
 struct Upstream {
-    authority: Authority,
+    connector: Arc<Connector>,
     /// Requests that wait for their answer or read it.
     outstanding: Arc<AtomicUsize>,
     breaker: Breaker,
@@ -32,12 +34,12 @@ struct Upstream {
 }
 
 impl Upstream {
-    fn new(authority: Authority) -> Self {
-        let label = authority.to_string();
+    fn new(connector: Connector) -> Self {
+        let label = connector.address().authority.to_string();
         let up = metrics::gauge!("pmsgate_gateway_upstream_up", "upstream" => label.clone());
         up.set(1.0);
         Self {
-            authority,
+            connector: Arc::new(connector),
             outstanding: Arc::default(),
             breaker: Breaker::new(),
             healthy: AtomicBool::new(true),
@@ -53,7 +55,7 @@ impl Upstream {
     fn succeeded(&self) {
         if self.breaker.succeeded() {
             self.up.set(1.0);
-            tracing::info!(upstream = %self.authority, "upstream answers again");
+            tracing::info!(upstream = %self.connector.address(), "upstream answers again");
         }
     }
 
@@ -61,7 +63,21 @@ impl Upstream {
         self.failures.increment(1);
         if self.breaker.failed() {
             self.up.set(0.0);
-            tracing::error!(upstream = %self.authority, %error, "upstream keeps failing: it is left alone for a while");
+            tracing::error!(upstream = %self.connector.address(), %error, "upstream keeps failing: it is left alone for a while");
+        }
+    }
+
+    /// Asks it for `path`, as who comes new would: over a connection of its own.
+    async fn is_well(&self, path: &str) -> bool {
+        let request = Request::get(path)
+            .header(header::HOST, self.connector.address().authority.as_str())
+            .body(RequestBody::Empty);
+        let connection = self.connector.connect(CHECK_TIMEOUT).await.ok();
+        match (connection.and_then(Connection::into_channel), request) {
+            (Some(mut channel), Ok(request)) => {
+                channel.send(request).await.is_ok_and(|answer| !answer.status().is_server_error())
+            }
+            _ => false,
         }
     }
 
@@ -69,7 +85,7 @@ impl Upstream {
     fn checked(&self, healthy: bool) {
         if self.healthy.swap(healthy, Ordering::Relaxed) != healthy {
             self.up.set(if healthy { 1.0 } else { 0.0 });
-            tracing::warn!(upstream = %self.authority, healthy, "upstream changed its health");
+            tracing::warn!(upstream = %self.connector.address(), healthy, "upstream changed its health");
         }
     }
 }
@@ -86,12 +102,10 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster; all of it is fit at first.
-    pub fn new(authorities: &[Authority]) -> Self {
-        Self {
-            upstreams: authorities.iter().cloned().map(Upstream::new).collect(),
-            turn: AtomicUsize::new(0),
-            changes: Changes::new(authorities),
-        }
+    pub fn new(connectors: impl IntoIterator<Item = Connector>) -> Self {
+        let upstreams: Vec<_> = connectors.into_iter().map(Upstream::new).collect();
+        let changes = Changes::new(upstreams.iter().map(|upstream| upstream.connector.address()));
+        Self { upstreams, turn: AtomicUsize::new(0), changes }
     }
 
     /// The fit one with the fewest requests outstanding. Where none is fit, one whose breaker lets a probe through:
@@ -126,14 +140,10 @@ impl Cluster {
         if self.upstreams.len() < 2 {
             return;
         }
-        let client = match reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build() {
-            Ok(client) => client,
-            Err(error) => return tracing::error!(%error, "the health of upstreams cannot be asked for"),
-        };
         loop {
             for upstream in &self.upstreams {
-                let answer = client.get(format!("http://{}{path}", upstream.authority)).send().await;
-                upstream.checked(answer.is_ok_and(|answer| !answer.status().is_server_error()));
+                let asked = tokio::time::timeout(CHECK_TIMEOUT, upstream.is_well(&path)).await;
+                upstream.checked(asked.unwrap_or(false));
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -156,7 +166,7 @@ impl ClusterPools {
         let pools = cluster
             .upstreams
             .iter()
-            .map(|upstream| Pool::new(&upstream.authority, limits, Arc::clone(&upstream.outstanding)))
+            .map(|upstream| Pool::new(&upstream.connector, limits, Arc::clone(&upstream.outstanding)))
             .collect();
         Self { cluster: Arc::clone(cluster), pools }
     }
@@ -212,11 +222,13 @@ impl ClusterPools {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Http2;
 
     fn cluster(count: u16) -> Cluster {
-        let authorities: Vec<Authority> =
-            (1..=count).map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect();
-        Cluster::new(&authorities)
+        Cluster::new((1..=count).map(|port| {
+            let address = format!("http://127.0.0.1:{port}").parse().unwrap();
+            Connector::new(address, Http2::Never, None)
+        }))
     }
 
     fn open(upstream: &Upstream) {

@@ -71,7 +71,7 @@ pub async fn response(
         // What one caller sees is not for another (domain facts §6.5): no shared cache may keep it.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Prefer"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Accept-Encoding, Prefer"));
     if !rewritten && let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
         headers.insert(header::CONTENT_LENGTH, length.clone());
     }

@@ -1,4 +1,5 @@
-//! Connections to one upstream, kept by one worker: raw hyper connections, reused last in, first out.
+//! Connections to one upstream, kept by one worker: raw hyper connections. Those of HTTP/1.1 are reused last in, first
+//! out; those of HTTP/2 are shared up to a bound of streams, and left alone once the upstream says GOAWAY.
 //!
 //! A request that a reused connection turns out not to be able to carry (the upstream closed it meanwhile) is sent
 //! once more over a new one: always when hyper gives it back unsent, and when it is idempotent also if the
@@ -6,7 +7,6 @@
 
 use std::{
     error::Error as _,
-    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,17 +14,15 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, uri::Authority};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use http::{Request, Response};
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    RequestBody, UpstreamBody,
-    body::{BrokenOff, TooLarge},
+    Connector, RequestBody, UpstreamBody,
+    body::{Arrival, BrokenOff, TooLarge},
+    channel::{Channel, Http2Connection, name_host},
+    connector::Connection,
 };
 use crate::settings::Limits;
 
@@ -55,6 +53,9 @@ pub enum UpstreamError {
     /// The request body ended before its end.
     #[error("the request body did not arrive whole")]
     BodyBroken,
+    /// The request body came too slowly.
+    #[error("the request body came too slowly")]
+    BodySlow,
     /// The connection broke, or what came is no HTTP.
     #[error("the exchange broke")]
     Broken(#[source] hyper::Error),
@@ -70,32 +71,35 @@ impl UpstreamError {
 /// The connections of one worker to one upstream.
 #[derive(Debug)]
 pub struct Pool {
-    host: String,
-    address: Option<IpAddr>,
-    port: u16,
+    connector: Arc<Connector>,
     connect_timeout: Duration,
     answer_timeout: Duration,
     total_timeout: Duration,
     max_in_flight: usize,
-    idle: Arc<Mutex<Vec<SendRequest<RequestBody>>>>,
+    idle: Idle,
+    shared: Mutex<Vec<Http2Connection>>,
+    /// Held while a connection is made that others may share, so that of many requests at once one makes it.
+    sharing: tokio::sync::Mutex<()>,
     in_flight: Arc<AtomicUsize>,
     /// The same of all workers.
     outstanding: Arc<AtomicUsize>,
 }
 
+/// Connections of HTTP/1.1 that carry nothing.
+type Idle = Arc<Mutex<Vec<SendRequest<RequestBody>>>>;
+
 impl Pool {
     /// A pool without connections. `outstanding` counts the upstream's requests over all workers.
-    pub fn new(authority: &Authority, limits: &Limits, outstanding: Arc<AtomicUsize>) -> Self {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    pub fn new(connector: &Arc<Connector>, limits: &Limits, outstanding: Arc<AtomicUsize>) -> Self {
         Self {
-            address: host.parse().ok(),
-            host,
-            port: authority.port_u16().unwrap_or(80),
+            connector: Arc::clone(connector),
             connect_timeout: limits.connect_timeout,
             answer_timeout: limits.answer_timeout,
             total_timeout: limits.total_timeout,
             max_in_flight: limits.max_in_flight,
             idle: Arc::default(),
+            shared: Mutex::default(),
+            sharing: tokio::sync::Mutex::default(),
             in_flight: Arc::default(),
             outstanding,
         }
@@ -110,35 +114,38 @@ impl Pool {
         let in_flight = InFlight::enter([&self.in_flight, &self.outstanding], self.max_in_flight)
             .ok_or(UpstreamError::Busy)?;
         let began = Instant::now();
-        let answer_by = began + self.answer_timeout;
+        let deadline = began + self.total_timeout;
         let mut request = request;
-        let mut reusable = self.take_idle().await;
+        let mut reusable = self.take_reusable().await;
         loop {
             let reused = reusable.is_some();
-            let mut sender = match reusable.take() {
-                Some(sender) => sender,
+            let mut channel = match reusable.take() {
+                Some(channel) => channel,
                 None => self.connect().await?,
             };
-            let sent = timeout_at(answer_by, sender.try_send_request(request)).await;
+            let arrival = request.body().arrival();
+            let sent = self.await_answer(channel.send(request), began, arrival).await?;
             match sent {
-                Err(_) => return Err(UpstreamError::Timeout),
-                Ok(Ok(response)) => {
-                    let lease = Lease { sender, idle: Arc::clone(&self.idle) };
-                    let deadline = began + self.total_timeout;
+                Ok(response) => {
+                    let lease = Lease { channel, idle: Arc::clone(&self.idle) };
                     return Ok(response.map(|body| UpstreamBody::new(body, lease, in_flight, deadline)));
                 }
-                Ok(Err(mut failed)) => {
+                Err(mut failed) => {
                     let unsent = failed.take_message();
                     let error = failed.into_error();
                     if let Some(TooLarge(limit)) = cause(&error) {
                         return Err(UpstreamError::BodyTooLarge(*limit));
                     }
-                    if cause::<BrokenOff>(&error).is_some() {
-                        return Err(UpstreamError::BodyBroken);
+                    if let Some(broken) = cause::<BrokenOff>(&error) {
+                        let slow = broken.is_too_slow();
+                        return Err(if slow { UpstreamError::BodySlow } else { UpstreamError::BodyBroken });
                     }
-                    let broke = !error.is_parse() && !error.is_user();
-                    match unsent.or_else(|| if broke { again() } else { None }) {
-                        Some(second) if reused => request = second,
+                    let died = channel.died(&error);
+                    match unsent.or_else(|| if died { again() } else { None }) {
+                        Some(mut second) if reused => {
+                            name_host(&mut second);
+                            request = second;
+                        }
                         _ => return Err(UpstreamError::Broken(error)),
                     }
                 }
@@ -146,40 +153,71 @@ impl Pool {
         }
     }
 
-    async fn take_idle(&self) -> Option<SendRequest<RequestBody>> {
+    /// Waits for the head of an answer: as long as the upstream may take, and while the caller still sends its body, to
+    /// the end of the whole exchange. Who kept us waiting until then decides whose failure it is.
+    async fn await_answer<A: Future>(
+        &self,
+        answer: A,
+        began: Instant,
+        arrival: Option<Arc<Arrival>>,
+    ) -> Result<A::Output, UpstreamError> {
+        let mut answer = std::pin::pin!(answer);
+        if let Ok(answer) = timeout_at(began + self.answer_timeout, answer.as_mut()).await {
+            return Ok(answer);
+        }
+        let callers = || arrival.as_ref().is_some_and(|arrival| arrival.is_awaited());
+        if callers()
+            && let Ok(answer) = timeout_at(began + self.total_timeout, answer).await
+        {
+            return Ok(answer);
+        }
+        Err(if callers() { UpstreamError::BodySlow } else { UpstreamError::Timeout })
+    }
+
+    /// A way over a connection that stands.
+    async fn take_reusable(&self) -> Option<Channel> {
+        if self.connector.may_share()
+            && let Some(stream) = self.take_stream()
+        {
+            return Some(stream);
+        }
         loop {
             let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             if sender.is_ready() {
-                return Some(sender);
+                return Some(Channel::Alone(sender));
             }
             // Its last body was read a moment ago and the connection has not noticed yet, or it is closed.
             if !sender.is_closed()
                 && timeout(self.connect_timeout, sender.ready()).await.is_ok_and(|r| r.is_ok())
             {
-                return Some(sender);
+                return Some(Channel::Alone(sender));
             }
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
-        let connecting = async {
-            let stream = match self.address {
-                Some(address) => TcpStream::connect((address, self.port)).await,
-                None => TcpStream::connect((self.host.as_str(), self.port)).await,
+    fn take_stream(&self) -> Option<Channel> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|connection| !connection.is_closed());
+        shared.iter().find_map(Http2Connection::stream)
+    }
+
+    async fn connect(&self) -> Result<Channel, UpstreamError> {
+        // Not to be shared: nobody waits for anybody.
+        let turn = if self.connector.may_share() { Some(self.sharing.lock().await) } else { None };
+        if turn.is_some()
+            && let Some(stream) = self.take_stream()
+        {
+            return Ok(stream);
+        }
+        match self.connector.connect(self.connect_timeout).await? {
+            Connection::Http1(sender) => Ok(Channel::Alone(sender)),
+            Connection::Http2(connection) => {
+                // An upstream that admits no stream at all is not asked.
+                let stream = connection.stream().ok_or(UpstreamError::Busy)?;
+                self.shared.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                Ok(stream)
             }
-            .map_err(UpstreamError::Unreachable)?;
-            stream.set_nodelay(true).map_err(UpstreamError::Unreachable)?;
-            let (sender, connection) =
-                http1::handshake(TokioIo::new(stream)).await.map_err(UpstreamError::Broken)?;
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "upstream connection ended");
-                }
-            });
-            Ok(sender)
-        };
-        let late = || UpstreamError::Unreachable(std::io::ErrorKind::TimedOut.into());
-        timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| Err(late()))
+        }
     }
 }
 
@@ -195,21 +233,22 @@ fn cause<T: std::error::Error + 'static>(error: &hyper::Error) -> Option<&T> {
     None
 }
 
-/// A connection that carries an answer and goes back to its pool afterwards.
+/// What carries an answer. A connection goes back to its pool afterwards; a stream leaves room for another.
 #[derive(Debug)]
 pub(super) struct Lease {
-    sender: SendRequest<RequestBody>,
-    idle: Arc<Mutex<Vec<SendRequest<RequestBody>>>>,
+    channel: Channel,
+    idle: Idle,
 }
 
 impl Lease {
     pub(super) fn give_back(self) {
-        if self.sender.is_closed() {
+        let Channel::Alone(sender) = self.channel else { return };
+        if sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
-            idle.push(self.sender);
+            idle.push(sender);
         }
     }
 }
