@@ -3,7 +3,7 @@
 //! The listener ends connections with heads that can be cut out of the stream in two ways, and hyper refuses
 //! malformed lines, differing lengths and unknown transfer codings; what is judged here is what they leave open.
 
-use http::{Method, Version, header, request::Parts};
+use http::{HeaderMap, Method, Version, header, request::Parts};
 
 /// What is wrong with a request's framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum FramingFault {
     /// Host and the address disagree (RFC 9112 §3.2.2).
     #[error("the Host header and the address name different hosts")]
     HostDiffers,
+    /// An address with a user in it (RFC 9110 §4.2.4, RFC 9113 §8.3.1).
+    #[error("the address names a user")]
+    UserInfo,
     /// Both ways to frame a body (RFC 9112 §6.1).
     #[error("Transfer-Encoding and Content-Length stand together")]
     TwoLengths,
@@ -29,6 +32,12 @@ pub enum FramingFault {
     /// A body where none has a meaning (RFC 9110 §9.3.1).
     #[error("GET and HEAD have no body here")]
     BodyOnGet,
+    /// Another protocol is asked for on this connection (RFC 9110 §7.8).
+    #[error("no other protocol is spoken here: WebSocket and other upgrades are refused")]
+    Upgrade,
+    /// An expectation that is not `100-continue` (RFC 9110 §10.1.1).
+    #[error("the only expectation that is met is `100-continue`")]
+    Expectation,
 }
 
 /// Judges the framing of a request. `has_body`: as [`has_body`] says.
@@ -38,6 +47,9 @@ pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(FramingFault::SeveralHosts);
+    }
+    if parts.uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(FramingFault::UserInfo);
     }
     match (host, parts.uri.authority()) {
         (Some(host), Some(authority))
@@ -67,7 +79,28 @@ pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     if has_body && (parts.method == Method::GET || parts.method == Method::HEAD) {
         return Err(FramingFault::BodyOnGet);
     }
+    if parts.version < Version::HTTP_2 && asks_for_upgrade(headers) {
+        return Err(FramingFault::Upgrade);
+    }
+    // Without a body there is nothing to expect anything of.
+    if has_body
+        && headers
+            .get_all(header::EXPECT)
+            .iter()
+            .any(|wish| !wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Err(FramingFault::Expectation);
+    }
     Ok(())
+}
+
+/// An offer of HTTP/2 without TLS, which Java's client makes on every first request, may be passed over and is
+/// (RFC 9113 §3.1 has abolished it). Who asks for anything else would mistake a FHIR answer.
+fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .any(|protocols| !protocols.as_bytes().eq_ignore_ascii_case(b"h2c"))
 }
 
 /// Whether a request has a body. An HTTP/2 stream may be left open and end with nothing in it, which hides nothing.
@@ -112,6 +145,13 @@ mod tests {
         assert_eq!(judge(http1, "http://b/x", &[host], false), Err(FramingFault::HostDiffers));
         assert_eq!(judge(http1, "http://a/x", &[host], false), Ok(()));
         assert_eq!(judge(http1, "/x", &[host], false), Ok(()));
+        assert_eq!(judge(http1, "/x", &[host, ("upgrade", "websocket")], false), Err(FramingFault::Upgrade));
+        assert_eq!(
+            judge(http1, "/x", &[host, ("upgrade", "h2c, websocket")], false),
+            Err(FramingFault::Upgrade)
+        );
+        assert_eq!(judge(http1, "/x", &[host, ("upgrade", "h2c")], false), Ok(()));
         assert_eq!(judge(Version::HTTP_2, "https://a/x", &[], false), Ok(()));
+        assert_eq!(judge(Version::HTTP_2, "https://me@a/x", &[], false), Err(FramingFault::UserInfo));
     }
 }

@@ -11,6 +11,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod capability;
+pub mod compress;
 pub mod enforce;
 pub mod error;
 pub mod explain;
@@ -40,8 +41,8 @@ pub use enforce::Withheld;
 pub use explain::{Asker, Explained, explain};
 pub use routes::RouteTableError;
 pub use settings::{
-    Addresses, GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
-    ResponseCacheSettings, RevocationSettings, SharedStoreSettings,
+    Addresses, GatewaySettings, Http2, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
+    ResponseCacheSettings, RevocationSettings, SharedStoreSettings, UpstreamSettings,
 };
 pub use state::{Gateway, UnfitSettings};
 pub use worker::GatewayWorker;

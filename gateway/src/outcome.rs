@@ -12,6 +12,7 @@ use crate::{
     enforce,
     error::GatewayError,
     fhir_request::RequestRefusal,
+    framing::FramingFault,
     rate_limit::{Exceeded, Refused},
     routes::{Operation, Product},
 };
@@ -123,6 +124,26 @@ pub fn example(error: &GatewayError) -> serde_json::Value {
 fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
     match error {
         GatewayError::Request(refused) => request_refusal(refused),
+        GatewayError::Framing(fault @ FramingFault::Upgrade) => Refusal {
+            close: true,
+            ..Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "not-supported",
+                "no-upgrade",
+                "RFC 9110 section 7.8",
+                format!("{}.", capitalised(&fault.to_string())),
+            )
+        },
+        GatewayError::Framing(fault @ FramingFault::Expectation) => Refusal {
+            close: true,
+            ..Refusal::new(
+                StatusCode::EXPECTATION_FAILED,
+                "not-supported",
+                "expectation",
+                "RFC 9110 section 10.1.1",
+                format!("{}.", capitalised(&fault.to_string())),
+            )
+        },
         GatewayError::Framing(fault) => Refusal {
             close: true,
             ..Refusal::new(
@@ -151,6 +172,16 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
                 "body-broken",
                 "RFC 9112 section 8",
                 "The body did not arrive whole: it ended early, or a chunk of it is malformed. Send it again.".to_owned(),
+            )
+        },
+        GatewayError::BodySlow => Refusal {
+            close: true,
+            ..Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "body-too-slow",
+                "RFC 9110 section 15.5.9",
+                "The body came too slowly, and was given up. Send it again, in one go.".to_owned(),
             )
         },
         GatewayError::Unauthenticated(refused) => unauthenticated(refused),

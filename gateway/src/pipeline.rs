@@ -7,13 +7,14 @@ use bytes::Bytes;
 use caller_context::CallerContextRef;
 use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use http_service::{AccessNote, NoteWanted, Peer, RequestId};
+use http_service::{AccessNote, BodyFault, NoteWanted, Peer, RequestId};
 use time::OffsetDateTime;
 
 use crate::{
     authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
     capability::{MAX_STATEMENT, Sheet, Statement},
+    compress,
     enforce::{Enforcer, Foreign, Server},
     error::GatewayError,
     fhir_request::{self, FhirRequest, MAX_FORM, RequestRefusal, Target},
@@ -93,7 +94,7 @@ impl Desk {
                 refusal,
             });
         }
-        response
+        compress::answer(&parts.headers, parts.method == Method::HEAD, response)
     }
 
     /// The order of work.
@@ -289,9 +290,8 @@ impl Desk {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         }
-        if document == Document::Metadata {
-            headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        }
+        let vary = if document == Document::Metadata { "Accept, Accept-Encoding" } else { "Accept-Encoding" };
+        headers.insert(header::VARY, HeaderValue::from_static(vary));
         if parts.method != Method::HEAD {
             *response.body_mut() = Body::from(bytes);
         }
@@ -412,7 +412,11 @@ where
     let too_large = GatewayError::BodyTooLarge { limit };
     let whole = Limited::new(body, MAX_FORM).collect().await.map_err(|error| {
         // A caller that goes away in the middle is not there to be told.
-        if error.is::<LengthLimitError>() { too_large } else { RequestRefusal::NotAForm.into() }
+        match error.downcast_ref() {
+            Some(BodyFault::TooSlow) => RequestRefusal::FormTooSlow.into(),
+            _ if error.is::<LengthLimitError>() => too_large,
+            _ => RequestRefusal::NotAForm.into(),
+        }
     })?;
     let bytes = whole.to_bytes();
     let media =
@@ -438,11 +442,15 @@ fn upstream_failed(error: &UpstreamError, product: &Product) -> GatewayError {
         UpstreamError::Busy => GatewayError::Busy,
         UpstreamError::BodyTooLarge(limit) => GatewayError::BodyTooLarge { limit: *limit },
         UpstreamError::BodyBroken => GatewayError::BodyBroken,
+        UpstreamError::BodySlow => GatewayError::BodySlow,
         UpstreamError::Timeout => GatewayError::UpstreamTimeout,
         UpstreamError::Unreachable(_) => GatewayError::UpstreamUnreachable,
         UpstreamError::Broken(_) => GatewayError::UpstreamBroken,
     };
-    if !matches!(failed, GatewayError::BodyTooLarge { .. } | GatewayError::BodyBroken) {
+    if !matches!(
+        failed,
+        GatewayError::BodyTooLarge { .. } | GatewayError::BodyBroken | GatewayError::BodySlow
+    ) {
         let cause = std::error::Error::source(error);
         tracing::warn!(product = %product.id, %error, cause, "upstream failed");
     }

@@ -204,7 +204,7 @@ mod tests {
 
     fn changes(upstreams: u16) -> Changes {
         let addresses: Vec<Address> =
-            (1..=count).map(|port| format!("http://127.0.0.1:{port}").parse().unwrap()).collect();
+            (1..=upstreams).map(|port| format!("http://127.0.0.1:{port}").parse().unwrap()).collect();
         Changes::new(addresses.iter())
     }
 

@@ -75,9 +75,29 @@ impl House {
         house
     }
 
+    /// Starts behind a listener of other options.
+    pub(crate) async fn start_listening(
+        change: impl FnOnce(&mut GatewaySettings),
+        listen: impl FnOnce(&mut ServeOptions),
+    ) -> Self {
+        let mut options = ServeOptions::plain("gateway");
+        listen(&mut options);
+        let house = Self::start_all(change, |_| {}, options).await;
+        eventually("the gateway is ready", || async { house.health.troubles().is_empty() }).await;
+        house
+    }
+
     pub(crate) async fn start_unready(
         change: impl FnOnce(&mut GatewaySettings),
         prepare: impl FnOnce(&Issuer),
+    ) -> Self {
+        Self::start_all(change, prepare, ServeOptions::plain("gateway")).await
+    }
+
+    async fn start_all(
+        change: impl FnOnce(&mut GatewaySettings),
+        prepare: impl FnOnce(&Issuer),
+        options: ServeOptions,
     ) -> Self {
         // Err: another test of this process was first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -123,11 +143,12 @@ impl House {
         let health = Health::default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let gateway = Gateway::new(settings.clone(), context_key(), clock.clone()).unwrap();
+        tokio::spawn(Arc::clone(&gateway).follow_certificates(Duration::from_millis(20), stop.clone()));
         tokio::spawn(Arc::clone(&gateway).run(client.clone(), health.register("gateway"), stop.clone()));
         let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
         let address = listening.address();
         let served = Arc::clone(&gateway);
-        listening.serve(&ServeOptions::plain("gateway"), move |_| served.worker(), &stop).unwrap();
+        listening.serve(&options, move |_| served.worker(), &stop).unwrap();
         Self { address, issuer, upstream, client, clock, health, gateway, settings, stop }
     }
 

@@ -13,7 +13,7 @@ use axum::response::IntoResponse as _;
 use gateway::GatewaySettings;
 use http::StatusCode;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -22,7 +22,7 @@ use crate::house::{Answer, House, READ, eventually};
 
 pub(crate) const GOOD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
-const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
+pub(crate) const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 
 /// An upstream of raw bytes: each connection is handed to `converse` with its number.
 pub(crate) async fn raw_upstream<F, C>(converse: F) -> SocketAddr
@@ -42,7 +42,7 @@ where
 }
 
 /// Reads one request head; `None` at the end of the connection.
-pub(crate) async fn head(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         bytes.push(stream.read_u8().await.ok()?);

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -338,7 +338,7 @@ impl<H: Handler> Worker<H> {
             .options
             .access_log
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Instant::now()));
-        let is_head = request.method() == http::Method::HEAD;
+        let is_head = request.method() == Method::HEAD;
         // Only the watched stream makes such a request of HTTP/1.1; over HTTP/2 it is one like any other.
         let stands_for_another =
             request.version() == http::Version::HTTP_11 && request.method().as_str() == REFUSED;
@@ -349,6 +349,13 @@ impl<H: Handler> Worker<H> {
                 response
                     .extensions_mut()
                     .insert(AccessNote { refusal: Some("head"), ..AccessNote::default() });
+                response
+            }
+            None if request.method() == Method::CONNECT => {
+                let detail = "This is no proxy: CONNECT opens no way through here.";
+                let mut response = problem::answer(StatusCode::METHOD_NOT_ALLOWED, detail, &id);
+                // Its target is a host, which has no methods at all (RFC 9110 §10.2.1).
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(""));
                 response
             }
             None => self.handler.handle(request).await,
