@@ -38,7 +38,7 @@ pub(crate) fn respond(
     let headers = response.headers_mut();
     // What one caller sees is not for another: no shared cache may keep it.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Prefer"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept, Accept-Encoding, Prefer"));
     if let Ok(value) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, value);
     }

@@ -50,11 +50,7 @@ impl Changes {
             instance: AtomicU64::new(0),
             believed_until: AtomicU64::new(0),
         };
-        Self {
-            started: Instant::now(),
-            latest: AtomicI64::new(0),
-            sources: addresses.map(source).collect(),
-        }
+        Self { started: Instant::now(), latest: AtomicI64::new(0), sources: addresses.map(source).collect() }
     }
 
     /// Whether an answer of this state is what would be answered now: its upstream still runs as it did then, and

@@ -12,7 +12,8 @@ use http::{Request, Response, header};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Changes, Connector, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker, connector::Connection,
+    Changes, Connector, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker,
+    connector::Connection,
 };
 use crate::settings::Limits;
 

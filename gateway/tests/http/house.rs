@@ -120,7 +120,7 @@ impl House {
             feed_timeout: Duration::from_millis(500),
         });
         change(&mut settings);
-        Self::gateway(settings, issuer, upstream, clock, stop)
+        Self::gateway(settings, &options, issuer, upstream, clock, stop)
     }
 
     /// Another gateway with the same issuer and the same upstream, ready.
@@ -128,13 +128,16 @@ impl House {
         let mut settings = self.settings.clone();
         change(&mut settings);
         let (issuer, upstream) = (Arc::clone(&self.issuer), Arc::clone(&self.upstream));
-        let house = Self::gateway(settings, issuer, upstream, self.clock.clone(), self.stop.child_token());
+        let options = ServeOptions::plain("another");
+        let stop = self.stop.child_token();
+        let house = Self::gateway(settings, &options, issuer, upstream, self.clock.clone(), stop);
         eventually("the gateway is ready", || async { house.health.troubles().is_empty() }).await;
         house
     }
 
     fn gateway(
         settings: GatewaySettings,
+        options: &ServeOptions,
         issuer: Arc<Issuer>,
         upstream: Arc<Upstream>,
         clock: Clock,
@@ -148,7 +151,7 @@ impl House {
         let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
         let address = listening.address();
         let served = Arc::clone(&gateway);
-        listening.serve(&options, move |_| served.worker(), &stop).unwrap();
+        listening.serve(options, move |_| served.worker(), &stop).unwrap();
         Self { address, issuer, upstream, client, clock, health, gateway, settings, stop }
     }
 
