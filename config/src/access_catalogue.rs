@@ -1,6 +1,6 @@
 //! What people can ask for, as data: applications, their roles, what a request needs, who decides, what excludes what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -83,9 +83,9 @@ pub struct AccessRole {
     /// What its holder is asked at the first sign-in with it.
     #[serde(default)]
     pub preference: Option<Preference>,
-    /// A sentence for the mail that says it was granted.
+    /// A sentence for the mail that says it was granted, by language (ISO 639-1).
     #[serde(default)]
-    pub welcome: Option<String>,
+    pub welcome: BTreeMap<String, String>,
 }
 
 /// Who decides on a role.
@@ -258,6 +258,16 @@ impl AccessCatalogue {
             if role.preference.as_ref().is_some_and(|asked| asked.choices.is_empty()) {
                 return wrong("preference", "there is nothing to choose from".to_owned());
             }
+            if let Some(code) = role.welcome.keys().find(|code| !is_language(code)) {
+                return wrong(
+                    code,
+                    format!("{code:?} is no language: use two letters, such as en (ISO 639-1)"),
+                );
+            }
+            if !role.welcome.is_empty() && !role.welcome.contains_key("en") {
+                let problem = "languages without a sentence get the English one: add `en`";
+                return wrong("welcome", problem.to_owned());
+            }
         }
         for (index, rule) in self.exclusions.iter().enumerate() {
             let named = rule.between.iter().chain(&rule.and);
@@ -278,6 +288,10 @@ impl AccessCatalogue {
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_language(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// The line on which `word` stands in the `index`th `[[table]]`; the table's own line when it is not found there.
@@ -332,6 +346,18 @@ mod tests {
                  issues = \"pms-x-api\"\nterms = \"privacy\"\napproval = {}\n",
                 6,
                 "no API role \"pms-x-api\"",
+            ),
+            (
+                "[[access_role]]\nid = \"x\"\napplication = \"spor\"\ntitle = \"X\"\nsummary = \"x\"\napproval = {}\n\
+                 welcome = { de = \"Hallo.\" }\n",
+                7,
+                "add `en`",
+            ),
+            (
+                "[[access_role]]\nid = \"x\"\napplication = \"spor\"\ntitle = \"X\"\nsummary = \"x\"\napproval = {}\n\
+                 welcome = { en = \"Hello.\", german = \"Hallo.\" }\n",
+                7,
+                "\"german\" is no language",
             ),
             ("[[application]]\nid = \"x\"\ntitel = \"X\"\nsummary = \"x\"\n", 3, "titel"),
         ] {

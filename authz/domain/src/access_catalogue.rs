@@ -1,5 +1,7 @@
 //! What people can ask for, who decides on it, and what excludes what. The catalogue is data; these are its rules.
 
+use std::collections::BTreeMap;
+
 use pms_terms::OrganisationId;
 use thiserror::Error;
 
@@ -70,8 +72,8 @@ pub struct AccessRole {
     pub approval: Approval,
     /// What its holder is asked at first.
     pub preference: Option<Preference>,
-    /// A sentence for the mail that says it was granted.
-    pub welcome: Option<String>,
+    /// A sentence for the mail that says it was granted, by language (ISO 639-1).
+    pub welcome: BTreeMap<String, String>,
 }
 
 /// Who decides on a role.
@@ -397,7 +399,7 @@ mod tests {
                 automatic: false,
             },
             preference: None,
-            welcome: None,
+            welcome: BTreeMap::new(),
         }
     }
 

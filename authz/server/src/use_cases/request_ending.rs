@@ -107,7 +107,9 @@ impl UseCases {
                 let organisation = request.organisation.as_ref().map(ToString::to_string).unwrap_or_default();
                 let details = vec![("role", id.clone()), ("organisation", organisation)];
                 self.audit(db, &actor, Act::RoleGranted, &request.account, details).await?;
-                welcome.extend(self.catalogue().role(id).and_then(|role| role.welcome.clone()));
+                let sentences = self.catalogue().role(id).map(|role| &role.welcome);
+                let in_language = |code: &str| sentences.and_then(|all| all.get(code)).cloned();
+                welcome.extend(in_language(&requester.language).or_else(|| in_language("en")));
             }
         }
         let outcome = match act {

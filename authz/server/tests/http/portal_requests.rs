@@ -232,6 +232,8 @@ async fn cpms_asks_for_network_centre_second_factor_and_thematic_area() {
     let id = to_recap(&mut person, "cpms", "ORG-100000311", &["cpms-hp"]).await;
     assert!(person.page.text.contains("needs a second factor"), "{}", person.page.text);
     let secret = person.enrol_app().await;
+    person.get("/portal/account").await;
+    person.post("/portal/account", &[("phone", ""), ("language", "de"), ("do", "next")]).await;
     person.get(&format!("/portal/requests/{id}/organisation")).await;
     assert!(person.page.text.contains("Open Kidney Network"), "{}", person.page.text);
     person.get(&format!("/portal/requests/{id}/organisation?network=ORG-100000301")).await;
@@ -245,7 +247,8 @@ async fn cpms_asks_for_network_centre_second_factor_and_thematic_area() {
     approve(&mut coordinator, &id).await;
     let mails = portal.mails("ana.silva@ziekenhuis.example").await;
     assert!(
-        mails.iter().any(|mail| mail["text"].as_str().unwrap().contains("Your CPMS account was created"))
+        mails.iter().any(|mail| mail["text"].as_str().unwrap().contains("Ihr CPMS-Konto wurde angelegt.")),
+        "{mails:?}"
     );
 
     // The next sign-in asks for the second factor and then for the thematic area, once.
