@@ -108,11 +108,11 @@ pub async fn start(house: &House, options: &Serve) -> Result<Running> {
         }
         Part::Authz => builder.start_authz().await?,
         Part::Gateway => {
-            builder.follow_clock();
+            builder.follow_clock()?;
             builder.start_gateway()?;
         }
         Part::Backend => {
-            builder.follow_clock();
+            builder.follow_clock()?;
             builder.start_backend(options.listen).await?;
         }
     }
@@ -197,7 +197,7 @@ impl<'h> Builder<'h> {
                 let host = self.base_url.split("://").nth(1).unwrap_or_default();
                 let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
                 let DevelopmentTls { ca_file, chain_file, key_file, made } =
-                    development_ca::load_or_create(&self.house.data_dir, host, self.house.clock.now())?;
+                    development_ca::load_or_create(&self.house.data_dir, host, self.house.clock.unmoved())?;
                 if made {
                     self.made.push(ca_file.clone());
                 }
@@ -287,11 +287,20 @@ impl<'h> Builder<'h> {
         Ok(())
     }
 
-    /// In a sandbox: follows the clock of the authorization server beside, in a process without it.
-    fn follow_clock(&self) {
-        if self.house.settings.is_sandbox() {
-            self.tasks.spawn(sandbox_clock::follow(self.house.clone(), self.stop.clone()));
+    /// In a sandbox: follows the clock of the authorization server, in a process without it.
+    fn follow_clock(&mut self) -> Result<()> {
+        let settings = &self.house.settings;
+        if !settings.is_sandbox() {
+            return Ok(());
         }
+        if self.ca_file.is_none() && settings.gateway.ca_file.is_none() {
+            // A backend serves no TLS, but knows the server beside by the CA of its folder.
+            self.read_certificates()?;
+        }
+        let authz_url = settings.gateway.authz_url.clone().unwrap_or_else(|| self.house.known_base_url());
+        let (clock, client, stop) = (self.house.clock.clone(), self.authz_client()?, self.stop.clone());
+        self.tasks.spawn(sandbox_clock::follow(clock, format!("{authz_url}/sandbox/clock"), client, stop));
+        Ok(())
     }
 
     fn start_gateway(&mut self) -> Result<()> {

@@ -126,6 +126,8 @@ pub struct Demo {
 pub struct Program {
     child: Child,
     folder: TempDir,
+    /// Which part it serves; none for all of them.
+    part: Option<&'static str>,
     database: Option<TestDatabase>,
     environment: Vec<(String, String)>,
     /// What the ready file said.
@@ -159,8 +161,28 @@ impl Program {
         if let Some(database) = &database {
             environment.push(("PMSGATE__DATABASE__URL".to_owned(), database.url().to_owned()));
         }
-        let (child, ready) = start(folder.path(), &environment, "127.0.0.1:0").await;
-        Self { child, folder, database, environment, ready }
+        let (child, ready) = start(folder.path(), None, &environment, "127.0.0.1:0").await;
+        Self { child, folder, part: None, database, environment, ready }
+    }
+
+    /// `pmsgate serve PART` in an empty folder of its own. It knows the authorization server `beside` by what an operator
+    /// would give it: the master key, the address, the CA.
+    pub async fn serve_part(part: &'static str, beside: Option<&Self>, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = Vec::new();
+        if let Some(authz) = beside {
+            let (url, key) = (authz.ready.base_url.clone(), authz.data_dir().join("master.key"));
+            environment.extend([
+                ("PMSGATE_MASTER_KEY_FILE".to_owned(), key.display().to_string()),
+                ("PMSGATE__TOKENS__ISSUER".to_owned(), url.clone()),
+                ("PMSGATE__GATEWAY__AUTHZ_URL".to_owned(), url),
+            ]);
+            let ca_file = authz.ready.ca_file.iter().map(|path| path.display().to_string());
+            environment.extend(ca_file.map(|path| ("PMSGATE__GATEWAY__CA_FILE".to_owned(), path)));
+        }
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (child, ready) = start(folder.path(), Some(part), &environment, "127.0.0.1:0").await;
+        Self { child, folder, part: Some(part), database: None, environment, ready }
     }
 
     /// Stops it hard and starts it again on the same data and port, with further settings.
@@ -169,7 +191,7 @@ impl Program {
         self.environment
             .extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let address = self.ready.base_url.replace("https://localhost", "127.0.0.1");
-        let (child, ready) = start(self.folder.path(), &self.environment, &address).await;
+        let (child, ready) = start(self.folder.path(), self.part, &self.environment, &address).await;
         self.child = child;
         self.ready = ready;
     }
@@ -203,6 +225,11 @@ impl Program {
     /// Its data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// What the server said since it was started last.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
     }
 
     /// The throw-away database, when it is not the embedded one.
@@ -265,13 +292,20 @@ impl Drop for Program {
     }
 }
 
-async fn start(folder: &Path, environment: &[(String, String)], address: &str) -> (Child, Ready) {
+async fn start(
+    folder: &Path,
+    part: Option<&str>,
+    environment: &[(String, String)],
+    address: &str,
+) -> (Child, Ready) {
     let ready_file = folder.join("ready.json");
     let log = folder.join("server.log");
     // A ready file of an earlier run would be believed.
     let _ = std::fs::remove_file(&ready_file);
     let mut child = data_folder_command(&folder.join("data"), environment)
-        .args(["serve", "--listen", address, "--admin-listen", "127.0.0.1:0", "--ready-file"])
+        .arg("serve")
+        .args(part)
+        .args(["--listen", address, "--admin-listen", "127.0.0.1:0", "--ready-file"])
         .arg(&ready_file)
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(&log).unwrap())

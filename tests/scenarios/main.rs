@@ -28,5 +28,6 @@ mod real_products;
 mod revocation;
 mod sandbox_faults;
 mod search;
+mod split_processes;
 mod third_party_clients;
 mod unreadable_requests;

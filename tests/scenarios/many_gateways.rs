@@ -2,15 +2,12 @@
 //! when the connection of the feed breaks in between.
 
 use std::{
-    path::Path,
-    process::{Child, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use harness::{ApiClient, Program, Ready, data_folder_command};
+use harness::{ApiClient, Program};
 use http::StatusCode;
-use tempfile::TempDir;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -55,63 +52,17 @@ impl Wire {
     }
 }
 
-/// A `pmsgate serve gateway` process of its own. Killed when dropped.
-struct GatewayProcess {
-    child: Child,
-    api: ApiClient,
-    _folder: TempDir,
+/// A `pmsgate serve gateway` process that follows `issuer`, which it reaches over `wire`.
+async fn gateway(issuer: &Program, wire: &Wire) -> Program {
+    let authz_url = format!("https://localhost:{}", wire.port);
+    let settings =
+        [("PMSGATE__GATEWAY__AUTHZ_URL", authz_url.as_str()), ("PMSGATE__GATEWAY__FEED_LOSS", "closed")];
+    Program::serve_part("gateway", Some(issuer), &settings).await
 }
 
-impl Drop for GatewayProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl GatewayProcess {
-    /// Follows `issuer`, which it reaches over `wire`.
-    async fn start(issuer: &Program, wire: &Wire) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ready_file = folder.path().join("ready.json");
-        let ca_file = issuer.ready.ca_file.clone().unwrap();
-        let environment = [
-            ("PMSGATE_MASTER_KEY_FILE", issuer.data_dir().join("master.key").display().to_string()),
-            ("PMSGATE__TOKENS__ISSUER", issuer.ready.base_url.clone()),
-            ("PMSGATE__GATEWAY__AUTHZ_URL", format!("https://localhost:{}", wire.port)),
-            ("PMSGATE__GATEWAY__CA_FILE", ca_file.display().to_string()),
-            ("PMSGATE__GATEWAY__FEED_LOSS", "closed".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value));
-        let child = data_folder_command(&folder.path().join("data"), &environment)
-            .args(["serve", "gateway", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let ready = ready(&ready_file).await;
-        let api = ApiClient::new(&ready.base_url, ready.ca_file.as_deref());
-        Self { child, api, _folder: folder }
-    }
-
-    /// Whether a token passes; what lies behind the gateway does not matter here.
-    async fn admits(&self, token: &str) -> bool {
-        self.api.get(PRODUCT, token).await.status != StatusCode::UNAUTHORIZED
-    }
-}
-
-async fn ready(file: &Path) -> Ready {
-    let waiting = async {
-        loop {
-            if let Ok(text) = std::fs::read_to_string(file) {
-                return serde_json::from_str(&text).unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(120), waiting).await.unwrap()
+/// Whether a token passes; what lies behind the gateway does not matter here.
+async fn admits(gateway: &ApiClient, token: &str) -> bool {
+    gateway.get(PRODUCT, token).await.status != StatusCode::UNAUTHORIZED
 }
 
 #[tokio::test]
@@ -121,14 +72,15 @@ async fn four_gateways_refuse_what_was_revoked_within_a_second_though_the_feed_b
     let wire = Wire::to(port).await;
     let mut gateways = Vec::new();
     for _ in 0..GATEWAYS {
-        gateways.push(GatewayProcess::start(&program, &wire).await);
+        gateways.push(gateway(&program, &wire).await);
     }
+    let apis: Vec<ApiClient> = gateways.iter().map(Program::api).collect();
     let mut delays = Vec::new();
     for number in 0..CLIENTS {
         let client = program.industry("ORG-100000001", &[]);
         let token = program.api().token(&client).await;
-        for gateway in &gateways {
-            let waiting = async { while !gateway.admits(&token).await {} };
+        for api in &apis {
+            let waiting = async { while !admits(api, &token).await {} };
             tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap();
         }
         if number % 3 == 2 {
@@ -136,8 +88,8 @@ async fn four_gateways_refuse_what_was_revoked_within_a_second_though_the_feed_b
         }
         program.result(&["client", "suspend", &client.client_id]);
         let suspended = Instant::now();
-        for gateway in &gateways {
-            while gateway.admits(&token).await {
+        for api in &apis {
+            while admits(api, &token).await {
                 assert!(suspended.elapsed() < 10 * IN_FORCE, "a suspended client's token still passes");
             }
             delays.push(suspended.elapsed());

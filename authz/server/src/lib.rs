@@ -22,6 +22,7 @@ mod origin;
 mod portal;
 mod revocation_board;
 mod router;
+mod sandbox_clock;
 mod seal;
 mod settings;
 mod state;

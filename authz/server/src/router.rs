@@ -10,7 +10,7 @@ use axum::{
 use crate::{
     api,
     oauth::{authorize, feed, introspect, jwks, metadata, revoke, token},
-    origin, portal,
+    origin, portal, sandbox_clock,
     state::State,
 };
 
@@ -33,6 +33,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/{tenant}/v2.0/.well-known/oauth-authorization-server", get(metadata::tenant))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(metadata::tenant))
         .route("/{tenant}/oauth2/v2.0/authorize", any(authorize::endpoint))
+        .route("/sandbox/clock", get(sandbox_clock::get))
         .merge(portal::routes())
         .merge(api::routes(&state))
         .layer(middleware::from_fn(origin::note))

@@ -394,3 +394,19 @@ async fn a_webhook_hears_its_own_organisation_only_and_no_neighbour_can_be_calle
     portal.authz.authz.call_webhooks().await;
     assert_eq!(receiver.count(), 1, "the agency hears of all");
 }
+
+#[tokio::test]
+async fn a_sandbox_tells_its_clock_and_production_has_none_to_tell() {
+    for database in TestDatabase::each().await {
+        let authz = TestAuthz::on(database, |_| {}).await;
+        for (moved, seconds) in [(Some(Duration::days(729)), 62_985_600), (None, 0)] {
+            authz.acts().move_clock(Actor::Operator, moved).await.unwrap();
+            let told = authz.get("/sandbox/clock").await;
+            assert_eq!(told.status, 200, "{}", told.text);
+            assert_eq!(told.json()["offset_seconds"], seconds);
+            assert_eq!(told.header("cache-control"), "no-store");
+        }
+    }
+    let production = TestAuthz::with(|settings| settings.environment = config::Environment::Production).await;
+    assert_eq!(production.get("/sandbox/clock").await.status, 404);
+}
