@@ -154,13 +154,16 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         /// The client's id.
         client_id: String,
     },
-    /// Give a client a new secret; the old one keeps working for the overlap.
+    /// Give a client a new secret; the old one keeps working for the overlap. At most two work: a third one ends the
+    /// oldest at once, and the answer says which (`ended`).
     Rotate {
         /// The client's id.
         client_id: String,
         /// End the old secret, and the tokens bought with it, at once.
         #[arg(long)]
         immediately: bool,
+        #[command(flatten)]
+        why: Why,
     },
     /// Change what a client is called, or its technical contact.
     Change {
@@ -179,22 +182,38 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         client_id: String,
         /// The secret's id, as `client show` lists it.
         secret_id: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Refuse a client's secrets and tokens until it is resumed.
     Suspend {
         /// The client's id.
         client_id: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// Let a suspended client work again.
     Resume {
         /// The client's id.
         client_id: String,
+        #[command(flatten)]
+        why: Why,
     },
     /// End a client for good.
     Revoke {
         /// The client's id.
         client_id: String,
+        #[command(flatten)]
+        why: Why,
     },
+}
+
+/// Why something is done.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Why, for the audit trail.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
 }
 
 /// `client create`.

@@ -14,6 +14,9 @@ use crate::{
 
 const CREDENTIAL_COLUMNS: &[&str] =
     &["client_id", "client_secret", "secret_id", "issued_at", "expires_at", "token_url", "scope"];
+/// And the older secrets that stopped working with it.
+const ROTATION_COLUMNS: &[&str] =
+    &["client_id", "client_secret", "secret_id", "issued_at", "expires_at", "token_url", "scope", "ended"];
 const LIST_COLUMNS: &[&str] =
     &["client_id", "label", "organisation", "role", "status", "contact", "expires_at"];
 const SHOW_COLUMNS: &[&str] = &[
@@ -38,9 +41,14 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
             let issued = acts.create_client(Actor::Operator, new_client(options)).await?;
             print(common, credentials(&issued), CREDENTIAL_COLUMNS)
         }
-        ClientCommand::Rotate { client_id, immediately } => {
-            let issued = acts.rotate_secret(Actor::Operator, &client_id, immediately).await?;
-            print(common, credentials(&issued), CREDENTIAL_COLUMNS)
+        ClientCommand::Rotate { client_id, immediately, why } => {
+            let issued =
+                acts.because(&why.reason)?.rotate_secret(Actor::Operator, &client_id, immediately).await?;
+            let mut shown = credentials(&issued);
+            let ended = issued.ended.iter();
+            shown["ended"] =
+                ended.map(|one| json!({ "secret_id": one.id.as_str(), "hint": one.hint })).collect();
+            print(common, shown, ROTATION_COLUMNS)
         }
         ClientCommand::Change { client_id, label, contact } => {
             let before = acts.show_client(&client_id).await?.client;
@@ -48,7 +56,8 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
             acts.change_client(Actor::Operator, &client_id, &label, contact.as_deref()).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::RevokeSecret { client_id, secret_id } => {
+        ClientCommand::RevokeSecret { client_id, secret_id, why } => {
+            let acts = acts.because(&why.reason)?;
             acts.revoke_secret(Actor::Operator, &client_id, &secret_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
@@ -59,15 +68,18 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
         ClientCommand::Show { client_id } => {
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Suspend { client_id } => {
+        ClientCommand::Suspend { client_id, why } => {
+            let acts = acts.because(&why.reason)?;
             acts.suspend_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Resume { client_id } => {
+        ClientCommand::Resume { client_id, why } => {
+            let acts = acts.because(&why.reason)?;
             acts.resume_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Revoke { client_id } => {
+        ClientCommand::Revoke { client_id, why } => {
+            let acts = acts.because(&why.reason)?;
             acts.revoke_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }

@@ -145,6 +145,8 @@ acts! {
     WebhookRemoved = "webhook.removed" of Webhook,
     /// A message that a webhook had given up on was sent again.
     WebhookResent = "webhook.resent" of Webhook,
+    /// Messages that waited were let go at once.
+    MessagesRetried = "messages.retried" of House,
     /// A sandbox's clock was moved or set right.
     ClockMoved = "clock.moved" of House,
     /// The server started with another configuration than before.

@@ -45,7 +45,7 @@ pub use organisation::{
 };
 pub use password_policy::{MAX_PASSWORD_LENGTH, PASSWORD_RULES, PasswordRefused, check_password};
 pub use role::{ApiRole, RoleRefused};
-pub use rotation::{MAX_LIVE_SECRETS, Rotation, RotationMode, rotate};
+pub use rotation::{MAX_LIVE_SECRETS, Rotation, RotationMode, ended_by_successor, rotate};
 pub use secret::{Secret, SecretLifetime, SecretState};
 pub use signing_key::{SigningKeyLife, SigningKeyPolicy, SigningKeyState, SigningKeyStep, plan, rotate_keys};
 pub use totp::{

@@ -28,6 +28,14 @@ pub struct Rotation {
     pub changed: Vec<Secret>,
 }
 
+/// The live secret that a successor made at `now` with an overlap ends at once, when two are live already.
+pub fn ended_by_successor(current: &[Secret], now: OffsetDateTime) -> Option<Secret> {
+    rotate(current.to_vec(), RotationMode::DEFAULT, None, now)
+        .changed
+        .into_iter()
+        .find(|secret| secret.retires_at == Some(now))
+}
+
 /// Decides what a successor made at `now` does to the secrets before it.
 ///
 /// With an overlap one live secret goes on until it is over: the one `in_use`, by which a machine that rotates its own

@@ -98,7 +98,7 @@ fn action(act: &str) -> &'static str {
         "created" | "issued" | "imported" | "submitted" | "granted" => "C",
         "read" => "R",
         "removed" => "D",
-        "signed_in" | "expiry_reminded" | "resent" => "E",
+        "signed_in" | "expiry_reminded" | "resent" | "retried" => "E",
         _ => "U",
     }
 }

@@ -37,9 +37,9 @@ pub use portal::settings::{MailSettings, MailTransport, PortalSettings, TextMess
 pub use seal::SealError;
 pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError, WebhookSettings};
 pub use use_cases::{
-    ApiAccessForm, ClientView, ClockView, Decision, DemoCredentials, DocumentRefused, EnsuredClient,
-    ExpiringSecret, FieldRefused, HouseHealth, ImportReport, IssuedCredentials, KeyRotation, NewAccount,
-    NewClient, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins, PlannedRole, RefusedRecord,
-    RenewalForm, RequestPlan, Reviewer, Rotate, SecretView, SigningKeyView, SubmitRefused, Submitted,
-    TrailVerdict, UseCaseError, UseCases, WebhookView, by_month, organisations_in, sandbox_offset,
+    ApiAccessForm, ClientView, ClockView, Decision, DemoCredentials, DocumentRefused, EndedSecret,
+    EnsuredClient, ExpiringSecret, FieldRefused, HouseHealth, ImportReport, IssuedCredentials, KeyRotation,
+    NewAccount, NewClient, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins, PlannedRole,
+    RefusedRecord, RenewalForm, RequestPlan, Reviewer, Rotate, SecretView, SigningKeyView, SubmitRefused,
+    Submitted, TrailVerdict, UseCaseError, UseCases, WebhookView, by_month, organisations_in, sandbox_offset,
 };

@@ -56,6 +56,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "places and drafts",
         sql: include_str!("../migrations/0005_places_and_drafts.sql"),
     },
+    Migration {
+        version: 6,
+        name: "domains of requested clients",
+        sql: include_str!("../migrations/0006_domains.sql"),
+    },
 ];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on

@@ -71,6 +71,18 @@ pub(super) async fn find(acts: &UseCases, caller: &Caller, id: &str) -> Result<C
     if caller.sees(view.client.organisation.as_ref()) { Ok(view) } else { Err(Problem::not_found()) }
 }
 
+/// A client that the caller may change, and the acts to do so.
+pub(super) async fn find_to_change(
+    state: Arc<State>,
+    caller: &Caller,
+    id: &str,
+) -> Result<(UseCases, ClientView), Problem> {
+    let acts = UseCases::of(Arc::clone(&state));
+    let view = find(&acts, caller, id).await?;
+    caller.may_change(&state, &view.client)?;
+    Ok((acts, view))
+}
+
 /// `GET /api/v1/clients/{client_id}`
 pub(crate) async fn show(
     Extract(state): Extract<Arc<State>>,
@@ -141,9 +153,8 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let change: ClientChange = json(&headers, body).await?;
-    let acts = UseCases::of(Arc::clone(&state));
-    let view = find(&acts, &caller, &id).await?;
-    caller.may_change(&state, &view.client)?;
+    let (acts, view) = find_to_change(state, &caller, &id).await?;
+    let acts = acts.because(&change.reason)?;
     if change.label.is_some() || change.contact.is_some() {
         let label = change.label.as_deref().unwrap_or(&view.client.label);
         let contact = change.contact.as_deref().or(view.client.contact.as_deref());
@@ -167,10 +178,11 @@ pub(crate) async fn revoke(
     Extract(state): Extract<Arc<State>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let acts = UseCases::of(Arc::clone(&state));
-    let view = find(&acts, &caller, &id).await?;
-    caller.may_change(&state, &view.client)?;
+    let query = Query::parse(query.as_deref(), &["reason"])?;
+    let (acts, view) = find_to_change(state, &caller, &id).await?;
+    let acts = acts.because(query.get("reason").unwrap_or_default())?;
     if view.client.status != ClientStatus::Revoked {
         acts.revoke_client(caller.actor(), &id).await?;
     }

@@ -45,6 +45,7 @@ const PAGE: [Parameter; 2] = [
     Parameter::query("limit", "At most so many, 1 to 200; 50 when left out."),
     Parameter::query("cursor", "Where to go on: `next` of the page before."),
 ];
+const REASON: Parameter = Parameter::query("reason", "Why, for the audit trail: at most 1000 characters.");
 const CLIENT_ID: Parameter = Parameter::path("client_id", "The client.");
 
 /// Every operation.
@@ -121,7 +122,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             summary: "Revoke a client for good",
             description: "With every secret and token it has. Deleting it again changes nothing.",
             scope: WriteClients,
-            parameters: vec![CLIENT_ID],
+            parameters: vec![CLIENT_ID, REASON],
             body: None,
             answers: vec![Answer::nothing(204, "It is revoked.")],
             route: delete(clients::revoke),
@@ -152,7 +153,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             summary: "Revoke one secret",
             description: "With every token bought with it.",
             scope: WriteClients,
-            parameters: vec![CLIENT_ID, Parameter::path("secret_id", "The secret.")],
+            parameters: vec![CLIENT_ID, Parameter::path("secret_id", "The secret."), REASON],
             body: None,
             answers: vec![
                 Answer::nothing(204, "It is revoked."),

@@ -130,6 +130,9 @@ pub(crate) struct ClientChange {
     pub(crate) contact: Option<String>,
     /// active or suspended.
     pub(crate) status: Option<WantedStatus>,
+    /// Why, for the audit trail: at most 1000 characters.
+    #[serde(default)]
+    pub(crate) reason: String,
 }
 
 /// A status that a client can be put into.
@@ -150,6 +153,8 @@ pub(crate) struct Rotation {
     pub(crate) immediately: bool,
     /// The newest secret you know of: when there is a newer one nothing is done, and the answer is 409.
     pub(crate) newest_known: Option<String>,
+    /// Why, for the audit trail: at most 1000 characters.
+    pub(crate) reason: String,
 }
 
 /// How to make a new secret for yourself.
@@ -158,6 +163,8 @@ pub(crate) struct Rotation {
 pub(crate) struct OwnRotation {
     /// End the old secrets at once, with every token bought with them: for a compromise.
     pub(crate) immediately: bool,
+    /// Why, for the audit trail: at most 1000 characters.
+    pub(crate) reason: String,
 }
 
 /// New credentials. The secret is shown here and nowhere else.
@@ -177,6 +184,17 @@ pub(crate) struct Credentials {
     token_url: String,
     /// What to ask for.
     scope: String,
+    /// Older secrets that stopped working when this one was made.
+    ended: Vec<EndedSecret>,
+}
+
+/// A secret that a successor ended at once.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EndedSecret {
+    /// Its name.
+    secret_id: String,
+    /// Its first characters.
+    hint: String,
 }
 
 /// Secrets that expire soon.
@@ -323,6 +341,11 @@ impl From<&IssuedCredentials> for Credentials {
             expires_at: exact(issued.expires_at),
             token_url: issued.token_url.clone(),
             scope: issued.scope.clone(),
+            ended: issued
+                .ended
+                .iter()
+                .map(|one| EndedSecret { secret_id: one.id.to_string(), hint: one.hint.clone() })
+                .collect(),
         }
     }
 }

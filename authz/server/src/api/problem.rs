@@ -122,7 +122,9 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::Role(_)
             | UseCaseError::Scope(_)
             | UseCaseError::Particulars(_)
-            | UseCaseError::ContactMissing(_) => Self::unacceptable(error.to_string()),
+            | UseCaseError::ContactMissing(_)
+            | UseCaseError::NoDomain
+            | UseCaseError::Reason => Self::unacceptable(error.to_string()),
             UseCaseError::TooManyClients { .. }
             | UseCaseError::State(_)
             | UseCaseError::RotatedMeanwhile

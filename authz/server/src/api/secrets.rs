@@ -13,7 +13,7 @@ use time::Duration;
 
 use super::{
     caller::Caller,
-    clients::{NO_STORE, find},
+    clients::{NO_STORE, find_to_change},
     model::{Credentials, Expiring, ExpiringItem, OwnRotation, Rotation},
     problem::Problem,
     read::{Query, json_or_default},
@@ -32,15 +32,13 @@ pub(crate) async fn rotate(
     body: Body,
 ) -> Result<Response, Problem> {
     let wanted: Rotation = json_or_default(&headers, body).await?;
-    let acts = UseCases::of(Arc::clone(&state));
-    let view = find(&acts, &caller, &id).await?;
-    caller.may_change(&state, &view.client)?;
+    let (acts, _) = find_to_change(state, &caller, &id).await?;
     let how = Rotate {
         immediately: wanted.immediately,
         newest_known: wanted.newest_known.as_deref(),
-        in_use: None,
+        ..Rotate::default()
     };
-    let issued = acts.rotate(caller.actor(), &id, how).await?;
+    let issued = acts.because(&wanted.reason)?.rotate(caller.actor(), &id, how).await?;
     Ok((StatusCode::CREATED, NO_STORE, Json(Credentials::from(&issued))).into_response())
 }
 
@@ -49,10 +47,11 @@ pub(crate) async fn revoke(
     Extract(state): Extract<Arc<State>>,
     Extension(caller): Extension<Caller>,
     Path((id, secret)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let acts = UseCases::of(Arc::clone(&state));
-    let view = find(&acts, &caller, &id).await?;
-    caller.may_change(&state, &view.client)?;
+    let query = Query::parse(query.as_deref(), &["reason"])?;
+    let (acts, _) = find_to_change(state, &caller, &id).await?;
+    let acts = acts.because(query.get("reason").unwrap_or_default())?;
     acts.revoke_secret(caller.actor(), &id, &secret).await?;
     Ok((StatusCode::NO_CONTENT, NO_STORE).into_response())
 }
@@ -78,7 +77,7 @@ pub(crate) async fn rotate_own(
     body: Body,
 ) -> Result<Response, Problem> {
     let wanted: OwnRotation = json_or_default(&headers, body).await?;
-    let acts = UseCases::of(state);
+    let acts = UseCases::of(state).because(&wanted.reason)?;
     let issued = acts.rotate_own_secret(caller.id(), &caller.secret, wanted.immediately).await?;
     Ok((StatusCode::CREATED, NO_STORE, Json(Credentials::from(&issued))).into_response())
 }

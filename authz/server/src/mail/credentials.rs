@@ -65,8 +65,10 @@ fn both(at: OffsetDateTime) -> String {
 /// New credentials (EU IG PMS Chapter 1 §3.2.1, figure 4), with the secret: this letter is sealed until it is sent and
 /// wiped then.
 pub(crate) fn credentials(particulars: &Particulars, issued: &IssuedCredentials) -> Letter {
+    let ended: Vec<String> = issued.ended.iter().map(|one| format!("{}…", one.hint)).collect();
     particulars
         .letter("credentials")
+        .with("ended", ended.join(", "))
         .with("client_secret", issued.client_secret.expose())
         .with("expires_at", both(issued.expires_at))
 }
@@ -96,7 +98,7 @@ pub(crate) mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::mail::Recipient;
+    use crate::{EndedSecret, mail::Recipient};
 
     fn particulars() -> Particulars {
         Particulars {
@@ -123,6 +125,7 @@ pub(crate) mod tests {
             expires_at: datetime!(2027-08-15 11:29:14 UTC),
             token_url: "https://x.example/oauth2/token".to_owned(),
             scope: "api://pmsgate/pms/.default".to_owned(),
+            ended: vec![EndedSecret { id: SecretId::from_entropy([2; 16]), hint: "pms_old1".to_owned() }],
         }
     }
 

@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State as Extract},
     response::Response,
 };
+use pms_terms::{Domain, Domains};
 
 use super::{
     error::PortalError,
@@ -53,34 +54,56 @@ pub(crate) async fn overview(visitor: Visitor) -> Result<Response, PortalError> 
         .show(&visitor))
 }
 
-/// The terms that asking needs.
-fn terms_of<'s>(state: &'s State, role: Option<&AccessRole>) -> Result<&'s Terms, PortalError> {
-    role.and_then(|role| role.terms.as_deref())
-        .and_then(|id| state.settings.portal.catalogue.terms(id))
-        .ok_or(PortalError::NotFound)
+/// The two ways to ask, each with terms of its own.
+struct Asking {
+    for_organisations: bool,
+    path: &'static str,
+    intro: &'static str,
 }
 
-fn terms_page(terms: &Terms, action: &str, intro: &str, fields: &Fields, errors: &Errors) -> Page {
-    let box_ = Field::new(Kind::Tick, "terms", "User agreement")
-        .hint(format!(
-            "By checking the User Agreement, you acknowledge that you have read and understood {}.",
-            terms.title
-        ))
-        .typed(fields, errors);
-    Page::new("EMA - API Approve ToC")
-        .text(intro)
-        .block(Block::Heading(terms.title.clone()))
-        .text(
-            "The use of the API is subject of specific Terms and Conditions. Please check the user agreement below to \
-             acknowledge that you have read and understood them.",
-        )
-        .blocks(terms.text.split("\n\n").map(|text| Block::text(text.trim())))
-        .text(format!("Version {}", terms.version))
-        .form(Form::post(
-            action,
-            vec![box_],
-            vec![Button::main("Next"), Button::other("Cancel", "cancel")],
-        ))
+const FOR_ORGANISATIONS: Asking = Asking {
+    for_organisations: true,
+    path: "/portal/api-access",
+    intro: "Request API access: credentials for a machine of your organisation.",
+};
+const FOR_EVERYBODY: Asking = Asking {
+    for_organisations: false,
+    path: "/portal/public-api-access",
+    intro: "Request Public API access PMS: credentials for a machine that reads public data.",
+};
+
+impl Asking {
+    /// A role that is asked for so, and the terms that it needs.
+    fn role<'s>(&self, state: &'s State) -> Result<(&'s AccessRole, &'s Terms), PortalError> {
+        let catalogue = &state.settings.portal.catalogue;
+        let role = catalogue.issuing(self.for_organisations).next().ok_or(PortalError::NotFound)?;
+        let terms = role.terms.as_deref().and_then(|id| catalogue.terms(id)).ok_or(PortalError::NotFound)?;
+        Ok((role, terms))
+    }
+
+    /// The page with the terms.
+    fn page(&self, terms: &Terms, fields: &Fields, errors: &Errors) -> Page {
+        let agreement = Field::new(Kind::Tick, "terms", "User agreement")
+            .hint(format!(
+                "By checking the User Agreement, you acknowledge that you have read and understood {}.",
+                terms.title
+            ))
+            .typed(fields, errors);
+        Page::new("EMA - API Approve ToC")
+            .text(self.intro)
+            .block(Block::Heading(terms.title.clone()))
+            .text(
+                "The use of the API is subject of specific Terms and Conditions. Please check the user agreement below \
+                 to acknowledge that you have read and understood them.",
+            )
+            .blocks(terms.text.split("\n\n").map(|text| Block::text(text.trim())))
+            .text(format!("Version {}", terms.version))
+            .form(Form::post(
+                self.path,
+                vec![agreement],
+                vec![Button::main("Next"), Button::other("Cancel", "cancel")],
+            ))
+    }
 }
 
 /// For who is no Admin: who the Admins are.
@@ -113,10 +136,6 @@ fn no_admin_page(admins: &[OrganisationAdmins]) -> Page {
     ]))
 }
 
-const FOR_ORGANISATIONS: &str = "Request API access: credentials for a machine of your organisation.";
-const FOR_EVERYBODY: &str =
-    "Request Public API access PMS: credentials for a machine that reads public data.";
-
 /// `GET /portal/api-access`
 pub(crate) async fn terms(
     Extract(state): Extract<Arc<State>>,
@@ -127,9 +146,8 @@ pub(crate) async fn terms(
     if acts.organisations_for_api(&one.held).await?.is_empty() {
         return Ok(no_admin_page(&acts.admins_for(&one.held).await?).show(&visitor));
     }
-    let terms = terms_of(&state, state.settings.portal.catalogue.issuing(true).next())?;
-    let (fields, errors) = (Fields::default(), Errors::default());
-    Ok(terms_page(terms, "/portal/api-access", FOR_ORGANISATIONS, &fields, &errors).show(&visitor))
+    let (_, terms) = FOR_ORGANISATIONS.role(&state)?;
+    Ok(FOR_ORGANISATIONS.page(terms, &Fields::default(), &Errors::default()).show(&visitor))
 }
 
 /// `POST /portal/api-access`
@@ -145,11 +163,9 @@ pub(crate) async fn accept(
     if acts.organisations_for_api(&one.held).await?.is_empty() {
         return Ok(see_other(&visitor, "/portal/api-access"));
     }
-    let terms = terms_of(&state, state.settings.portal.catalogue.issuing(true).next())?;
+    let (_, terms) = FOR_ORGANISATIONS.role(&state)?;
     if !fields.has("terms") {
-        let errors = Errors::of("terms", AGREE);
-        let page = terms_page(terms, "/portal/api-access", FOR_ORGANISATIONS, &fields, &errors);
-        return Ok(page.show(&visitor));
+        return Ok(FOR_ORGANISATIONS.page(terms, &fields, &Errors::of("terms", AGREE)).show(&visitor));
     }
     let request = acts.accept_terms(&one.account, &terms.id).await?;
     Ok(see_other(&visitor, &format!("/portal/api-access/{request}")))
@@ -197,9 +213,21 @@ fn form_page(
         .optional()
         .hint("The client sees commercially confidential data of your organisation's own products.")
         .typed(fields, errors);
+    let domain = Field::new(Kind::Ticks, "domain", "Products that the client sees")
+        .choice(Domain::Human.as_str(), "Human", "", true)
+        .choice(Domain::Veterinary.as_str(), "Veterinary", "", true)
+        .typed(fields, errors);
+    let access = Field::new(Kind::Radios, "access", "What the client may do")
+        .choice("all", "Everything that the role may do", "", true)
+        .choice("read", "Read and search only", "", false)
+        .choice("scope", "Only what the scope below says", "", false)
+        .typed(fields, errors);
     let scope = Field::new(Kind::Text, "scope", "Narrower scope")
         .optional()
-        .hint("Leave it empty for everything that the role may do. To read and search only: system/*.rs")
+        .hint(
+            "For the last choice: SMART scopes, parted by spaces, such as system/MedicinalProductDefinition.rs to read \
+             and search products and nothing that belongs to them.",
+        )
         .typed(fields, errors);
     let fields = vec![
         application,
@@ -208,6 +236,8 @@ fn form_page(
         role.typed(fields, errors),
         label,
         qualified,
+        domain,
+        access,
         scope,
     ];
     Page::new("Request API access")
@@ -231,13 +261,47 @@ pub(crate) async fn form(
 ) -> Result<Response, PortalError> {
     let one = visitor.require()?;
     let acts = UseCases::of(Arc::clone(&state));
-    let terms = terms_of(&state, state.settings.portal.catalogue.issuing(true).next())?;
+    let (_, terms) = FOR_ORGANISATIONS.role(&state)?;
     let organisations = acts.organisations_for_api(&one.held).await?;
     if organisations.is_empty() || !acts.has_accepted(&one.account, &terms.id, &id).await? {
         return Ok(see_other(&visitor, "/portal/api-access"));
     }
     let (fields, errors) = (Fields::default(), Errors::default());
     Ok(form_page(&state, one, &id, &organisations, &fields, &errors).show(&visitor))
+}
+
+/// Reads and searches everything (SMART App Launch, scopes).
+const READ_ONLY: &str = "system/*.rs";
+
+/// The scope that the two fields about it say; empty for everything.
+fn read_scope(fields: &Fields) -> Result<&str, FieldRefused> {
+    let refused = |field, problem: &str| Err(FieldRefused { field, problem: problem.to_owned() });
+    match (fields.get("access"), fields.get("scope")) {
+        ("all", "") => Ok(""),
+        ("read", "") => Ok(READ_ONLY),
+        ("scope", "") => refused("scope", "Write the scope, such as system/MedicinalProductDefinition.rs."),
+        ("scope", scope) => Ok(scope),
+        ("all" | "read", _) => {
+            refused("scope", "Leave this empty, or choose above: Only what the scope below says.")
+        }
+        _ => refused("access", "Choose what the client may do."),
+    }
+}
+
+/// What the form says; or what is wrong with it at first sight.
+fn read_form(fields: &Fields) -> Result<ApiAccessForm, FieldRefused> {
+    if fields.get("application") != APPLICATION {
+        return Err(FieldRefused { field: "application", problem: "Choose the application.".to_owned() });
+    }
+    Ok(ApiAccessForm {
+        role: fields.get("role").to_owned(),
+        organisation: fields.get("organisation").parse().ok(),
+        contact: fields.get("contact").to_owned(),
+        label: fields.get("label").to_owned(),
+        qualified: fields.has("qualified"),
+        domains: fields.all("domain").iter().filter_map(|word| word.parse::<Domain>().ok()).collect(),
+        scope: read_scope(fields)?.to_owned(),
+    })
 }
 
 /// `POST /portal/api-access/{id}`
@@ -251,23 +315,14 @@ pub(crate) async fn submit(
         return Ok(see_other(&visitor, "/portal/access"));
     }
     let acts = UseCases::of(Arc::clone(&state));
-    let form = ApiAccessForm {
-        role: fields.get("role").to_owned(),
-        organisation: fields.get("organisation").parse().ok(),
-        contact: fields.get("contact").to_owned(),
-        label: fields.get("label").to_owned(),
-        qualified: fields.has("qualified"),
-        scope: fields.get("scope").to_owned(),
-    };
-    let refused = if fields.get("application") == APPLICATION {
-        match acts.request_api_access(&one.account, &one.held, &id, form).await? {
+    let refused = match read_form(&fields) {
+        Ok(form) => match acts.request_api_access(&one.account, &one.held, &id, form).await? {
             None => return Err(PortalError::NotFound),
             Some(Submitted::Request(request)) => return Ok(see_other(&visitor, &tracked(request.number))),
             Some(Submitted::NoTerms) => return Ok(see_other(&visitor, "/portal/api-access")),
             Some(Submitted::Refused(refused)) => refused,
-        }
-    } else {
-        FieldRefused { field: "application", problem: "Choose the application.".to_owned() }
+        },
+        Err(refused) => refused,
     };
     let organisations = acts.organisations_for_api(&one.held).await?;
     let errors = Errors::of(refused.field, refused.problem);
@@ -285,9 +340,8 @@ pub(crate) async fn public_terms(
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     visitor.require()?;
-    let terms = terms_of(&state, state.settings.portal.catalogue.issuing(false).next())?;
-    let (fields, errors) = (Fields::default(), Errors::default());
-    Ok(terms_page(terms, "/portal/public-api-access", FOR_EVERYBODY, &fields, &errors).show(&visitor))
+    let (_, terms) = FOR_EVERYBODY.role(&state)?;
+    Ok(FOR_EVERYBODY.page(terms, &Fields::default(), &Errors::default()).show(&visitor))
 }
 
 /// `POST /portal/public-api-access`
@@ -300,17 +354,15 @@ pub(crate) async fn public_submit(
         return Ok(see_other(&visitor, "/portal/access"));
     }
     let acts = UseCases::of(Arc::clone(&state));
-    let role = state.settings.portal.catalogue.issuing(false).next();
-    let terms = terms_of(&state, role)?;
-    let show = |errors: Errors| {
-        terms_page(terms, "/portal/public-api-access", FOR_EVERYBODY, &fields, &errors).show(&visitor)
-    };
+    let (role, terms) = FOR_EVERYBODY.role(&state)?;
+    let show = |errors: Errors| FOR_EVERYBODY.page(terms, &fields, &errors).show(&visitor);
     if !fields.has("terms") {
         return Ok(show(Errors::of("terms", AGREE)));
     }
     let form = ApiAccessForm {
-        role: role.map(|role| role.id.clone()).unwrap_or_default(),
+        role: role.id.clone(),
         contact: one.account.email.as_str().to_owned(),
+        domains: Domains::BOTH,
         ..ApiAccessForm::default()
     };
     let id = acts.accept_terms(&one.account, &terms.id).await?;

@@ -10,7 +10,7 @@ use axum::{
 
 use super::{
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
+    form::{Button, Errors, Field, Fields, Form, Kind, read_reason, why_field},
     page::{Block, Cell, Page, Table, link, see_other},
     snippets,
     visitor::{Posted, SignedIn, Visitor},
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     mail::{credentials::exact, letters::shown},
     state::State,
-    use_cases::{ClientView, UseCaseError, UseCases},
+    use_cases::{ClientView, UseCaseError, UseCases, named},
 };
 
 /// What a client is called: its name and the beginning of its id.
@@ -87,6 +87,7 @@ fn facts(acts: &UseCases, state: &State, view: &ClientView) -> Vec<(String, Stri
         facts.push(("Organisation".to_owned(), particulars.organisation));
         let qualified = if client.qualified { "yes" } else { "no" };
         facts.push(("Qualified".to_owned(), qualified.to_owned()));
+        facts.push(("Sees products".to_owned(), named(client.domains)));
     }
     facts.push(("May ask for".to_owned(), client.allowed.to_string()));
     facts.push(("Technical contact".to_owned(), client.contact.clone().unwrap_or_default()));
@@ -151,7 +152,8 @@ fn client_page(state: &Arc<State>, view: &ClientView, fields: &Fields, errors: &
     } else {
         Button::main("Resume")
     };
-    page = page.form(Form::post(format!("{path}/status"), Vec::new(), vec![button]));
+    let why = why_field(fields, errors);
+    page = page.form(Form::post(format!("{path}/status"), vec![why], vec![button]));
     let label = Field::new(Kind::Text, "label", "Name of the client").optional().value(client.label.clone());
     let contact = Field::new(Kind::Email, "contact", "API technical contact")
         .value(client.contact.clone().unwrap_or_default());
@@ -221,8 +223,15 @@ pub(crate) async fn status(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
     let one = visitor.require()?;
-    mine(&state, one, &id).await?;
-    let (actor, acts) = (Actor::Account(one.account.id.clone()), UseCases::of(Arc::clone(&state)));
+    let view = mine(&state, one, &id).await?;
+    let reason = match read_reason(&fields, false) {
+        Ok(reason) => reason,
+        Err(problem) => {
+            let errors = Errors::of("reason", problem);
+            return Ok(client_page(&state, &view, &fields, &errors).show(&visitor));
+        }
+    };
+    let (actor, acts) = (Actor::Account(one.account.id.clone()), UseCases::of(state).because(reason)?);
     if fields.get("do") == "suspend" {
         acts.suspend_client(actor, &id).await?;
     } else {

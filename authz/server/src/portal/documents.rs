@@ -53,7 +53,7 @@ pub(crate) async fn upload(
     };
     match taken.ok_or(PortalError::NotFound)? {
         Ok(()) => Ok(see_other(&visitor, &format!("/portal/requests/{id}"))),
-        Err(problem) => Ok(show_page(&state, &plan, &Errors::of("file", problem)).show(&visitor)),
+        Err(problem) => Ok(show_page(&state, &plan, &Errors::of("file", problem)).await?.show(&visitor)),
     }
 }
 

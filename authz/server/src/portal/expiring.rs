@@ -91,7 +91,7 @@ pub(crate) async fn get(
         .map(|(month, count)| vec![Cell::text(month.clone()), Cell::text(count.to_string())])
         .collect();
     Ok(page
-        .block(Block::Heading("The next 24 months".to_owned()))
+        .block(Block::Heading("This month and the next 24".to_owned()))
         .block(Block::Bars(Bars::new(
             "Secrets that expire, by month; the table below says the same",
             &months,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use authz_domain::PASSWORD_RULES;
 
+use crate::use_cases::MAX_REASON;
+
 /// What a form brought: names and values, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
@@ -49,6 +51,11 @@ impl Fields {
         self.0.iter().filter(|(one, _)| one == name).map(|(_, value)| value.clone()).collect()
     }
 
+    /// Whether nothing came: the form is shown for the first time.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a box was ticked, or a button pressed.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(one, _)| one == name)
@@ -86,6 +93,11 @@ impl Errors {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether something is wrong with a field.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
     }
 }
 
@@ -152,8 +164,13 @@ pub(crate) fn new_password(label: &str, again: &str, errors: &Errors) -> [Field;
     ]
 }
 
-/// Characters of a reason.
-const MAX_REASON: usize = 1000;
+/// Why somebody does something to a client; not everybody says it.
+pub(crate) fn why_field(fields: &Fields, errors: &Errors) -> Field {
+    Field::new(Kind::Text, "reason", "Reason")
+        .optional()
+        .hint("It is kept in the audit trail.")
+        .typed(fields, errors)
+}
 
 /// Why a reviewer does something.
 pub(crate) fn reason_field(hint: &str, fields: &Fields, errors: &Errors) -> Field {
@@ -241,8 +258,9 @@ impl Field {
         match self.kind {
             Kind::Password | Kind::Code | Kind::File | Kind::Hidden => {}
             Kind::Tick => self.value = if fields.has(self.name) { "yes".to_owned() } else { String::new() },
+            // Of boxes that are all empty nothing comes.
             Kind::Select | Kind::Radios | Kind::Ticks => {
-                if fields.has(self.name) {
+                if fields.has(self.name) || (self.kind == Kind::Ticks && !fields.is_empty()) {
                     let chosen = fields.all(self.name);
                     for choice in &mut self.choices {
                         choice.chosen = chosen.contains(&choice.value);

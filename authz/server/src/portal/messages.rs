@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use authz_domain::Actor;
 use authz_store::outbox;
 use axum::{extract::State as Extract, response::Response};
 
@@ -63,10 +64,7 @@ pub(crate) async fn again(
     Extract(state): Extract<Arc<State>>,
     Posted { visitor, .. }: Posted,
 ) -> Result<Response, PortalError> {
-    agency(&visitor)?;
-    let mut work = state.database.begin().await?;
-    outbox::make_due(&mut work.db(), state.clock.now()).await?;
-    work.commit().await?;
-    UseCases::of(Arc::clone(&state)).nudge_delivery();
+    let actor = Actor::Account(agency(&visitor)?.account.id.clone());
+    UseCases::of(state).retry_messages(actor).await?;
     Ok(see_other(&visitor, HERE))
 }

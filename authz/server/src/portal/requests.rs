@@ -19,7 +19,7 @@ use super::{
 use crate::{
     mail::letters::shown,
     state::State,
-    use_cases::{RequestPlan, UseCases},
+    use_cases::{RequestPlan, UseCases, named},
 };
 
 /// Requests on one page.
@@ -77,7 +77,7 @@ pub(crate) async fn list(
 }
 
 /// What is known of a request, for its requester and for reviewers.
-pub(super) fn facts(acts: &UseCases, plan: &RequestPlan) -> Vec<(String, String)> {
+pub(super) async fn facts(acts: &UseCases, plan: &RequestPlan) -> Result<Vec<(String, String)>, PortalError> {
     let request = &plan.request;
     let mut facts = vec![
         ("Request".to_owned(), request.number.map_or_else(|| "Draft".to_owned(), request_name)),
@@ -92,19 +92,34 @@ pub(super) fn facts(acts: &UseCases, plan: &RequestPlan) -> Vec<(String, String)
             facts.push((name.to_owned(), value));
         }
     };
+    if let Some(access) = acts.api_access_of(&request.id).await? {
+        add("Client", access.client);
+        add("Name of the client", Some(access.label));
+        add("Technical contact", Some(access.contact));
+        add("Environment", access.environment);
+        if request.organisation.is_some() {
+            add("Qualified", Some(if access.qualified { "yes" } else { "no" }.to_owned()));
+            add("Sees products", Some(named(access.domains)));
+        }
+        add("Narrower scope", access.scope);
+    }
     add("Language", request.language.clone());
     add("Comment", Some(request.comment.clone()));
     add("Submitted", request.submitted_at.map(shown));
     add("Who decides", Some(acts.who_decides(request)).filter(|_| request.state.is_open()));
     add("Decided", request.decided_at.map(shown));
     add("Reason", Some(request.reason.clone()));
-    facts
+    Ok(facts)
 }
 
-pub(super) fn show_page(state: &Arc<State>, plan: &RequestPlan, errors: &Errors) -> Page {
+pub(super) async fn show_page(
+    state: &Arc<State>,
+    plan: &RequestPlan,
+    errors: &Errors,
+) -> Result<Page, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
     let request: &AccessRequest = &plan.request;
-    let mut page = Page::new(request.name()).block(Block::Facts(facts(&acts, plan)));
+    let mut page = Page::new(request.name()).block(Block::Facts(facts(&acts, plan).await?));
     if !plan.documents.is_empty() {
         let names = plan.documents.iter().map(|one| one.file_name.clone()).collect();
         page = page.block(Block::Heading("Documents".to_owned())).block(Block::List(names));
@@ -118,7 +133,7 @@ pub(super) fn show_page(state: &Arc<State>, plan: &RequestPlan, errors: &Errors)
         let button = Button::danger("Withdraw this request", "withdraw");
         page = page.form(Form::post(format!("/portal/requests/{}", request.id), Vec::new(), vec![button]));
     }
-    page
+    Ok(page)
 }
 
 /// `GET /portal/requests/{id}`
@@ -133,7 +148,7 @@ pub(crate) async fn show(
     if plan.request.state == RequestState::Draft {
         return Ok(see_other(&visitor, &format!("/portal/requests/{id}/recap")));
     }
-    let mut page = show_page(&state, &plan, &Errors::default());
+    let mut page = show_page(&state, &plan, &Errors::default()).await?;
     if let Some(access) = UseCases::of(Arc::clone(&state)).api_access_of(&id).await?
         && let Some(client) = access.client
     {

@@ -65,7 +65,7 @@ async fn page(
     let acts = UseCases::of(Arc::clone(state));
     let found = acts.review(one.reviewer(), id).await?;
     let (plan, requester, may_decide) = found.ok_or(PortalError::NotFound)?;
-    let mut all = facts(&acts, &plan);
+    let mut all = facts(&acts, &plan).await?;
     all.push(("Who asks".to_owned(), format!("{}, {}", requester.full_name(), requester.email.as_str())));
     let mut page = Page::new(format!("Review {}", plan.request.name())).block(Block::Facts(all));
     if !plan.violations.is_empty() {

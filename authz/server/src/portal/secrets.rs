@@ -11,7 +11,7 @@ use axum::{
 use super::{
     clients::{mine, name_of},
     error::PortalError,
-    form::{Button, Errors, Field, Fields, Form, Kind},
+    form::{Button, Errors, Field, Fields, Form, Kind, read_reason, why_field},
     page::{Block, Page, link, see_other},
     visitor::{Posted, Visitor},
 };
@@ -30,6 +30,10 @@ pub(super) fn shown_once(particulars: &Particulars, issued: &IssuedCredentials) 
         ("Expiration date".to_owned(), exact(issued.expires_at)),
     ];
     facts.extend(particulars.apis.iter().cloned());
+    let ended: Vec<String> = issued.ended.iter().map(|one| format!("{}…", one.hint)).collect();
+    if !ended.is_empty() {
+        facts.push(("Ended just now".to_owned(), ended.join(", ")));
+    }
     Page::new("Your new client secret")
         .block(Block::note(
             "This is shown once",
@@ -40,30 +44,40 @@ pub(super) fn shown_once(particulars: &Particulars, issued: &IssuedCredentials) 
         .block(Block::Snippet { label: "curl", text: particulars.curl() })
 }
 
-fn rotate_page(state: &State, view: &ClientView, errors: &Errors) -> Page {
-    let live: Vec<_> = view.secrets.iter().filter(|one| one.state == SecretState::Live).collect();
+/// The first characters of the secret that a third one ends at once.
+fn ended_by_third(view: &ClientView) -> Option<&str> {
+    let mut live = view.secrets.iter().filter(|one| one.state == SecretState::Live);
+    live.nth(1).map(|oldest| oldest.secret.hint.as_str())
+}
+
+fn rotate_page(state: &State, view: &ClientView, fields: &Fields, errors: &Errors) -> Page {
     let newest = view.secrets.first().map_or("", |one| one.secret.id.as_str());
     let mut page = Page::new(format!("Rotate {}", name_of(&view.client))).text(format!(
         "A new secret is made. The present one works beside it for {} days, never past its own expiration date, and \
          then retires by itself.",
         state.settings.overlap.whole_days()
     ));
-    if let [_, oldest, ..] = live.as_slice() {
-        page = page.block(Block::note(
-            "Two secrets work at present",
-            format!("At most two may. The older one, {}…, ends when you go on.", oldest.secret.hint),
-        ));
-    }
+    let mut all = vec![Field::hidden("newest", newest)];
     let immediately = Field::new(Kind::Tick, "immediately", "End the old secrets at once")
         .optional()
-        .hint("If somebody else may know them. Every token bought with them is refused from then on.");
+        .hint("If somebody else may know them. Every token bought with them is refused from then on.")
+        .typed(fields, errors);
     let to = Field::new(Kind::Radios, "to", "How to hand it over")
         .choice("page", "Show it here, once", "", true)
         .choice("mail", "Mail it to the technical contact", "", false)
-        .with_error(errors);
+        .typed(fields, errors);
+    all.extend([to, immediately, why_field(fields, errors)]);
+    if let Some(oldest) = ended_by_third(view) {
+        page = page.block(Block::note(
+            "Two secrets work at present",
+            format!("At most two may. The older one, {oldest}…, ends at once when you go on."),
+        ));
+        let sure = Field::new(Kind::Tick, "sure", format!("{oldest}… may end at once"));
+        all.push(sure.typed(fields, errors));
+    }
     page.form(Form::post(
         format!("/portal/clients/{}/rotate", view.client.id),
-        vec![Field::hidden("newest", newest), to, immediately],
+        all,
         vec![Button::main("Make a new secret")],
     ))
 }
@@ -76,7 +90,7 @@ pub(crate) async fn rotation(
 ) -> Result<Response, PortalError> {
     let view = mine(&state, visitor.require()?, &id).await?;
     view.client.may_rotate().map_err(UseCaseError::from)?;
-    Ok(rotate_page(&state, &view, &Errors::default()).show(&visitor))
+    Ok(rotate_page(&state, &view, &Fields::default(), &Errors::default()).show(&visitor))
 }
 
 /// `POST /portal/clients/{id}/rotate`
@@ -94,14 +108,26 @@ pub(crate) async fn rotate(
         immediately: fields.has("immediately"),
         newest_known: Some(known.as_str()).filter(|known| !known.is_empty() || !view.secrets.is_empty()),
         in_use: None,
+        renewal: true,
     };
-    let outcome = match fields.get("to") {
-        "page" => acts.renew_secret(actor, &id, how).await.map(Some),
-        "mail" => acts.renew_secret_by_mail(actor, &id, how).await.map(|()| None),
-        _ => {
-            let errors = Errors::of("to", "Choose one.");
-            return Ok(rotate_page(&state, &view, &errors).show(&visitor));
-        }
+    let mut errors = Errors::default();
+    let reason = errors.take("reason", read_reason(&fields, false)).unwrap_or_default();
+    if !matches!(fields.get("to"), "page" | "mail") {
+        errors.add("to", "Choose one.");
+    }
+    // Who looked at an older page is told that, and nothing is made.
+    let current = view.secrets.first().is_some_and(|newest| newest.secret.id.as_str() == known);
+    if current && !how.immediately && !fields.has("sure") && ended_by_third(&view).is_some() {
+        errors.add("sure", "Confirm it: whatever still uses the older secret is refused from then on.");
+    }
+    if !errors.is_empty() {
+        return Ok(rotate_page(&state, &view, &fields, &errors).show(&visitor));
+    }
+    let acts = acts.because(reason)?;
+    let outcome = if fields.get("to") == "page" {
+        acts.rotate(actor, &id, how).await.map(Some)
+    } else {
+        acts.rotate_by_mail(actor, &id, how).await.map(|()| None)
     };
     match outcome {
         Ok(Some(issued)) => {
@@ -126,6 +152,17 @@ fn ended(view: &ClientView, secret: &str) -> Option<(String, String)> {
     Some((secret.to_owned(), format!("the secret {}…", found.secret.hint)))
 }
 
+fn end_page(view: &ClientView, fields: &Fields, errors: &Errors) -> Result<Page, PortalError> {
+    let (secret, name) = ended(view, fields.get("secret")).ok_or(PortalError::NotFound)?;
+    Ok(Page::new(format!("Revoke {name}?"))
+        .text("It stops working at once, with every token bought with it. This cannot be taken back.")
+        .form(Form::post(
+            format!("/portal/clients/{}/end", view.client.id),
+            vec![Field::hidden("secret", secret), why_field(fields, errors)],
+            vec![Button::danger("Revoke", "revoke"), Button::other("Keep it", "cancel")],
+        )))
+}
+
 /// `GET /portal/clients/{id}/end`
 pub(crate) async fn confirm(
     Extract(state): Extract<Arc<State>>,
@@ -135,15 +172,7 @@ pub(crate) async fn confirm(
 ) -> Result<Response, PortalError> {
     let view = mine(&state, visitor.require()?, &id).await?;
     let query = Fields::parse(query.unwrap_or_default().as_bytes());
-    let (secret, name) = ended(&view, query.get("secret")).ok_or(PortalError::NotFound)?;
-    Ok(Page::new(format!("Revoke {name}?"))
-        .text("It stops working at once, with every token bought with it. This cannot be taken back.")
-        .form(Form::post(
-            format!("/portal/clients/{id}/end"),
-            vec![Field::hidden("secret", secret)],
-            vec![Button::danger("Revoke", "revoke"), Button::other("Keep it", "cancel")],
-        ))
-        .show(&visitor))
+    Ok(end_page(&view, &query, &Errors::default())?.show(&visitor))
 }
 
 /// `POST /portal/clients/{id}/end`
@@ -156,7 +185,13 @@ pub(crate) async fn end(
     let view = mine(&state, one, &id).await?;
     if fields.get("do") == "revoke" {
         let (secret, _) = ended(&view, fields.get("secret")).ok_or(PortalError::NotFound)?;
-        let (actor, acts) = (Actor::Account(one.account.id.clone()), UseCases::of(Arc::clone(&state)));
+        let reason = match read_reason(&fields, false) {
+            Ok(reason) => reason,
+            Err(problem) => {
+                return Ok(end_page(&view, &fields, &Errors::of("reason", problem))?.show(&visitor));
+            }
+        };
+        let (actor, acts) = (Actor::Account(one.account.id.clone()), UseCases::of(state).because(reason)?);
         if secret.is_empty() {
             acts.revoke_client(actor, &id).await?;
         } else {

@@ -50,14 +50,18 @@ async fn page(
     for view in &clients {
         client = client.choice(view.client.id.to_string(), name_of(&view.client), "", false);
     }
-    let fields = vec![
+    let mut all = vec![
         Field::hidden("request", id),
         role.typed(fields, errors),
         environment.typed(fields, errors),
         client.typed(fields, errors),
     ];
+    if fields.has("sure") || errors.has("sure") {
+        let sure = Field::new(Kind::Tick, "sure", "The older of the client's two secrets may end at once");
+        all.push(sure.typed(fields, errors));
+    }
     let buttons = vec![Button::main("Submit"), Button::other("Cancel", "cancel")];
-    Ok(intro.form(Form::post("/portal/api-services", fields, buttons)))
+    Ok(intro.form(Form::post("/portal/api-services", all, buttons)))
 }
 
 /// `GET /portal/api-services`
@@ -89,6 +93,7 @@ pub(crate) async fn post(
         role: fields.get("role").to_owned(),
         environment: fields.get("environment").to_owned(),
         client: fields.get("client").to_owned(),
+        sure: fields.has("sure"),
     };
     let acts = UseCases::of(Arc::clone(&state));
     match acts.request_renewal(&one.account, &one.held, id, &form).await? {

@@ -12,11 +12,12 @@ use authz_store::{
     sessions::{self, Session},
 };
 use axum::{
-    body::to_bytes,
+    body::{BodyDataStream, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     response::Response,
 };
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use http_service::Peer;
 use multer::{Constraints, Multipart, SizeLimit};
@@ -38,6 +39,10 @@ const COOKIE_LENGTH: usize = 64;
 const TOUCH_EVERY: Duration = Duration::minutes(1);
 /// Bytes of a form without files, and of what stands around a file.
 const MAX_FORM: usize = 64 * 1024;
+/// Bytes of a file beyond the limit that are taken and forgotten.
+const MAX_READ_AWAY: usize = 256 * 1024 * 1024;
+/// How long that may take.
+const READING_AWAY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Who looks at a page.
 #[derive(Clone)]
@@ -285,8 +290,24 @@ pub(crate) enum Upload {
         /// Its content.
         bytes: Bytes,
     },
-    /// A file beyond the limit. It was not read to its end, nor was what follows it.
+    /// A file beyond the limit. What follows it in the form is not known.
     TooLarge,
+}
+
+/// Takes the rest of a body and forgets it: a browser that cannot send what it began to send shows no answer. There is a
+/// limit to that, in bytes and in time.
+async fn read_away(mut body: BodyDataStream) {
+    let reading = async {
+        let mut rest = MAX_READ_AWAY;
+        while let Some(Ok(chunk)) = body.next().await {
+            rest = rest.saturating_sub(chunk.len());
+            if rest == 0 {
+                return;
+            }
+        }
+    };
+    // However it ends, the answer is the same.
+    let _ = tokio::time::timeout(READING_AWAY, reading).await;
 }
 
 /// A form that comes from a page of ours, perhaps with a file. It is read for those who are signed in only.
@@ -312,7 +333,8 @@ impl FromRequest<Arc<State>> for PostedFile {
         let limits = Constraints::new().size_limit(
             SizeLimit::new().whole_stream(limit + around).per_field(around).for_field("file", limit + 1),
         );
-        let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
+        let mut body = body.into_data_stream();
+        let mut form = Multipart::with_constraints(&mut body, boundary, limits);
         let (mut fields, mut file, mut checked) = (Fields::default(), Upload::None, false);
         while let Some(field) = form.next_field().await.map_err(|_| PortalError::TooLarge)? {
             let name = field.name().unwrap_or_default().to_owned();
@@ -340,6 +362,13 @@ impl FromRequest<Arc<State>> for PostedFile {
             }
             fields.push(&name, value);
         }
-        if checked { Ok(Self { visitor, fields, file }) } else { Err(PortalError::StaleForm) }
+        if !checked {
+            return Err(PortalError::StaleForm);
+        }
+        if matches!(file, Upload::TooLarge) {
+            drop(form);
+            read_away(body).await;
+        }
+        Ok(Self { visitor, fields, file })
     }
 }

@@ -2,9 +2,9 @@
 
 use authz_domain::{
     AccessRequest, AccessRole, Account, Act, Actor, ClientId, EmailAddress, HeldRole, Organisation,
-    RequestState, Route, check_particulars,
+    RequestState, Route, check_particulars, ended_by_successor,
 };
-use authz_store::{access_requests, api_access, api_access::ApiAccess, clients, organisations};
+use authz_store::{access_requests, api_access, api_access::ApiAccess, clients, organisations, secrets};
 use database::Db;
 use pms_terms::{Domains, OrganisationId};
 
@@ -24,6 +24,8 @@ pub struct ApiAccessForm {
     pub label: String,
     /// Whether it is to see what only qualified users may.
     pub qualified: bool,
+    /// The domains of products it is to see.
+    pub domains: Domains,
     /// A narrower scope; empty for everything.
     pub scope: String,
 }
@@ -37,6 +39,8 @@ pub struct RenewalForm {
     pub environment: String,
     /// The client.
     pub client: String,
+    /// Whether whoever asks knows that a third secret ends the oldest at once.
+    pub sure: bool,
 }
 
 /// What stands in the way, beside its field. The text is for the person.
@@ -139,6 +143,7 @@ impl UseCases {
             contact: form.contact.trim().to_owned(),
             label: form.label.trim().to_owned(),
             qualified: form.qualified,
+            domains: form.domains,
             scope: Some(form.scope.trim().to_owned()).filter(|scope| !scope.is_empty()),
             environment: None,
             client: None,
@@ -213,6 +218,12 @@ impl UseCases {
         if check_particulars(form.label.trim(), None).is_err() {
             return refused("label", "A name has at most 200 bytes and no control characters.".to_owned());
         }
+        if form.domains == Domains::NONE {
+            return refused(
+                "domain",
+                "Choose at least one: a client that sees no domain sees nothing.".to_owned(),
+            );
+        }
         let api_role = self.role(role.issues.as_deref().unwrap_or_default())?;
         let wish = Some(form.scope.as_str()).filter(|scope| !scope.trim().is_empty());
         if let Err(error) = allowed_scope(api_role, wish) {
@@ -262,11 +273,17 @@ impl UseCases {
             }
             Err(error) => return Err(error),
         }
+        let secrets = secrets::of_client(&mut db, client.id.as_str()).await?;
+        if let Some(oldest) = ended_by_successor(&secrets, self.now()).filter(|_| !form.sure) {
+            let problem = format!("Confirm that {}… may end: at most two secrets work.", oldest.hint);
+            return Ok(Some(Submitted::refused("sure", problem)));
+        }
         let details = ApiAccess {
             request: id.to_owned(),
             contact: client.contact.clone().unwrap_or_default(),
             label: client.label.clone(),
             qualified: client.qualified,
+            domains: client.domains,
             scope: None,
             environment: Some(environment),
             client: Some(client.id.to_string()),
@@ -349,7 +366,7 @@ impl UseCases {
                     label: details.label,
                     contact: Some(details.contact),
                     qualified: details.qualified,
-                    domains: Domains::BOTH,
+                    domains: details.domains,
                     scope: details.scope,
                 };
                 let client = self.register(db, actor, new, ClientId::from_entropy(entropy()?)).await?;

@@ -7,7 +7,7 @@ use authz_domain::{
 };
 use authz_store::{changes, changes::Change, clients, organisations};
 use database::Db;
-use pms_terms::{Domains, OrganisationId};
+use pms_terms::{Domain, Domains, OrganisationId};
 use time::OffsetDateTime;
 
 use super::{
@@ -56,6 +56,17 @@ pub struct IssuedCredentials {
     pub token_url: String,
     /// The scope to ask for.
     pub scope: String,
+    /// Older secrets that stopped working when this one was made.
+    pub ended: Vec<EndedSecret>,
+}
+
+/// A secret that a successor ended at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedSecret {
+    /// Its name in lists.
+    pub id: SecretId,
+    /// Its first characters.
+    pub hint: String,
 }
 
 /// What came of making sure that a client is there.
@@ -139,6 +150,9 @@ impl UseCases {
         if role.categories.is_empty() && !role.administers() && contact.is_none() {
             return Err(UseCaseError::ContactMissing(role.id.clone()));
         }
+        if new.domains == Domains::NONE {
+            return Err(UseCaseError::NoDomain);
+        }
         let allowed = allowed_scope(role, new.scope.as_deref())?;
         let organisation = match &new.organisation {
             None => None,
@@ -171,6 +185,9 @@ impl UseCases {
         let details = vec![
             ("role", client.role.clone()),
             ("organisation", client.organisation.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("qualified", client.qualified.to_string()),
+            ("domains", named(client.domains)),
+            ("scope", client.allowed.to_string()),
         ];
         self.audit(db, actor, Act::ClientCreated, client.id.as_str(), details).await?;
         Ok(client)
@@ -195,6 +212,11 @@ impl UseCases {
             known: self.settings.roles.iter().map(|role| role.id.as_str()).collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+/// A set of domains in words.
+pub(crate) fn named(domains: Domains) -> String {
+    domains.iter().map(Domain::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What a client may have at most: a part of what its role may have, named in either form.

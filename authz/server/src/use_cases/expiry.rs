@@ -214,11 +214,14 @@ impl UseCases {
     }
 }
 
-/// How many secrets without a successor expire in each of the next 24 months, by month: `2026-03`.
+/// The present month and those that the bars look ahead: a secret made today ends in the last one.
+const MONTHS: usize = 1 + 24;
+
+/// How many secrets without a successor expire in the rest of this month and in each of the next 24, by month: `2026-03`.
 pub fn by_month(now: OffsetDateTime, secrets: &[ExpiringSecret]) -> Vec<(String, usize)> {
     let (mut year, mut month) = (now.year(), now.month());
-    let mut months = Vec::with_capacity(24);
-    for _ in 0..24 {
+    let mut months = Vec::with_capacity(MONTHS);
+    for _ in 0..MONTHS {
         let here = |one: &&ExpiringSecret| {
             let at = one.secret.expires_at;
             !one.successor && at > now && at.year() == year && at.month() == month

@@ -55,7 +55,7 @@ impl UseCases {
                 let current = self.secrets_to_rotate(db, client, how).await?;
                 if how.immediately {
                     // Somebody else may know them: they do not wait for the link.
-                    self.end_secrets(db, current, how).await?;
+                    self.end_secrets(db, current, how, now).await?;
                     changes::append(db, &Change::Client(client.id.to_string()), now).await?;
                 }
                 let token = hex::encode(entropy::<32>()?);

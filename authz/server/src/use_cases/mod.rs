@@ -44,7 +44,8 @@ pub use accounts::{NewAccount, OpenedAccount};
 pub(crate) use accounts::{new_id, new_user_name};
 pub use api_access::{ApiAccessForm, FieldRefused, RenewalForm, Submitted};
 pub use clock::{ClockView, sandbox_offset};
-pub use create_client::{EnsuredClient, IssuedCredentials, NewClient};
+pub(crate) use create_client::named;
+pub use create_client::{EndedSecret, EnsuredClient, IssuedCredentials, NewClient};
 pub use expiry::{ExpiringSecret, by_month};
 pub use hand_over::OfferedSecret;
 pub use health::HouseHealth;
@@ -96,6 +97,12 @@ pub enum UseCaseError {
     /// A public client needs somebody to write to.
     #[error("a client of the role {0} needs a contact: its owner's e-mail address")]
     ContactMissing(String),
+    /// A client that would see nothing.
+    #[error("a client sees products of at least one domain: human or veterinary")]
+    NoDomain,
+    /// A reason cannot be kept so.
+    #[error("a reason has at most {MAX_REASON} characters and no control characters")]
+    Reason,
     /// The organisation has as many clients as it may.
     #[error("{organisation} has {count} clients already, the most it may have: revoke one first")]
     TooManyClients {
@@ -185,7 +192,12 @@ pub struct UseCases {
     clock: Clock,
     /// The server in this process, if there is one: it takes changes in at once.
     server: Option<Arc<State>>,
+    /// Why, in the words of whoever acts; empty when they did not say.
+    reason: String,
 }
+
+/// Characters of a reason.
+pub(crate) const MAX_REASON: usize = 1000;
 
 impl std::fmt::Debug for UseCases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -205,7 +217,7 @@ impl UseCases {
         database: Database,
         clock: Clock,
     ) -> Self {
-        Self { settings, keys, database, clock, server: None }
+        Self { settings, keys, database, clock, server: None, reason: String::new() }
     }
 
     pub(crate) fn of(state: Arc<State>) -> Self {
@@ -215,7 +227,18 @@ impl UseCases {
             database: state.database.clone(),
             clock: state.clock.clone(),
             server: Some(state),
+            reason: String::new(),
         }
+    }
+
+    /// The same acts, done for a reason: the records of the audit trail say it.
+    pub fn because(self, reason: &str) -> Result<Self, UseCaseError> {
+        let reason = reason.trim();
+        if reason.chars().count() > MAX_REASON || reason.chars().any(|c| c.is_control() && !c.is_whitespace())
+        {
+            return Err(UseCaseError::Reason);
+        }
+        Ok(Self { reason: reason.to_owned(), ..self })
     }
 
     fn now(&self) -> OffsetDateTime {

@@ -1,6 +1,6 @@
 //! Putting a message into the outbox, within the unit of work of the act that it tells about.
 
-use authz_domain::{Account, PhoneNumber};
+use authz_domain::{Account, Act, Actor, PhoneNumber};
 use authz_store::{outbox, outbox::OutboxMessage};
 use database::Db;
 
@@ -89,6 +89,19 @@ impl UseCases {
             tries: 0,
         };
         Ok(outbox::enqueue(db, &row).await?)
+    }
+
+    /// Lets every message that waits for its next try go at once.
+    pub async fn retry_messages(&self, actor: Actor) -> Result<(), UseCaseError> {
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let (waiting, _) = outbox::waiting(&mut db).await?;
+        outbox::make_due(&mut db, self.now()).await?;
+        let details = vec![("waiting", waiting.to_string())];
+        self.audit(&mut db, &actor, Act::MessagesRetried, "", details).await?;
+        work.commit().await?;
+        self.nudge_delivery();
+        Ok(())
     }
 
     /// Wakes the job that sends, after a commit.

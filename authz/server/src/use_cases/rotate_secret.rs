@@ -6,7 +6,7 @@ use authz_store::{changes, changes::Change, clients, revocations, secrets};
 use database::Db;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{IssuedCredentials, UseCaseError, UseCases};
+use super::{EndedSecret, IssuedCredentials, UseCaseError, UseCases};
 use crate::entropy::entropy;
 
 /// A secret before it is issued.
@@ -31,11 +31,14 @@ pub struct Rotate<'r> {
     pub in_use: Option<&'r SecretId>,
     /// The newest secret that whoever asks knows of; when there is a newer one nothing is done.
     pub newest_known: Option<&'r str>,
+    /// Whether it is a renewal in the portal, which may be refused once every secret has ended.
+    pub renewal: bool,
 }
 
 impl Rotate<'_> {
     /// There are none.
-    pub(super) const FIRST: Self = Self { immediately: false, in_use: None, newest_known: None };
+    pub(super) const FIRST: Self =
+        Self { immediately: false, in_use: None, newest_known: None, renewal: false };
 }
 
 impl UseCases {
@@ -57,7 +60,7 @@ impl UseCases {
         in_use: &SecretId,
         immediately: bool,
     ) -> Result<IssuedCredentials, UseCaseError> {
-        let how = Rotate { immediately, in_use: Some(in_use), newest_known: None };
+        let how = Rotate { immediately, in_use: Some(in_use), ..Rotate::default() };
         self.rotate(Actor::Client(client_id.to_owned()), client_id, how).await
     }
 
@@ -71,23 +74,7 @@ impl UseCases {
         let mut work = authz_store::begin(&self.database).await?;
         let mut db = work.db();
         let client = self.client(&mut db, client_id).await?;
-        let issued = self.issue_secret(&mut db, &actor, &client, NewSecret::make()?, how).await?;
-        work.commit().await?;
-        self.committed().await;
-        Ok(issued)
-    }
-
-    /// The same through the portal, where renewing after the end may be refused.
-    pub async fn renew_secret(
-        &self,
-        actor: Actor,
-        client_id: &str,
-        how: Rotate<'_>,
-    ) -> Result<IssuedCredentials, UseCaseError> {
-        let mut work = authz_store::begin(&self.database).await?;
-        let mut db = work.db();
-        let client = self.client(&mut db, client_id).await?;
-        self.may_renew(&mut db, &client).await?;
+        self.may_rotate(&mut db, &client, how).await?;
         let issued = self.issue_secret(&mut db, &actor, &client, NewSecret::make()?, how).await?;
         work.commit().await?;
         self.committed().await;
@@ -95,7 +82,7 @@ impl UseCases {
     }
 
     /// The same, handed over by mail.
-    pub async fn renew_secret_by_mail(
+    pub async fn rotate_by_mail(
         &self,
         actor: Actor,
         client_id: &str,
@@ -104,7 +91,7 @@ impl UseCases {
         let mut work = authz_store::begin(&self.database).await?;
         let mut db = work.db();
         let client = self.client(&mut db, client_id).await?;
-        self.may_renew(&mut db, &client).await?;
+        self.may_rotate(&mut db, &client, how).await?;
         self.mail_new_secret(&mut db, &actor, &client, how).await?;
         work.commit().await?;
         self.committed().await;
@@ -131,7 +118,7 @@ impl UseCases {
         let role = self.role(&client.role)?;
         let current = self.secrets_to_rotate(db, client, how).await?;
         let first = current.is_empty();
-        let ended = self.end_secrets(db, current, how).await?;
+        let changed = self.end_secrets(db, current, how, now).await?;
         let lifetime = self.settings.secret_lifetime;
         let secret = Secret::issue(new.id, client.id.clone(), &new.text, self.pepper(), lifetime, now);
         secrets::insert(db, &secret).await?;
@@ -144,7 +131,7 @@ impl UseCases {
             Act::SecretIssued
         } else {
             details.push(("immediately", how.immediately.to_string()));
-            details.push(("ended", ended));
+            details.push(("ended", changed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" ")));
             Act::SecretRotated
         };
         self.audit(db, actor, act, client.id.as_str(), details).await?;
@@ -157,6 +144,11 @@ impl UseCases {
             token_url: self.settings.token_url(),
             // The simple one, which gives everything.
             scope: format!("{}/.default", role.resource),
+            ended: changed
+                .into_iter()
+                .filter(|one| !one.is_live(now))
+                .map(|one| EndedSecret { id: one.id, hint: one.hint })
+                .collect(),
         })
     }
 
@@ -175,15 +167,14 @@ impl UseCases {
         Ok(current)
     }
 
-    /// Does with secrets what a successor does to them. Answers the ids of those that end, or end earlier than they would
-    /// have.
+    /// Does with secrets what a successor does to them. Answers those that end, or end earlier than they would have.
     pub(super) async fn end_secrets(
         &self,
         db: &mut Db<'_>,
         current: Vec<Secret>,
         how: Rotate<'_>,
-    ) -> Result<String, UseCaseError> {
-        let now = self.now();
+        now: OffsetDateTime,
+    ) -> Result<Vec<Secret>, UseCaseError> {
         let mode = if how.immediately {
             RotationMode::Immediately
         } else {
@@ -196,7 +187,16 @@ impl UseCases {
                 self.revoke_tokens_of(db, changed, now).await?;
             }
         }
-        Ok(rotation.changed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" "))
+        Ok(rotation.changed)
+    }
+
+    async fn may_rotate(
+        &self,
+        db: &mut Db<'_>,
+        client: &Client,
+        how: Rotate<'_>,
+    ) -> Result<(), UseCaseError> {
+        if how.renewal { self.may_renew(db, client).await } else { Ok(client.may_rotate()?) }
     }
 
     /// Whether people may renew the client's credentials in the portal now.

@@ -32,8 +32,11 @@ impl UseCases {
         actor: &Actor,
         act: Act,
         subject: &str,
-        details: Vec<(&'static str, String)>,
+        mut details: Vec<(&'static str, String)>,
     ) -> Result<(), UseCaseError> {
+        if !self.reason.is_empty() && !details.iter().any(|(name, _)| *name == "reason") {
+            details.push(("reason", self.reason.clone()));
+        }
         let event = AuditEvent {
             at: self.now(),
             actor: actor.clone(),

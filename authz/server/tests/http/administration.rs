@@ -364,12 +364,15 @@ async fn every_act_is_in_the_trail_with_the_client_that_did_it() {
     let made = call(&authz, "PUT", "/api/v1/clients/by-key/k", &token, Some(wanted())).await.json();
     let id = made["client"]["client_id"].as_str().unwrap();
     let path = format!("/api/v1/clients/{id}");
-    call(&authz, "PATCH", &path, &token, Some(json!({ "label": "x", "status": "suspended" }))).await;
+    let suspended = json!({ "label": "x", "status": "suspended", "reason": "why-1" });
+    call(&authz, "PATCH", &path, &token, Some(suspended)).await;
     call(&authz, "PATCH", &path, &token, Some(json!({ "status": "active" }))).await;
-    call(&authz, "POST", &format!("{path}/secrets"), &token, None).await;
+    call(&authz, "POST", &format!("{path}/secrets"), &token, Some(json!({ "reason": "why-2" }))).await;
     let first = made["credentials"]["secret_id"].as_str().unwrap();
-    call(&authz, "DELETE", &format!("{path}/secrets/{first}"), &token, None).await;
-    call(&authz, "DELETE", &path, &token, None).await;
+    call(&authz, "DELETE", &format!("{path}/secrets/{first}?reason=why-3"), &token, None).await;
+    let long = format!("{path}?reason={}", "x".repeat(1001));
+    assert_eq!(problem(&call(&authz, "DELETE", &long, &token, None).await).0, 422);
+    call(&authz, "DELETE", &format!("{path}?reason=why-4"), &token, None).await;
     let acts = authz.trail_of(id).await;
     let by_operator = format!("client {}", operator.client_id);
     let expected = [
@@ -383,4 +386,18 @@ async fn every_act_is_in_the_trail_with_the_client_that_did_it() {
         "client.revoked",
     ];
     assert_eq!(acts, expected.map(|act| (act.to_owned(), by_operator.clone())));
+    let mut reader = authz.database.database().read().await.unwrap();
+    let records = authz_store::audit_events::after(&mut reader.db(), 0, 1000).await.unwrap();
+    let said = records.iter().filter_map(|one| {
+        let why = one.record.details.split("why-").nth(1)?.split('"').next()?;
+        Some((one.record.act.as_str(), why))
+    });
+    let reasons = [
+        ("client.changed", "1"),
+        ("client.suspended", "1"),
+        ("secret.rotated", "2"),
+        ("secret.revoked", "3"),
+        ("client.revoked", "4"),
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), reasons);
 }

@@ -69,6 +69,7 @@ async fn every_act_leaves_exactly_one_record() {
         act!(WebhookCreated, hook = acts.create_webhook(by(), new).await.unwrap().0);
         act!(WebhookChanged, assert!(acts.set_webhook_active(by(), &hook, false).await.unwrap()));
         act!(WebhookRemoved, assert!(acts.remove_webhook(by(), &hook).await.unwrap()));
+        act!(MessagesRetried, acts.retry_messages(by()).await.unwrap());
         act!(ClockMoved, assert!(acts.move_clock(by(), Some(Duration::days(1))).await.unwrap().by_command));
         let sections = [("mail".to_owned(), "host = 1".to_owned())];
         act!(ConfigurationChanged, acts.note_configuration(&sections).await.unwrap());
@@ -113,7 +114,6 @@ const WITHOUT_RECORD: &[(&str, &str)] = &[
     ("is_proven", "uses a code up; signing in is noted"),
     ("pass", "remembers a question that was answered"),
     ("choose", "a personal preference"),
-    ("again", "lets a message wait no longer"),
     ("keep", "a registration is nobody's account yet"),
     ("send_token", "a registration is nobody's account yet"),
     ("send_reset", "a token is mailed; the new password is noted"),

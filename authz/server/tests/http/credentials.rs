@@ -44,12 +44,13 @@ pub(crate) async fn ask<'p>(
         ("contact", "api.team@medco.example"),
         ("role", "pms-industry-api"),
         ("label", "nightly export"),
+        ("domain", "human"),
+        ("domain", "veterinary"),
+        ("access", "all"),
         ("scope", ""),
     ];
-    for (name, value) in changes {
-        fields.retain(|(one, _)| one != name);
-        fields.push((name, value));
-    }
+    fields.retain(|(one, _)| !changes.iter().any(|(name, _)| name == one));
+    fields.extend(changes);
     person.post(path, &fields).await
 }
 
@@ -170,7 +171,7 @@ async fn what_does_not_fit_is_refused_beside_its_field() {
     let portal = Portal::start().await;
     let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
     let form = accept(&mut admin).await;
-    let cases: [(&'static str, &'static str, &str); 8] = [
+    let cases: [(&'static str, &'static str, &str); 12] = [
         ("organisation", "ORG-100000002", "You are no Admin of this organisation"),
         ("organisation", "", "Choose your organisation."),
         ("role", "pms-nca-api", "PMS NCA API is not for ORG-100000001: it is of category industry."),
@@ -179,22 +180,119 @@ async fn what_does_not_fit_is_refused_beside_its_field() {
         ("contact", "ana.silva@gmail.com", "personal mail providers"),
         ("contact", "nobody", "Enter an e-mail address"),
         ("scope", "system/*.zz", "neither api://pmsgate/pms/.default nor a list of SMART scopes"),
+        ("access", "scope", "Write the scope, such as"),
+        ("access", "", "Choose what the client may do."),
+        ("domain", "", "Choose at least one: a client that sees no domain sees nothing."),
+        ("application", "another", "Choose the application."),
     ];
     for (field, value, words) in cases {
         let organisation = if field == "organisation" { value } else { "ORG-100000001" };
-        let changes = if field == "organisation" { vec![] } else { vec![(field, value)] };
+        let changes = match field {
+            "organisation" => vec![],
+            "scope" => vec![("access", "scope"), ("scope", value)],
+            _ => vec![(field, value)],
+        };
         let page = ask(&mut admin, &form, organisation, &changes).await;
         assert_eq!(page.status, 422, "{field} {value}");
         assert!(page.text.contains(words), "{field} {value}: {}", page.text);
         assert!(page.text.contains("value=\"nightly export\""), "what was typed is kept");
     }
+    let contradicts = [("access", "read"), ("scope", "system/*.cruds")];
+    let page = ask(&mut admin, &form, "ORG-100000001", &contradicts).await;
+    assert!(page.status == 422 && page.text.contains("Leave this empty, or choose above"), "{}", page.text);
+    // Empty boxes stay empty.
+    let page = ask(&mut admin, &form, "ORG-100000001", &[("domain", "")]).await;
+    let ticked = |text: &str, value: &str| {
+        let input = text.split("<input").find(|input| input.contains(&format!("value=\"{value}\"")));
+        input.unwrap_or_else(|| panic!("no {value}: {text}")).split('>').next().unwrap().contains("checked")
+    };
+    assert!(!ticked(&page.text, "human") && ticked(&page.text, "all"), "{}", page.text);
     assert!(portal.authz.acts().list_clients().await.unwrap().is_empty());
-    let narrow = [("scope", "system/MedicinalProductDefinition.rs")];
-    assert!(ask(&mut admin, &form, "ORG-100000001", &narrow).await.text.contains("REQ-00000001"));
-    let (id, secret) = mailed(&portal, "api.team@medco.example").await;
-    let granted = token(&portal, &id, &secret, "api://pmsgate/pms/.default").await;
-    let claims = portal.authz.verified(&granted.access_token(), "api://pmsgate/pms").await;
-    assert_eq!(claims.scope, "system/MedicinalProductDefinition.rs");
+}
+
+#[tokio::test]
+async fn a_client_gets_the_domains_and_the_scope_that_were_chosen_and_no_more() {
+    for database in TestDatabase::each().await {
+        let portal = Portal::on(database, |_| {}).await;
+        let mut admin = portal.signed_in("nora.berg@authority.example", &NCA_ADMIN).await;
+        let everything = ["human".to_owned(), "veterinary".to_owned()];
+        let products = "system/MedicinalProductDefinition.rs";
+        let cases = [
+            (vec![], &everything[..], "system/*.cruds"),
+            (vec![("domain", "veterinary"), ("access", "read")], &everything[1..], "system/*.rs"),
+            (vec![("domain", "human")], &everything[..1], "system/*.cruds"),
+            (vec![("access", "scope"), ("scope", products)], &everything[..], products),
+        ];
+        for (number, (mut changes, domains, scope)) in cases.into_iter().enumerate() {
+            let form = accept(&mut admin).await;
+            changes.push(("role", "pms-nca-api"));
+            let page = ask(&mut admin, &form, "ORG-100000101", &changes).await;
+            assert!(page.text.contains(&format!("REQ-0000000{}", number + 1)), "{}", page.text);
+            let (id, secret) = mailed(&portal, "api.team@medco.example").await;
+            let granted = token(&portal, &id, &secret, "api://pmsgate/pms/.default").await;
+            let claims = portal.authz.verified(&granted.access_token(), "api://pmsgate/pms").await;
+            let held: Vec<String> = claims.domains.iter().map(|one| one.as_str().to_owned()).collect();
+            assert_eq!((held.as_slice(), claims.scope.as_str()), (domains, scope));
+            let page = admin.get(&format!("/portal/clients/{id}")).await;
+            assert!(page.text.contains(&domains.join(", ")) && page.text.contains(scope), "{}", page.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_third_secret_asks_before_it_ends_the_oldest_and_says_that_it_did() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let form = accept(&mut admin).await;
+    ask(&mut admin, &form, "ORG-100000001", &[]).await;
+    let (id, first) = mailed(&portal, "api.team@medco.example").await;
+    let (scope, path) = ("api://pmsgate/pms/.default", format!("/portal/clients/{id}/rotate"));
+    // Two work: nothing is asked, nothing ended.
+    let page = admin.get(&path).await;
+    assert!(!page.text.contains("Two secrets work at present"), "{}", page.text);
+    let newest = admin.hidden("newest");
+    let second = admin.post_only(&path, &[("newest", &newest), ("to", "page")]).await;
+    assert!(!second.text.contains("Ended just now"), "{}", second.text);
+    let second = secret_on(second);
+    // The third is asked about.
+    portal.authz.clock.advance(Duration::minutes(1));
+    let page = admin.get(&path).await;
+    assert!(page.text.contains(&format!("The older one, {}…, ends at once", &first[..8])), "{}", page.text);
+    let newest = admin.hidden("newest");
+    let refused = admin.post(&path, &[("newest", &newest), ("to", "mail")]).await;
+    assert!(refused.status == 422 && refused.text.contains("Confirm it"), "{}", refused.text);
+    assert!(refused.text.contains("value=\"mail\" checked"), "what was chosen is kept: {}", refused.text);
+    assert_eq!(token(&portal, &id, &first, scope).await.status, 200);
+    let third = admin.post_only(&path, &[("newest", &newest), ("to", "page"), ("sure", "yes")]).await;
+    let words = format!("<dt>Ended just now</dt><dd>{}…</dd>", &first[..8]);
+    assert!(third.text.replace('\n', "").contains(&words), "{}", third.text);
+    let third = secret_on(third);
+    assert!(token(&portal, &id, &first, scope).await.description().contains("was replaced and retired"));
+    // By the Service-Desk form; the mail says it, too.
+    portal.authz.clock.advance(Duration::minutes(1));
+    admin.get("/portal/api-services").await;
+    let request = admin.hidden("request");
+    let fields = [
+        ("request", request.as_str()),
+        ("role", "renew-pms"),
+        ("environment", "Sandbox"),
+        ("client", id.as_str()),
+    ];
+    let refused = admin.post("/portal/api-services", &fields).await;
+    assert!(refused.status == 422, "{}", refused.text);
+    assert!(refused.text.contains(&format!("Confirm that {}… may end", &second[..8])), "{}", refused.text);
+    let tracked = admin.post("/portal/api-services", &[&fields[..], &[("sure", "yes")]].concat()).await;
+    assert!(tracked.text.contains("REQ-00000002"), "{}", tracked.text);
+    let (_, fourth) = mailed(&portal, "api.team@medco.example").await;
+    let mails = portal.mails("api.team@medco.example").await;
+    let text = mails.last().unwrap()["text"].as_str().unwrap();
+    assert_eq!(fact(text, "Older secret that ended"), format!("{}…", &second[..8]));
+    for (secret, status) in [(&second, 401), (&third, 200), (&fourth, 200)] {
+        assert_eq!(token(&portal, &id, secret, scope).await.status, status);
+    }
+    // On the command line, without questions.
+    let issued = portal.authz.acts().rotate_secret(Actor::Operator, &id, false).await.unwrap();
+    assert_eq!(issued.ended.iter().map(|one| one.hint.as_str()).collect::<Vec<_>>(), [&third[..8]]);
 }
 
 #[tokio::test]
@@ -365,7 +463,8 @@ async fn the_service_desk_form_renews_by_mail_at_once_or_after_a_decision() {
             agency.get("/portal/review").await;
             let key =
                 crate::portal_visitor::after(&agency.page.text, "href=\"/portal/review/").unwrap().to_owned();
-            agency.get(&format!("/portal/review/{key}")).await;
+            let page = agency.get(&format!("/portal/review/{key}")).await;
+            assert!(page.text.contains(&id) && page.text.contains("Sandbox"), "which client: {}", page.text);
             agency.post(&format!("/portal/review/{key}"), &[("do", "approve"), ("reason", "")]).await;
             assert!(agency.page.text.contains("Approved"), "{}", agency.page.text);
         }
@@ -575,7 +674,14 @@ async fn an_admin_renames_suspends_resumes_and_revokes() {
         "{}",
         saved.text
     );
-    admin.post(&format!("{path}/status"), &[("do", "suspend")]).await;
+    let long = "x".repeat(1001);
+    let refused = admin.post(&format!("{path}/status"), &[("do", "suspend"), ("reason", &long)]).await;
+    assert!(
+        refused.status == 422 && refused.text.contains("Use at most 1000 characters"),
+        "{}",
+        refused.text
+    );
+    admin.post(&format!("{path}/status"), &[("do", "suspend"), ("reason", "moving <house>")]).await;
     assert!(token(&portal, &id, &secret, scope).await.description().contains("suspended"));
     admin.post(&format!("{path}/status"), &[("do", "next")]).await;
     assert_eq!(token(&portal, &id, &secret, scope).await.status, 200);
@@ -585,13 +691,24 @@ async fn an_admin_renames_suspends_resumes_and_revokes() {
     assert!(confirm.text.contains("cannot be taken back"), "{}", confirm.text);
     admin.post(&format!("{path}/end"), &[("secret", &secret_id), ("do", "cancel")]).await;
     assert_eq!(token(&portal, &id, &secret, scope).await.status, 200);
-    admin.post(&format!("{path}/end"), &[("secret", &secret_id), ("do", "revoke")]).await;
+    let fields = [("secret", secret_id.as_str()), ("do", "revoke"), ("reason", "it was in a mail")];
+    admin.post(&format!("{path}/end"), &fields).await;
     assert!(token(&portal, &id, &secret, scope).await.description().contains("revoked"));
     // The client.
     admin.get(&format!("{path}/end")).await;
     let gone = admin.post(&format!("{path}/end"), &[("secret", ""), ("do", "revoke")]).await;
     assert!(gone.text.contains("This client was revoked"), "{}", gone.text);
     assert_eq!(admin.get(&format!("{path}/rotate")).await.status, 409);
+    // Why is in the trail, for those who said it.
+    let mut agency = portal.agency("grace.hall@agency.example").await;
+    for (act, why) in [
+        ("client.suspended", "reason: moving &#60;house&#62;"),
+        ("secret.revoked", "reason: it was in a mail"),
+    ] {
+        let page = agency.get(&format!("/portal/audit?act={act}")).await;
+        assert!(page.text.contains(why), "{act}: {}", page.text);
+    }
+    assert!(!agency.get("/portal/audit?act=client.revoked").await.text.contains("reason:"));
 }
 
 #[tokio::test]
@@ -617,4 +734,53 @@ async fn the_mail_goes_over_a_real_conversation_with_both_parts_and_the_outbox_f
     let later = portal.authz.clock.now() + Duration::days(1);
     let left = authz_store::outbox::claim_due(&mut work.db(), later, Duration::SECOND).await.unwrap();
     assert_eq!(left, None, "wiped when sent");
+}
+
+#[tokio::test]
+async fn the_owner_of_a_public_client_rotates_it_and_renews_it_by_the_service_desk_form() {
+    let portal = Portal::start().await;
+    let mut owner = portal.signed_in("carl.roe@reader.example", &[]).await;
+    owner.get("/portal/public-api-access").await;
+    owner.post("/portal/public-api-access", &[("terms", "yes")]).await;
+    let (id, first) = mailed(&portal, "carl.roe@reader.example").await;
+    let (path, scope) = (format!("/portal/clients/{id}/rotate"), "api://pmsgate/public/.default");
+    owner.get(&path).await;
+    let newest = owner.hidden("newest");
+    let second = secret_on(owner.post_only(&path, &[("newest", &newest), ("to", "page")]).await);
+    portal.authz.clock.advance(Duration::days(31));
+    owner.sign_in("carl.roe@reader.example", PASSWORD).await;
+    owner.get("/portal/api-services").await;
+    let request = owner.hidden("request");
+    let fields = [
+        ("request", request.as_str()),
+        ("role", "renew-public-pms"),
+        ("environment", "Public sandbox"),
+        ("client", &id),
+    ];
+    let tracked = owner.post("/portal/api-services", &fields).await;
+    assert!(tracked.text.contains("REQ-00000002") && tracked.text.contains("Public PMS"), "{}", tracked.text);
+    let (same, third) = mailed(&portal, "carl.roe@reader.example").await;
+    assert_eq!(same, id);
+    for (secret, status) in [(first, 401), (second, 200), (third, 200)] {
+        assert_eq!(token(&portal, &id, &secret, scope).await.status, status);
+    }
+    let mut other = portal.signed_in("dora.lind@reader.example", &[]).await;
+    assert!(other.get("/portal/api-services").await.text.contains("You look after no API client."));
+}
+
+#[tokio::test]
+async fn a_secret_lives_as_long_as_configured_to_the_second() {
+    let portal = Portal::with(|settings| settings.credentials.lifetime = config::Lifetime::Days(90)).await;
+    let issued = portal.authz.industry_client().await;
+    let (id, secret) = (issued.client_id.as_str(), issued.client_secret.expose());
+    let scope = "api://pmsgate/pms/.default";
+    portal.authz.clock.advance(Duration::days(90) - Duration::SECOND);
+    let last = token(&portal, id, secret, scope).await;
+    assert_eq!((last.status.as_u16(), last.json()["expires_in"].as_i64()), (200, Some(1)));
+    portal.authz.clock.advance(Duration::SECOND);
+    let refused = token(&portal, id, secret, scope).await;
+    assert!(refused.description().contains("2026-06-03T12:34:56Z"), "{}", refused.text);
+    // A stranger learns nothing of it.
+    let stranger = token(&portal, id, &format!("{}x", &secret[..52]), scope).await;
+    assert!(!stranger.description().contains("expired"), "{}", stranger.text);
 }

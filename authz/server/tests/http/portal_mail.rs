@@ -296,6 +296,8 @@ async fn text_messages_go_to_the_provider_and_its_refusals_are_shown_to_the_agen
     assert_eq!(person.get("/portal/messages").await.status, 404);
     agency.get("/portal/messages").await;
     agency.post("/portal/messages", &[("do", "again")]).await;
+    let record = agency.get("/portal/audit?act=messages.retried").await;
+    assert!(record.text.contains("waiting: 1") && record.text.contains("Ana Silva"), "{}", record.text);
     portal.authz.authz.deliver_messages().await;
     assert!(agency.get("/portal/messages").await.text.contains("Nothing waits"));
     let all = taken.lock().unwrap().clone();

@@ -166,6 +166,7 @@ async fn a_request_keeps_its_particulars_and_the_terms_that_were_accepted_for_it
             contact: "api-team@example.org".to_owned(),
             label: "nightly export".to_owned(),
             qualified: true,
+            domains: Domains::VETERINARY,
             scope: Some("system/*.rs".to_owned()),
             environment: None,
             client: None,
