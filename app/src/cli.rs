@@ -162,6 +162,7 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         /// End the old secret, and the tokens bought with it, at once.
         #[arg(long)]
         immediately: bool,
+        /// Why it is done.
         #[command(flatten)]
         why: Why,
     },
@@ -182,6 +183,7 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         client_id: String,
         /// The secret's id, as `client show` lists it.
         secret_id: String,
+        /// Why it is done.
         #[command(flatten)]
         why: Why,
     },
@@ -189,6 +191,7 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
     Suspend {
         /// The client's id.
         client_id: String,
+        /// Why it is done.
         #[command(flatten)]
         why: Why,
     },
@@ -196,6 +199,7 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
     Resume {
         /// The client's id.
         client_id: String,
+        /// Why it is done.
         #[command(flatten)]
         why: Why,
     },
@@ -203,9 +207,24 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
     Revoke {
         /// The client's id.
         client_id: String,
+        /// Why it is done.
         #[command(flatten)]
         why: Why,
     },
+}
+
+impl ClientCommand {
+    /// Why it is done; empty when nobody said.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Rotate { why, .. }
+            | Self::RevokeSecret { why, .. }
+            | Self::Suspend { why, .. }
+            | Self::Resume { why, .. }
+            | Self::Revoke { why, .. } => &why.reason,
+            Self::Create(_) | Self::List | Self::Show { .. } | Self::Change { .. } => "",
+        }
+    }
 }
 
 /// Why something is done.

@@ -293,9 +293,10 @@ impl<'h> Builder<'h> {
         if !settings.is_sandbox() {
             return Ok(());
         }
-        if self.ca_file.is_none() && settings.gateway.ca_file.is_none() {
+        let development = settings.listen.tls == TlsMode::Development;
+        if development && self.ca_file.is_none() && settings.gateway.ca_file.is_none() {
             // A backend serves no TLS, but knows the server beside by the CA of its folder.
-            self.read_certificates()?;
+            self.read_certificate()?;
         }
         let authz_url = settings.gateway.authz_url.clone().unwrap_or_else(|| self.house.known_base_url());
         let (clock, client, stop) = (self.house.clock.clone(), self.authz_client()?, self.stop.clone());

@@ -13,11 +13,13 @@ mod api_client;
 mod browser;
 mod program;
 mod shared_data;
+mod visitor;
 
 pub use api_client::{Answer, ApiClient};
 pub use browser::{Browser, Driver};
 pub use program::{Credentials, Outcome, Program, Ready, Store, binary, data_folder_command};
 pub use shared_data::{check_fhir, checkout, product_files, shared};
+pub use visitor::Visitor;
 
 /// What an industry, authority or public client may ask for on the read and write APIs.
 pub const PMS_SCOPE: &str = "api://pmsgate/pms/.default";

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Answer, ApiClient, Credentials, Driver, Program, data_folder_command};
+use harness::{Answer, ApiClient, Credentials, Program, data_folder_command};
 use serde_json::Value;
 
 /// A moved clock is in force within a second; a busy machine gets another one.
@@ -134,60 +134,4 @@ async fn production_has_no_clock_to_move() {
     let (code, said) = run(&production, &["clock", "show"]);
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("not allowed in production"), "{said}");
-}
-
-#[tokio::test]
-async fn clock_forward_reminder_refusal_and_renewal_in_a_browser() {
-    let Some(driver) = Driver::start() else { return };
-    let program = Program::serve().await;
-    let email = "ana.silva@fable.example";
-    let password = program.data_dir().join("password");
-    std::fs::write(&password, "correct Horse 9 staple").unwrap();
-    let mut arguments =
-        vec!["account", "create", "--email", email, "--first-name", "Ana", "--last-name", "Silva"];
-    arguments.extend([
-        "--role",
-        "iris-industry-admin@ORG-100000001",
-        "--password-file",
-        password.to_str().unwrap(),
-    ]);
-    program.result(&arguments);
-    let client = program.industry("ORG-100000001", &["--label", "ERP link"]);
-    let api = program.api();
-    api.token(&client).await;
-    program.result(&["clock", "set", "+729d"]);
-    // The demo client ends as well.
-    let mails = has_mails(&program, email, 2).await;
-    let subject = |mail: &Value| mail["subject"].as_str().unwrap().to_owned();
-    let subject = mails.iter().map(subject).find(|subject| subject.contains("ERP link")).unwrap();
-    let browser = driver.browser(&program.ready.base_url).await;
-    browser.open("/portal/mailbox").await;
-    browser.follow(&subject).await;
-    browser.says(&client.client_id).await;
-    browser.says("/api/v1/client/secrets").await;
-    browser.screenshot("expiry-reminder").await;
-
-    program.result(&["clock", "set", "+731d"]);
-    let refused = becomes(&api, &client, 401).await.json();
-    assert!(refused["error_description"].as_str().unwrap().contains("expired"), "{refused}");
-
-    browser.open("/portal/sign-in").await;
-    browser.fill("name", email).await;
-    browser.fill("password", "correct Horse 9 staple").await;
-    browser.press("Sign in").await;
-    browser.open("/portal/expiring").await;
-    browser.says("ERP link").await;
-    browser.says("expired").await;
-    browser.screenshot("expiring").await;
-    browser.open("/portal/notifications").await;
-    browser.press("Make a calendar address").await;
-    browser.says("calendar.ics?key=").await;
-    browser.open(&format!("/portal/clients/{}/rotate", client.client_id)).await;
-    browser.press("Make a new secret").await;
-    let text = browser.text().await;
-    let new = text.split_whitespace().find(|word| word.starts_with("pms_") && word.len() == 53);
-    let new = new.unwrap_or_else(|| panic!("no new secret on: {text}"));
-    let answer = ask(&api, &client, new).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    browser.close().await;
 }

@@ -1,9 +1,6 @@
-//! API credentials in the whole house: from the request in a browser to the product and to the successor; rotation under
-//! load and by the machine's own script; nothing of it in the log.
+//! API credentials in the whole house: rotation under load, and what tokens of the administration do not open.
 
 use std::{
-    path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,17 +8,12 @@ use std::{
     time::Duration,
 };
 
-use harness::{ApiClient, Browser, Credentials, Driver, Program};
+use harness::{ApiClient, Credentials, Program};
 use http::StatusCode;
-use serde_json::Value;
 use tokio::sync::watch;
-
-use crate::portal_in_a_browser::{open_mail, signed_in};
 
 const PRODUCTS: &str = "/pms/api/v3/MedicinalProductDefinition";
 const PRODUCT: &str = "/pms/api/v3/MedicinalProductDefinition/600000900001";
-/// Its authorisation is pending: only its own organisation and authorities see it.
-const PENDING_OF_FIRST: &str = "600000900020";
 const ROTATIONS: u64 = 100;
 const ASKERS: usize = 4;
 
@@ -102,176 +94,23 @@ async fn a_token_for_rotation_opens_no_product() {
     assert_eq!(api.get("/api/v1/clients", &token).await.status, StatusCode::OK);
 }
 
-/// A fact of a text.
-fn fact(text: &str, name: &str) -> String {
-    let start = format!("{name}: ");
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(&start));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
-}
-
-/// The text of the first snippet of the page that has these words.
-async fn snippet(browser: &Browser, words: &str) -> String {
-    let label = format!("pre[aria-label='{words}']");
-    browser.text_of(&label).await
-}
-
-/// Runs the script of the client's page as cron does. Whether it did its work.
-fn run_script(script: &str, folder: &Path, ca_file: &Path) -> bool {
-    let (path, secret) = (folder.join("rotate.sh"), folder.join("client_secret"));
-    std::fs::write(&path, script).unwrap();
-    Command::new("sh")
-        .arg(path)
-        .arg(secret)
-        .env("CURL_CA_BUNDLE", ca_file)
-        .output()
-        .map(|output| {
-            if !output.status.success() {
-                println!("{}", String::from_utf8_lossy(&output.stderr));
-            }
-            output.status.success()
-        })
-        .unwrap()
-}
-
 #[tokio::test]
-async fn from_the_request_to_the_product_and_to_the_successor() {
-    let Some(driver) = Driver::start() else { return };
-    let settings = [("PMSGATE__TELEMETRY__LOG", "debug"), ("PMSGATE__TELEMETRY__ACCESS_LOG", "true")];
-    let program = Program::serve_with(harness::Store::Sqlite, &settings).await;
-    let api = program.api();
-
-    // A reader of public data.
-    let reader = signed_in(&driver, &program, "carl.roe@reader.example", &[]).await;
-    reader.follow("Manage access").await;
-    reader.follow("Request Public API access PMS").await;
-    reader.press("Next").await;
-    reader.says("Check the user agreement to go on.").await;
-    reader.tick("User agreement").await;
-    reader.press("Next").await;
-    reader.says("approved by the system at once").await;
-    open_mail(&reader, "Your API credentials: Public PMS API").await;
-    let text = reader.text().await;
-    let public_secret = fact(&text, "Client Secret");
-    let token = api.token_for(&fact(&text, "Client Id"), &public_secret, &fact(&text, "Scope")).await;
-    let product = api.get("/public/v1/MedicinalProductDefinition/600000900001", &token).await;
-    assert_eq!(product.status, StatusCode::OK, "{}", product.text());
-    assert_eq!(api.get(PRODUCT, &token).await.status, StatusCode::UNAUTHORIZED);
-    reader.close().await;
-
-    // An administrator of an organisation.
-    let role = ["iris-industry-admin@ORG-100000001"];
-    let admin = signed_in(&driver, &program, "ana.silva@aurelia.example", &role).await;
-    admin.open("/portal/access").await;
-    admin.screenshot("manage-access").await;
-    admin.follow("Request API access").await;
-    admin.screenshot("api-terms").await;
-    admin.tick("User agreement").await;
-    admin.press("Next").await;
-    admin.fill("contact", "info@aurelia.example").await;
-    admin.press("Submit").await;
-    admin.says("generic mailbox").await;
-    admin.fill("contact", "ana.silva@aurelia.example").await;
-    admin.fill("label", "ERP link").await;
-    admin.tick("Qualified").await;
-    admin.screenshot("api-form").await;
-    admin.press("Submit").await;
-    admin.says("PMS API: PMS Industry API for ORG-100000001").await;
-    open_mail(&admin, "Your API credentials: PMS Industry API").await;
-    let text = admin.text().await;
-    let (id, old, scope) = (fact(&text, "Client Id"), fact(&text, "Client Secret"), fact(&text, "Scope"));
-    admin.screenshot("credentials-mail").await;
-    let own = api.token_for(&id, &old, &scope).await;
-    let pending = format!("{PRODUCTS}/{PENDING_OF_FIRST}");
-    assert_eq!(api.get(&pending, &own).await.status, StatusCode::OK, "what is pending is its own");
-    let stranger = api.token(&program.industry("ORG-100000002", &[])).await;
-    assert_eq!(api.get(&pending, &stranger).await.status, StatusCode::NOT_FOUND);
-
-    // Its page, on a phone and on a wide screen.
-    let path = format!("/portal/clients/{id}");
-    for page in [
-        "/portal/access",
-        "/portal/clients",
-        "/portal/api-services",
-        "/portal/api-access",
-        &path,
-        &format!("{path}/rotate"),
-        &format!("{path}/end"),
-    ] {
-        admin.open(page).await;
-        for width in [360, 1600] {
-            admin.resize(width, 900).await;
-            assert!(!admin.overflows().await, "{page} is wider than {width}");
-        }
-        admin.resize(1100, 1200).await;
-    }
-    admin.open(&path).await;
-    admin.screenshot("client").await;
-    let script = snippet(&admin, "Shell script").await;
-
-    // Rotation: both work; the successor's first use is told.
-    admin.follow("Rotate").await;
-    admin.press("Make a new secret").await;
-    admin.says("This is shown once").await;
-    let new = snippet(&admin, "Client Secret").await.trim().to_owned();
-    assert_eq!(new.len(), 53);
-    for secret in [&old, &new] {
-        let token = api.token_for(&id, secret, &scope).await;
-        assert_eq!(api.get(PRODUCT, &token).await.status, StatusCode::OK);
-    }
-    open_mail(&admin, "The new client secret is in use: you may drop the old one").await;
-
-    // The machine rotates by itself, with the script of the page: the oldest of three retires.
-    let folder = program.data_dir();
-    std::fs::write(folder.join("client_secret"), &new).unwrap();
-    assert!(run_script(&script, &folder, program.ready.ca_file.as_deref().unwrap()));
-    let newest = std::fs::read_to_string(folder.join("client_secret")).unwrap();
-    assert_ne!(newest, new);
-    for secret in [&new, &newest] {
-        api.token_for(&id, secret, &scope).await;
-    }
-    let form =
-        [("grant_type", "client_credentials"), ("client_id", id.as_str()), ("client_secret", old.as_str())];
-    let refused = api.ask_token(&form).await;
-    assert!(refused.text().contains("was replaced and retired"), "{}", refused.text());
-    // With a secret that is over the script changes nothing.
-    std::fs::write(folder.join("client_secret"), &old).unwrap();
-    assert!(!run_script(&script, &folder, program.ready.ca_file.as_deref().unwrap()));
-    assert_eq!(std::fs::read_to_string(folder.join("client_secret")).unwrap(), old);
-
-    // Suspended in the portal: refused at the gateway within a second; and it goes on.
-    let token = api.token_for(&id, &newest, &scope).await;
-    admin.open(&path).await;
-    for (button, status) in [("Suspend", StatusCode::UNAUTHORIZED), ("Resume", StatusCode::OK)] {
-        admin.press(button).await;
-        let from = std::time::Instant::now();
-        while api.get(PRODUCT, &token).await.status != status {
-            assert!(from.elapsed() < Duration::from_secs(1), "{button} is not in force after a second");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    // The Service Desk renews by mail.
-    admin.open("/portal/api-services").await;
-    admin.press("Submit").await;
-    admin.says("Request SPOR API Services: PMS for ORG-100000001").await;
-    admin.screenshot("api-requests").await;
-    admin.close().await;
-
-    let log = std::fs::read_to_string(program.data_dir().with_file_name("server.log")).unwrap();
-    assert!(log.contains("/portal/clients/"), "requests are logged here");
-    let mailed: Vec<Value> = std::fs::read_dir(program.data_dir().join("mail"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|kind| kind == "json"))
-        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
-        .collect();
-    let mut secrets = vec![public_secret, old, new, newest];
-    for mail in &mailed {
-        let text = mail["text"].as_str().unwrap();
-        secrets
-            .extend(text.lines().filter_map(|line| line.strip_prefix("Client Secret: ")).map(str::to_owned));
-    }
-    for secret in secrets {
-        assert!(!log.contains(&secret[4..]), "the log has a secret");
+async fn the_command_says_which_secret_a_third_one_ended() {
+    for store in Program::stores() {
+        let program = Program::serve_with(store, &[]).await;
+        let client = program.industry("ORG-100000001", &[]);
+        let rotate = |options: &[&str]| {
+            let answer = program.result(&[&["client", "rotate", &client.client_id], options].concat());
+            let ended = answer["ended"].as_array().unwrap();
+            ended.iter().map(|one| one["secret_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(rotate(&[]), [""; 0]);
+        assert_eq!(rotate(&[]), [client.secret_id.as_str()]);
+        assert_eq!(rotate(&["--immediately", "--reason", "it was in a ticket"]).len(), 2);
+        let trail = program.run(&["audit", "export"]).stdout;
+        assert_eq!(trail.matches("it was in a ticket").count(), 1, "{trail}");
+        let shown = program.result(&["client", "show", &client.client_id]);
+        let live = shown["secrets"].as_array().unwrap().iter().filter(|one| one["status"] == "live");
+        assert_eq!(live.count(), 1, "{shown}");
     }
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use harness::{Browser, Driver, Program};
 use time::OffsetDateTime;
 
-const PASSWORD: &str = "correct Horse 9 staple";
+pub(crate) const PASSWORD: &str = "correct Horse 9 staple";
 /// What a registration says when the browser has done its work.
 const SHOWN: &str = "Your browser has shown that you are no robot.";
 
@@ -27,15 +27,59 @@ pub(crate) async fn signed_in(driver: &Driver, program: &Program, email: &str, r
     browser
 }
 
-async fn sign_in(browser: &Browser, email: &str) {
+pub(crate) async fn sign_in(browser: &Browser, email: &str) {
     browser.open("/portal/sign-in").await;
     browser.fill("name", email).await;
     browser.fill("password", PASSWORD).await;
     browser.press("Sign in").await;
 }
 
+/// Types what a registration asks for.
+async fn fill_registration(browser: &Browser, email: &str) {
+    for (name, value) in [
+        ("first_name", "Ana"),
+        ("last_name", "Silva"),
+        ("email", email),
+        ("email_again", email),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
+        ("phone", "+31 6 1234 5678"),
+    ] {
+        browser.fill(name, value).await;
+    }
+    browser.tick("I have read and understood the privacy statement").await;
+}
+
+/// From the authentication questions to the first page of who is signed in.
+async fn finish_registration(browser: &Browser, email: &str) {
+    browser.says("Authentication questions").await;
+    for (name, value) in [("a1", "Blue School"), ("a2", "Gent"), ("a3", "ACME")] {
+        browser.fill(name, value).await;
+    }
+    browser.press("Save and go on").await;
+    browser.says("One-time token").await;
+    open_mail(browser, "Confirm your e-mail address").await;
+    browser.screenshot("mail").await;
+    browser.follow("Open the link of this mail").await;
+    browser.press("Confirm").await;
+    browser.says("Your account is active").await;
+    sign_in(browser, email).await;
+    browser.says("Hello, Ana").await;
+}
+
+/// Somebody who opens an account with the portal's pages alone, and signs in.
+pub(crate) async fn registered(driver: &Driver, program: &Program, email: &str) -> Browser {
+    let browser = driver.browser(&program.ready.base_url).await;
+    browser.open("/portal/register").await;
+    fill_registration(&browser, email).await;
+    browser.waits_for(SHOWN).await;
+    browser.press("Next").await;
+    finish_registration(&browser, email).await;
+    browser
+}
+
 /// Sets an authenticator app up; answers its secret.
-async fn enrol(browser: &Browser) -> Vec<u8> {
+pub(crate) async fn enrol(browser: &Browser) -> Vec<u8> {
     browser.open("/portal/account/second-factor").await;
     browser.fill("current", PASSWORD).await;
     browser.press("Set up an authenticator app").await;
@@ -84,7 +128,7 @@ pub(crate) async fn open_mail(browser: &Browser, subject: &str) {
     panic!("no mail {subject:?}: {}", browser.text().await);
 }
 
-fn letter(program: &Program) -> PathBuf {
+pub(crate) fn letter(program: &Program) -> PathBuf {
     let path = program.data_dir().join("letter-of-affiliation.pdf");
     std::fs::write(&path, b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n")
         .unwrap();
@@ -92,7 +136,7 @@ fn letter(program: &Program) -> PathBuf {
 }
 
 /// From the application to the recap.
-async fn wizard(browser: &Browser, application: &str, organisation: &str, roles: &[&str]) {
+pub(crate) async fn wizard(browser: &Browser, application: &str, organisation: &str, roles: &[&str]) {
     browser.open("/portal/requests/new").await;
     browser.tick(application).await;
     browser.press("Next: organisation").await;
@@ -119,35 +163,12 @@ async fn a_public_user_registers_confirms_and_signs_in() {
     browser.says("Please correct").await;
     browser.waits_for(SHOWN).await;
     browser.screenshot("register-errors").await;
-    for (name, value) in [
-        ("first_name", "Ana"),
-        ("last_name", "Silva"),
-        ("email", "ana.silva@medco.example"),
-        ("email_again", "ana.silva@medco.example"),
-        ("password", PASSWORD),
-        ("password_again", PASSWORD),
-        ("phone", "+31 6 1234 5678"),
-    ] {
-        browser.fill(name, value).await;
-    }
-    browser.tick("I have read and understood the privacy statement").await;
+    fill_registration(&browser, "ana.silva@medco.example").await;
     // The browser did the work: there is no question to answer.
     assert!(!browser.text().await.contains("How much is"));
     browser.screenshot("register").await;
     browser.press("Next").await;
-    browser.says("Authentication questions").await;
-    for (name, value) in [("a1", "Blue School"), ("a2", "Gent"), ("a3", "ACME")] {
-        browser.fill(name, value).await;
-    }
-    browser.press("Save and go on").await;
-    browser.says("One-time token").await;
-    open_mail(&browser, "Confirm your e-mail address").await;
-    browser.screenshot("mail").await;
-    browser.follow("Open the link of this mail").await;
-    browser.press("Confirm").await;
-    browser.says("Your account is active").await;
-    sign_in(&browser, "ana.silva@medco.example").await;
-    browser.says("Hello, Ana").await;
+    finish_registration(&browser, "ana.silva@medco.example").await;
     for path in [
         "/portal/account",
         "/portal/account/password",
@@ -338,27 +359,10 @@ async fn everything_works_in_a_browser_without_scripts() {
     let email = "ana.silva@aurelia.example";
     let browser = driver.scriptless_browser(&program.ready.base_url).await;
     browser.open("/portal/register").await;
-    for (name, value) in [
-        ("first_name", "Ana"),
-        ("last_name", "Silva"),
-        ("email", email),
-        ("email_again", email),
-        ("password", PASSWORD),
-        ("password_again", PASSWORD),
-    ] {
-        browser.fill(name, value).await;
-    }
-    browser.tick("I have read and understood the privacy statement").await;
+    fill_registration(&browser, email).await;
     answer_question(&browser).await;
     browser.press("Next").await;
-    for (name, value) in [("a1", "Blue School"), ("a2", "Gent"), ("a3", "ACME")] {
-        browser.fill(name, value).await;
-    }
-    browser.press("Save and go on").await;
-    open_mail(&browser, "Confirm your e-mail address").await;
-    browser.follow("Open the link of this mail").await;
-    browser.press("Confirm").await;
-    sign_in(&browser, email).await;
+    finish_registration(&browser, email).await;
     wizard(&browser, "IRIS / PLM", "ORG-100000001", &["IRIS / PLM Industry Admin"]).await;
     browser.fill("comment", "I run the regulatory team.").await;
     browser.attach(&letter(&program)).await;
@@ -370,4 +374,32 @@ async fn everything_works_in_a_browser_without_scripts() {
     browser.press("Submit request").await;
     browser.says("REQ-00000001").await;
     browser.close().await;
+}
+
+#[tokio::test]
+async fn a_document_that_is_too_large_is_refused_beside_its_field_and_what_was_typed_stays() {
+    let Some(driver) = Driver::start() else { return };
+    let program = Program::serve().await;
+    let person = signed_in(&driver, &program, "ana.silva@aurelia.example", &[]).await;
+    wizard(&person, "IRIS / PLM", "ORG-100000001", &["IRIS / PLM Industry Admin"]).await;
+    for (number, megabytes) in [11, 60].into_iter().enumerate() {
+        let path = program.data_dir().join("large.pdf");
+        std::fs::write(&path, [b"%PDF-1.7\n", vec![b' '; megabytes << 20].as_slice()].concat()).unwrap();
+        for button in ["Attach", "Submit request"] {
+            let comment = format!("The scan has {megabytes} MB, {button} {number}.");
+            person.fill("comment", &comment).await;
+            person.attach(&path).await;
+            person.press(button).await;
+            let error = person.text_of("#f-file-error").await;
+            assert!(error.contains("1 byte to 10 MB"), "{error}");
+            assert_eq!(person.value("comment").await, comment);
+            person.says("Nothing is attached.").await;
+        }
+        person.screenshot("document-too-large").await;
+    }
+    // And it goes on from there.
+    person.attach(&letter(&program)).await;
+    person.press("Submit request").await;
+    person.says("REQ-00000001").await;
+    person.close().await;
 }

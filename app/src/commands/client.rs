@@ -35,15 +35,14 @@ const SHOW_COLUMNS: &[&str] = &[
 ];
 
 pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
-    let acts = House::open(common)?.use_cases().await?;
+    let acts = House::open(common)?.use_cases().await?.because(command.reason())?;
     match command {
         ClientCommand::Create(options) => {
             let issued = acts.create_client(Actor::Operator, new_client(options)).await?;
             print(common, credentials(&issued), CREDENTIAL_COLUMNS)
         }
-        ClientCommand::Rotate { client_id, immediately, why } => {
-            let issued =
-                acts.because(&why.reason)?.rotate_secret(Actor::Operator, &client_id, immediately).await?;
+        ClientCommand::Rotate { client_id, immediately, .. } => {
+            let issued = acts.rotate_secret(Actor::Operator, &client_id, immediately).await?;
             let mut shown = credentials(&issued);
             let ended = issued.ended.iter();
             shown["ended"] =
@@ -56,8 +55,7 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
             acts.change_client(Actor::Operator, &client_id, &label, contact.as_deref()).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::RevokeSecret { client_id, secret_id, why } => {
-            let acts = acts.because(&why.reason)?;
+        ClientCommand::RevokeSecret { client_id, secret_id, .. } => {
             acts.revoke_secret(Actor::Operator, &client_id, &secret_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
@@ -68,18 +66,15 @@ pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
         ClientCommand::Show { client_id } => {
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Suspend { client_id, why } => {
-            let acts = acts.because(&why.reason)?;
+        ClientCommand::Suspend { client_id, .. } => {
             acts.suspend_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Resume { client_id, why } => {
-            let acts = acts.because(&why.reason)?;
+        ClientCommand::Resume { client_id, .. } => {
             acts.resume_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
-        ClientCommand::Revoke { client_id, why } => {
-            let acts = acts.because(&why.reason)?;
+        ClientCommand::Revoke { client_id, .. } => {
             acts.revoke_client(Actor::Operator, &client_id).await?;
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
