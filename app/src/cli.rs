@@ -286,9 +286,12 @@ pub enum AuditCommand {
         after_help = "Each record carries a keyed hash over itself and the one before it, under a key from the master key. What this \
 cannot see by itself is that the whole database was put back to an earlier state, or was written anew with the master \
 key: keep the `head` that it prints somewhere else, and give it later with --known.\n\n\
-Examples:\n  pmsgate audit verify\n  pmsgate audit verify --known 1042:9f2c…"
+Examples:\n  pmsgate audit verify\n  pmsgate audit verify --known 1042:9f2c…\n  pmsgate audit verify --trail reads"
     )]
     Verify {
+        /// Which trail: what was done to accounts, clients and keys, or who read what.
+        #[arg(long, value_enum, default_value_t = Trail::Acts)]
+        trail: Trail,
         /// A head as an earlier run printed it: that record must still be there, unchanged.
         #[arg(long, value_name = "NUMBER:LINK")]
         known: Option<String>,
@@ -296,12 +299,25 @@ Examples:\n  pmsgate audit verify\n  pmsgate audit verify --known 1042:9f2c…"
     /// Write the whole trail out, oldest first: --format ndjson (default), or fhir for one Bundle of R5 AuditEvents.
     #[command(after_help = "Examples:\n  \
 pmsgate audit export --format ndjson --out trail.ndjson\n  \
-pmsgate audit export --format fhir > trail.json")]
+pmsgate audit export --format fhir > trail.json\n  \
+pmsgate audit export --trail reads --format ndjson --out reads.ndjson")]
     Export {
+        /// Which trail: what was done to accounts, clients and keys, or who read what.
+        #[arg(long, value_enum, default_value_t = Trail::Acts)]
+        trail: Trail,
         /// The file; standard output without it.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// The trails of a house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Trail {
+    /// What was done to accounts, clients and keys: in the authorization server's database.
+    Acts,
+    /// Who read what: in the gateways' files.
+    Reads,
 }
 
 /// `clock …`.

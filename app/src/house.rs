@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use authz_server::{AuthzKeys, AuthzSettings, UseCases};
-use config::{ApiProducts, DataFiles, MasterKey, MasterKeyError, Settings, TlsMode};
+use config::{ApiProducts, DataFiles, MasterKey, MasterKeyError, Purpose, Settings, TlsMode, WhenFull};
 use database::Database;
 use fhir_model::access::AccessMatrix;
+use gateway::AuditSettings;
 use http_service::Clock;
 use time::Duration;
 
@@ -123,6 +124,23 @@ impl House {
         let mut settings = self.settings.clone();
         settings.mail.spool_dir.get_or_insert_with(|| self.data_dir.join("mail"));
         Ok(AuthzSettings::from_config(&settings, &self.files, base_url)?)
+    }
+
+    /// Where a gateway of this house keeps the record of who read what, if it keeps one.
+    pub fn read_trail(&self) -> Option<AuditSettings> {
+        let section = &self.settings.audit;
+        section.reads.then(|| AuditSettings {
+            folder: self.read_trail_folder(),
+            key: self.master_key.derive(Purpose::ReadTrail),
+            file_size: section.file_size,
+            queue: section.queue,
+            refuses_when_full: section.when_full == WhenFull::Refuse,
+        })
+    }
+
+    /// The folder of the records of who read what.
+    pub fn read_trail_folder(&self) -> PathBuf {
+        self.settings.audit.reads_dir.clone().unwrap_or_else(|| self.data_dir.join("reads"))
     }
 
     /// The keys that the authorization server derives.

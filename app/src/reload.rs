@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use config::{DataFiles, Settings};
-use gateway::{Addresses, Gateway, GatewaySettings};
+use gateway::{Addresses, AuditSettings, Gateway, GatewaySettings};
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -13,12 +13,15 @@ pub(crate) struct GatewaySource {
     pub(crate) settings: Settings,
     pub(crate) addresses: Addresses,
     pub(crate) feed_key: String,
+    /// Where the record of who read what is kept, if it is.
+    pub(crate) audit: Option<AuditSettings>,
 }
 
 impl GatewaySource {
     /// The settings with these data files.
     pub(crate) fn with(&self, files: &DataFiles) -> GatewaySettings {
-        GatewaySettings::new(&self.settings, files, &self.addresses, self.feed_key.clone())
+        let settings = GatewaySettings::new(&self.settings, files, &self.addresses, self.feed_key.clone());
+        GatewaySettings { audit: self.audit.clone(), ..settings }
     }
 }
 
@@ -35,7 +38,9 @@ pub(crate) async fn on_hang_up(
             heard = hang_ups.recv() => if heard.is_none() { return },
         }
         if let Some((gateway, source)) = &gateway {
-            tell(reload(gateway, source));
+            let outcome = reload(gateway, source);
+            gateway.tell_reload(outcome.is_ok());
+            tell(outcome);
         } else {
             tracing::info!(
                 "SIGHUP: of its files, this part reads the certificate again and others at the start only"

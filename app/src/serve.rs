@@ -1,19 +1,26 @@
 //! Starting parts of the house: the one file that knows every room.
 
-use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use authz_server::{Authz, DemoCredentials};
 use caller_context::ContextKey;
-use config::{ClientAddressFrom, Listen, Purpose, TlsMode};
+use config::{ClientAddressFrom, Listen, Purpose, Telemetry, TlsMode};
 use database::Database;
 use fhir_server::{CursorKey, Parts};
 use gateway::{Addresses, Gateway, GatewayWorker};
 use http::{Request, Response};
 use http_service::{
     Body, Handler, Health, IncomingBody, Listening, Proxies, RouterHandler, ServeOptions, Serving, ToldBy,
-    admin_router, bind, install_metrics,
+    Traces, TracesOptions, admin_router, bind, install_metrics,
 };
+use ipnet::IpNet;
 use serde::Serialize;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,6 +43,12 @@ pub struct Running {
     pub first_call: Option<[String; 3]>,
     /// Things made on this start, for the operator to know.
     pub made: Vec<PathBuf>,
+    health: Health,
+    traces: Option<Traces>,
+    /// Ends the public listener.
+    close: CancellationToken,
+    public: Option<Serving>,
+    /// Ends everything else.
     stop: CancellationToken,
     serving: Vec<Serving>,
     tasks: TaskTracker,
@@ -77,8 +90,14 @@ impl std::fmt::Debug for ReadyDemo {
 }
 
 impl Running {
-    /// Takes no more requests, finishes those in flight, and ends.
+    /// Takes no more requests, finishes those in flight, and ends. What requests in flight may still need (backend,
+    /// keys, revocations) ends after them; until then the operator's listener says that nobody should come any more.
     pub async fn stop(self) {
+        self.health.register("listener").not_ready("stopping: requests in flight are finished");
+        self.close.cancel();
+        if let Some(public) = self.public {
+            public.finished().await;
+        }
         self.stop.cancel();
         for serving in self.serving {
             serving.finished().await;
@@ -88,6 +107,9 @@ impl Running {
         for database in self.databases {
             // SQLite then takes its write-ahead log into the database file, which is whole by itself.
             database.close().await;
+        }
+        if let Some(traces) = self.traces {
+            traces.end().await;
         }
     }
 }
@@ -131,6 +153,8 @@ struct Builder<'h> {
     ca_file: Option<PathBuf>,
     made: Vec<PathBuf>,
     health: Health,
+    traces: Option<Traces>,
+    close: CancellationToken,
     stop: CancellationToken,
     serving: Vec<Serving>,
     tasks: TaskTracker,
@@ -170,6 +194,8 @@ impl<'h> Builder<'h> {
             ca_file: None,
             made: house.made_master_key.iter().cloned().collect(),
             health: Health::default(),
+            traces: start_traces(&house.settings.telemetry, options.part)?,
+            close: CancellationToken::new(),
             stop: CancellationToken::new(),
             serving: Vec::new(),
             tasks: TaskTracker::new(),
@@ -244,7 +270,14 @@ impl<'h> Builder<'h> {
         let listening = bind_on(address, workers)?;
         self.backend_url = Some(format!("http://{}", listening.address()));
         let router = backend.router;
-        let options = ServeOptions::plain("backend");
+        // Nobody but gateways comes here, and they say who calls and in which trace.
+        let trusted = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(IpNet::from);
+        let options = ServeOptions {
+            proxies: Proxies { trusted: trusted.into(), told_by: ToldBy::XForwardedFor },
+            access_log: house.settings.telemetry.access_log && self.part == Part::Backend,
+            traces: self.traces.clone(),
+            ..ServeOptions::plain("backend")
+        };
         self.serving.push(listening.serve(&options, move |_| RouterHandler(router.clone()), &self.stop)?);
         health.ready();
         Ok(())
@@ -317,7 +350,12 @@ impl<'h> Builder<'h> {
             backend_url: self.backend_url.clone().unwrap_or_else(|| section.backend_url.clone()),
         };
         let feed_key = hex::encode(house.master_key.derive(Purpose::RevocationFeed).as_slice());
-        let source = GatewaySource { settings: house.settings.clone(), addresses, feed_key };
+        let source = GatewaySource {
+            settings: house.settings.clone(),
+            addresses,
+            feed_key,
+            audit: house.read_trail(),
+        };
         let context_key = ContextKey::new(&house.master_key.derive(Purpose::CallerContext));
         let gateway = Gateway::new(source.with(&house.files), context_key, house.clock.clone())?;
         let health = self.health.register("gateway");
@@ -345,6 +383,7 @@ impl<'h> Builder<'h> {
     /// Opens the listeners and waits until every part is ready.
     async fn finish(mut self, options: &Serve) -> Result<Running> {
         let listen = &self.house.settings.listen;
+        let mut public_serving = None;
         if let Some(public) = self.public.take() {
             let serve_options = ServeOptions {
                 name: "public",
@@ -355,23 +394,24 @@ impl<'h> Builder<'h> {
                 max_connections: listen.max_connections,
                 drain_timeout: listen.drain_timeout.0,
                 access_log: self.house.settings.telemetry.access_log,
+                traces: self.traces.clone(),
             };
             let (gateway, router) = (self.gateway.clone(), self.authz.as_ref().map(Authz::router));
             let serving = match (gateway, router) {
                 (Some(gateway), Some(router)) => public.serve(
                     &serve_options,
                     move |_| FrontDoor { gateway: gateway.worker(), rest: RouterHandler(router.clone()) },
-                    &self.stop,
+                    &self.close,
                 )?,
                 (Some(gateway), None) => {
-                    public.serve(&serve_options, move |_| gateway.worker(), &self.stop)?
+                    public.serve(&serve_options, move |_| gateway.worker(), &self.close)?
                 }
                 (None, Some(router)) => {
-                    public.serve(&serve_options, move |_| RouterHandler(router.clone()), &self.stop)?
+                    public.serve(&serve_options, move |_| RouterHandler(router.clone()), &self.close)?
                 }
                 (None, None) => bail!("nothing to serve"),
             };
-            self.serving.push(serving);
+            public_serving = Some(serving);
             if let Some(certificate) = self.certificate.take() {
                 let hang_ups = http_service::hang_ups().context("SIGHUP cannot be heard")?;
                 let every = listen.certificate_check.0;
@@ -427,6 +467,10 @@ impl<'h> Builder<'h> {
             ready,
             first_call,
             made: self.made,
+            health: self.health,
+            traces: self.traces,
+            close: self.close,
+            public: public_serving,
             stop: self.stop,
             serving: self.serving,
             tasks: self.tasks,
@@ -450,6 +494,20 @@ impl Handler for FrontDoor {
             self.rest.handle(request).await
         }
     }
+}
+
+/// The way to the collector of traces, where one is named.
+fn start_traces(settings: &Telemetry, part: Part) -> Result<Option<Traces>> {
+    let Some(endpoint) = settings.traces_url.clone() else { return Ok(None) };
+    let service = match part {
+        Part::All => "pmsgate",
+        Part::Authz => "pmsgate-authz",
+        Part::Gateway => "pmsgate-gateway",
+        Part::Backend => "pmsgate-backend",
+    };
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(2)).build()?;
+    let options = TracesOptions { endpoint, service: service.to_owned(), sample: settings.traces_sample };
+    Ok(Some(Traces::start(&options, client).context("telemetry.traces_url")?))
 }
 
 /// The proxies in front of the public listener.

@@ -37,6 +37,7 @@ pub use master_key::{MasterKey, MasterKeyError, Purpose};
 pub use network::Network;
 pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation, ParameterText, ParameterTexts};
 pub use sections::{
+    audit::{Audit, WhenFull},
     backend::Backend,
     compat::Compat,
     credentials::{Credentials, Delivery},

@@ -26,6 +26,8 @@ pub enum Purpose {
     PageCursor,
     /// HMAC over the records of the audit trail.
     AuditChain,
+    /// HMAC over the gateways' records of who read what.
+    ReadTrail,
     /// HMAC over the portal's sessions, forms and one-time tokens, and AEAD over what its rows hide.
     Portal,
 }
@@ -39,6 +41,7 @@ impl Purpose {
             Self::RevocationFeed => b"pmsgate revocation feed v1",
             Self::PageCursor => b"pmsgate page cursor v1",
             Self::AuditChain => b"pmsgate audit chain v1",
+            Self::ReadTrail => b"pmsgate read trail v1",
             Self::Portal => b"pmsgate portal v1",
         }
     }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Backend, ClientAddressFrom, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection,
+    Audit, Backend, ClientAddressFrom, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection,
     Gateway, Listen, Mail, Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
 };
 
@@ -41,6 +41,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// Whom the gateway trusts, where it forwards, and its limits.
     pub gateway: Gateway,
+    /// The record of who read what, kept by the gateway.
+    pub audit: Audit,
     /// The product backend.
     pub backend: Backend,
     /// What the program tells about itself.
@@ -75,6 +77,7 @@ impl Default for Settings {
             mail: Mail::default(),
             webhooks: Webhooks::default(),
             gateway: Gateway::default(),
+            audit: Audit::default(),
             backend: Backend::default(),
             telemetry: Telemetry::default(),
             compat: Compat::default(),
@@ -171,6 +174,17 @@ impl Settings {
             && !(url.starts_with("redis://") || url.starts_with("rediss://"))
         {
             return Err(wrong("gateway.limits_url", "must start with redis:// or rediss://"));
+        }
+        if !(0.0..=1.0).contains(&self.telemetry.traces_sample) {
+            return Err(wrong("telemetry.traces_sample", "must be between 0 and 1"));
+        }
+        if let Some(url) = &self.telemetry.traces_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(wrong("telemetry.traces_url", "must start with http:// or https://"));
+        }
+        if self.audit.queue == 0 || self.audit.file_size < 4096 {
+            return Err(wrong("audit", "queue must be at least 1, file_size at least 4096 bytes"));
         }
         if self.tokens.tenants.is_empty() {
             return Err(wrong("tokens.tenants", "needs at least one tenant"));

@@ -34,6 +34,9 @@ pub enum GatewayError {
     /// A client or an address called too often.
     #[error("limit exceeded")]
     LimitExceeded(crate::rate_limit::Refused),
+    /// There is no place for the record of this call, and none may go without.
+    #[error("no place for the audit record")]
+    AuditFull,
     /// The issuer's keys were never read.
     #[error("issuer keys unavailable")]
     KeysUnavailable,

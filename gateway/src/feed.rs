@@ -32,14 +32,14 @@ pub(crate) trait Listener {
     /// The feed is open.
     fn begin(&self) -> Self::Hearing;
 
-    /// A sign of life came, so long after the one before.
-    fn sign(&self, silence: Duration);
+    /// A sign of life came.
+    fn sign(&self);
 
     /// A line came that is not empty.
     fn hear(&self, hearing: &mut Self::Hearing, line: &[u8]) -> Result<(), FeedError>;
 
-    /// The feed broke, or did not open, so long after the last sign. Answers whether it had been caught up.
-    fn lose(&self, silence: Duration) -> bool;
+    /// The feed broke, or did not open. Answers whether it had been caught up.
+    fn lose(&self) -> bool;
 
     /// Says so in the log.
     fn complain(&self, error: &FeedError);
@@ -66,13 +66,12 @@ pub(crate) enum FeedError {
 pub(crate) async fn follow(listener: &impl Listener, client: &reqwest::Client, stop: &CancellationToken) {
     let mut back_off = FIRST_BACK_OFF;
     let mut complained: Option<Instant> = None;
-    let mut heard = Instant::now();
     loop {
         let error = tokio::select! {
             () = stop.cancelled() => return,
-            error = listen(listener, client, &mut heard) => error,
+            error = listen(listener, client) => error,
         };
-        let was_fresh = listener.lose(heard.elapsed());
+        let was_fresh = listener.lose();
         // Said when it breaks or does not open, and then no more often than once in a while.
         let due = complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
         if was_fresh || (due && back_off == MAX_BACK_OFF) {
@@ -90,7 +89,7 @@ pub(crate) async fn follow(listener: &impl Listener, client: &reqwest::Client, s
 }
 
 /// Reads one connection to its end, which is always an error.
-async fn listen(listener: &impl Listener, client: &reqwest::Client, heard: &mut Instant) -> FeedError {
+async fn listen(listener: &impl Listener, client: &reqwest::Client) -> FeedError {
     let response = match timeout(CONNECT_TIMEOUT, listener.open(client).send()).await {
         Err(_) => return FeedError::Silent,
         Ok(Err(error)) => return FeedError::Http(error),
@@ -109,8 +108,7 @@ async fn listen(listener: &impl Listener, client: &reqwest::Client, heard: &mut 
             Ok(Some(Err(error))) => return FeedError::Http(error),
             Ok(Some(Ok(chunk))) => chunk,
         };
-        listener.sign(heard.elapsed());
-        *heard = Instant::now();
+        listener.sign();
         if let Err(error) = lines.push(&chunk, |line| listener.hear(&mut hearing, line)) {
             return error;
         }

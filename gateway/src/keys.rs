@@ -36,6 +36,8 @@ pub struct Keys {
     refresh: Duration,
     cool_down: Duration,
     current: ArcSwapOption<HashMap<String, Arc<VerificationKey>>>,
+    /// When the set was last read, and each of its keys first.
+    read_at: Mutex<(Option<Instant>, HashMap<String, Instant>)>,
     progress: Mutex<Progress>,
     wanted: Notify,
     /// Counts finished reads.
@@ -69,6 +71,7 @@ impl Keys {
             refresh,
             cool_down,
             current: ArcSwapOption::empty(),
+            read_at: Mutex::default(),
             // The first read is under way as soon as the task runs.
             progress: Mutex::new(Progress { running: true, ..Progress::default() }),
             wanted: Notify::new(),
@@ -84,6 +87,27 @@ impl Keys {
     /// Whether any key set was read.
     pub fn is_read(&self) -> bool {
         self.current.load().is_some()
+    }
+
+    /// How long ago the set was last read.
+    pub fn read_ago(&self) -> Option<Duration> {
+        self.read_at.lock().unwrap_or_else(PoisonError::into_inner).0.map(|at| at.elapsed())
+    }
+
+    /// The ids of the keys in use, and since when each is known here.
+    pub fn known_since(&self) -> Vec<(String, Duration)> {
+        let read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.1.iter().map(|(kid, at)| (kid.clone(), at.elapsed())).collect()
+    }
+
+    fn note_read(&self, keys: &HashMap<String, Arc<VerificationKey>>) {
+        let now = Instant::now();
+        let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.0 = Some(now);
+        read_at.1.retain(|kid, _| keys.contains_key(kid));
+        for kid in keys.keys() {
+            read_at.1.entry(kid.clone()).or_insert(now);
+        }
     }
 
     /// The key with this id; an unknown one is looked for at the issuer, unless that was done just now.
@@ -130,6 +154,7 @@ impl Keys {
                     back_off = FIRST_BACK_OFF;
                     warned = None;
                     tracing::debug!(keys = keys.len(), "issuer keys read");
+                    self.note_read(&keys);
                     self.current.store(Some(Arc::new(keys)));
                     self.refresh
                 }

@@ -8,6 +8,7 @@
 //! To add an operation: an entry in `config/products.toml`. To add a rule: a variant in the error of the step that
 //! knows it; the compiler then asks for its words in [`outcome`].
 
+pub mod audit;
 pub mod authenticate;
 pub mod authorize;
 pub mod capability;
@@ -37,12 +38,11 @@ pub mod worker;
 #[doc(hidden)]
 pub mod testing;
 
-pub use enforce::Withheld;
 pub use explain::{Asker, Explained, explain};
 pub use routes::RouteTableError;
 pub use settings::{
-    Addresses, GatewaySettings, Http2, Limits, ProductSettings, RateLimitRules, RateLimitSettings,
-    ResponseCacheSettings, RevocationSettings, SharedStoreSettings, UpstreamSettings,
+    Addresses, AuditSettings, GatewaySettings, Http2, Limits, ProductSettings, RateLimitRules,
+    RateLimitSettings, ResponseCacheSettings, RevocationSettings, SharedStoreSettings, UpstreamSettings,
 };
 pub use state::{Gateway, UnfitSettings};
 pub use worker::GatewayWorker;

@@ -4,9 +4,18 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
-use crate::routes::{Operation, Product, Routes};
+use crate::{
+    audit::Audit,
+    keys::Keys,
+    rate_limit::{Exceeded, Refused},
+    revocation::Revocations,
+    routes::{Operation, Product, Routes},
+};
 
 /// The classes of status that answers are counted by.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -63,6 +72,12 @@ impl Metrics {
             .iter()
             .map(|product| histogram!("pmsgate_gateway_upstream_duration_seconds", "product" => product.id.clone()))
             .collect();
+        // Told from the start, so that a first one is an increase.
+        for product in &products {
+            for budget in ["rate", "day"] {
+                limited(&product.id, budget).increment(0);
+            }
+        }
         Self { operations, other: Red::new("none", "none"), upstream }
     }
 
@@ -81,11 +96,76 @@ impl Metrics {
         }
     }
 
+    /// A call was over one of its limits.
+    pub fn limited(&self, product: Option<&Product>, refused: &Refused) {
+        let budget = match refused.exceeded {
+            Exceeded::Rate => "rate",
+            Exceeded::Day => "day",
+            Exceeded::Address => "address",
+        };
+        limited(product.map_or("none", |product| &product.id), budget).increment(1);
+    }
+
     /// A request was refused by a rule, or failed by one.
     pub fn refused(&self, rule: &'static str) {
         // Looked up by name: refusals are not the hot path, and the rules are few.
         counter!("pmsgate_gateway_refusals_total", "rule" => rule).increment(1);
     }
+}
+
+fn limited(product: &str, budget: &'static str) -> Counter {
+    counter!("pmsgate_gateway_limited_total", "product" => product.to_owned(), "budget" => budget)
+}
+
+/// Figures that change without a request, told by a task.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    keys: Gauge,
+    keys_read: Gauge,
+    silence: Gauge,
+    audit_waiting: Gauge,
+}
+
+impl Figures {
+    pub(crate) fn new() -> Self {
+        gauge!("pmsgate_gateway_reload_refused").set(0.0);
+        Self {
+            keys: gauge!("pmsgate_gateway_signing_keys"),
+            keys_read: gauge!("pmsgate_gateway_jwks_age_seconds"),
+            silence: gauge!("pmsgate_gateway_revocation_silence_seconds"),
+            audit_waiting: gauge!("pmsgate_gateway_audit_waiting"),
+        }
+    }
+
+    pub(crate) fn tell(&self, keys: &Keys, revocations: Option<&Revocations>, audit: Option<&Audit>) {
+        let known = keys.known_since();
+        self.keys.set(count(known.len()));
+        for (kid, age) in known {
+            // By name: keys are few and change seldom.
+            gauge!("pmsgate_gateway_signing_key_age_seconds", "kid" => kid).set(age.as_secs_f64());
+        }
+        if let Some(age) = keys.read_ago() {
+            self.keys_read.set(age.as_secs_f64());
+        }
+        if let Some(silence) = revocations.and_then(Revocations::silence) {
+            self.silence.set(silence.as_secs_f64());
+        }
+        if let Some(audit) = audit {
+            self.audit_waiting.set(count(audit.waiting()));
+        }
+    }
+}
+
+/// Data files were read again.
+pub(crate) fn reloaded(in_force: bool) {
+    let outcome = if in_force { "in force" } else { "refused" };
+    counter!("pmsgate_gateway_reloads_total", "outcome" => outcome).increment(1);
+    gauge!("pmsgate_gateway_reload_refused").set(if in_force { 0.0 } else { 1.0 });
+}
+
+/// A count as gauges have it.
+pub(crate) fn count(of: usize) -> f64 {
+    f64::from(u32::try_from(of).unwrap_or(u32::MAX))
 }
 
 /// The help texts of everything that the gateway counts.
@@ -99,6 +179,43 @@ fn describe() {
         "pmsgate_gateway_upstream_duration_seconds",
         "Until the head of the upstream's answer"
     );
+    describe_counter!(
+        "pmsgate_gateway_upstream_requests_total",
+        "Requests sent to an upstream, retries included"
+    );
+    describe_histogram!(
+        "pmsgate_gateway_upstream_answer_seconds",
+        "Until the head of an upstream's answer, by upstream"
+    );
+    describe_gauge!(
+        "pmsgate_gateway_upstream_in_flight",
+        "Requests that wait for an upstream or read its answer"
+    );
+    describe_gauge!(
+        "pmsgate_gateway_upstream_breaker_open",
+        "1 while the circuit breaker lets only probes through"
+    );
+    describe_gauge!("pmsgate_gateway_upstream_healthy", "0 while an upstream's health check fails");
+    describe_counter!("pmsgate_gateway_limited_total", "Calls over a limit, by product and budget");
+    describe_gauge!("pmsgate_gateway_signing_keys", "Keys of the issuer that tokens are checked with");
+    describe_gauge!(
+        "pmsgate_gateway_signing_key_age_seconds",
+        "Since this gateway first read a key, by key id"
+    );
+    describe_gauge!("pmsgate_gateway_jwks_age_seconds", "Since the issuer's keys were last read");
+    describe_histogram!(
+        "pmsgate_gateway_revocation_lag_seconds",
+        "From a revocation's issue until this gateway refuses"
+    );
+    describe_counter!("pmsgate_gateway_audit_records_total", "Records of who read what");
+    describe_counter!(
+        "pmsgate_gateway_audit_lost_total",
+        "Calls that left no record because too many waited"
+    );
+    describe_counter!("pmsgate_gateway_audit_failures_total", "Times that the disk did not take records");
+    describe_gauge!("pmsgate_gateway_audit_waiting", "Records that wait to be written");
+    describe_counter!("pmsgate_gateway_reloads_total", "Data files read again, by outcome");
+    describe_gauge!("pmsgate_gateway_reload_refused", "1 while the last data files read again were refused");
     describe_gauge!(
         "pmsgate_gateway_upstream_up",
         "0 while an upstream is left alone because it fails, or its health check does"
@@ -116,10 +233,7 @@ fn describe() {
         "pmsgate_gateway_revocation_fresh",
         "1 while the revocation feed is connected and caught up"
     );
-    describe_gauge!(
-        "pmsgate_gateway_revocation_silence_seconds",
-        "Between the last two signs of the feed, or since the last one while it is broken"
-    );
+    describe_gauge!("pmsgate_gateway_revocation_silence_seconds", "Since the last sign of the feed");
     describe_gauge!("pmsgate_gateway_revocation_entries", "Revocations in force");
     describe_counter!(
         "pmsgate_gateway_response_cache_total",

@@ -195,6 +195,10 @@ fn refusal(error: &GatewayError, operation: Option<&Operation>) -> Refusal {
             "revocations-stale",
             "It is not known at the moment which tokens were revoked, and this gateway is configured to refuse then. Try again shortly.",
         ),
+        GatewayError::AuditFull => unavailable(
+            "audit-full",
+            "The record of who reads what cannot be written at the moment, and this gateway is configured to refuse then. Try again shortly.",
+        ),
         GatewayError::Busy => unavailable(
             "upstream-busy",
             "As many requests as the product backend bears are in progress. Try again shortly.",

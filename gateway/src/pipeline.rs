@@ -4,13 +4,14 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use caller_context::CallerContextRef;
-use http::{HeaderValue, Method, Request, Response, header, request::Parts, uri::PathAndQuery};
+use caller_context::{CallerContextRef, Disclosure};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use http_service::{AccessNote, BodyFault, NoteWanted, Peer, RequestId};
+use http_service::{AccessNote, BodyFault, NoteWanted, Peer, RequestId, RequestSpan};
 use time::OffsetDateTime;
 
 use crate::{
+    audit::{Call, NoPlace, Place, Subject},
     authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
     capability::{MAX_STATEMENT, Sheet, Statement},
@@ -48,6 +49,9 @@ struct Seen<'t> {
     operation: Option<&'t Operation>,
     caller: Option<Arc<Caller>>,
     admission: Option<Admission>,
+    /// A place for the record of this call, where there are records.
+    place: Option<Place<'t>>,
+    subject: Subject,
 }
 
 impl Desk {
@@ -87,6 +91,7 @@ impl Desk {
             admission.tell(response.headers_mut());
         }
         self.plan.metrics.answered(seen.operation, response.status(), began.elapsed());
+        self.note(&mut seen, &parts, &response, refusal);
         if parts.extensions.get::<NoteWanted>().is_some() {
             response.extensions_mut().insert(AccessNote {
                 client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
@@ -123,6 +128,9 @@ impl Desk {
         (seen.product, seen.operation) = (Some(request.product), Some(request.operation));
         let caller = self.caller(parts, request.product, now).await?;
         let caller = &**seen.caller.insert(caller);
+        if let Some(audit) = &gateway.audit {
+            seen.place = audit.place().map_err(|NoPlace| GatewayError::AuditFull)?;
+        }
         let form;
         let (request, body) = if request.operation.form {
             let limit = self.plan.settings.limits.total_timeout;
@@ -133,6 +141,9 @@ impl Desk {
         } else {
             (request, Some(body))
         };
+        if seen.place.is_some() {
+            seen.subject = Subject::of(&request);
+        }
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
         let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
@@ -167,8 +178,13 @@ impl Desk {
         let (product, operation) = (permit.request().product, permit.request().operation);
         let changes = &self.plan.clusters[product.cluster].changes;
         let shown = self.plan.responses.as_ref().and_then(|kept| kept.note(answer.headers(), changes));
+        let disclosed = self.gateway.audit.as_ref().and_then(|_| inbound::disclosure(answer.headers()));
         let bundle = operation.interaction.answers_bundle();
-        Ok(Fetched { response: inbound::response(answer, product, bundle).await?, shown })
+        let mut response = inbound::response(answer, product, bundle).await?;
+        if let Some(disclosed) = disclosed {
+            response.extensions_mut().insert(disclosed);
+        }
+        Ok(Fetched { response, shown })
     }
 
     /// Gathers what was permitted from a foreign server, and shows of it what the caller may see.
@@ -193,6 +209,34 @@ impl Desk {
     fn server<'a>(&'a self, product: &'a Product, foreign: &'a Foreign, parts: &Parts) -> Server<'a> {
         let request_id = parts.extensions.get::<RequestId>().map(RequestId::header_value);
         Server::new(product, foreign, &self.pools[product.cluster], request_id, upstream_failed)
+    }
+
+    /// Leaves a record of who read what, but of calls over their limit: those are counted.
+    fn note(
+        &self,
+        seen: &mut Seen<'_>,
+        parts: &Parts,
+        response: &Response<Body>,
+        refusal: Option<&'static str>,
+    ) {
+        if let (Some(place), Some(caller), Some(product), Some(operation)) =
+            (seen.place.take(), &seen.caller, seen.product, seen.operation)
+            && response.status() != StatusCode::TOO_MANY_REQUESTS
+        {
+            place.fill(Call {
+                at: self.gateway.clock.now(),
+                caller: Arc::clone(caller),
+                plan: Arc::clone(&self.plan),
+                product: product.index,
+                operation: operation.index,
+                request_id: parts.extensions.get().cloned(),
+                origin: address(parts),
+                subject: std::mem::take(&mut seen.subject),
+                status: response.status(),
+                refusal,
+                disclosed: response.extensions().get::<Disclosure>().cloned(),
+            });
+        }
     }
 
     /// Who calls. An address that got too much wrong is not judged for a while, unless its token is known.
@@ -254,14 +298,25 @@ impl Desk {
             _ => Ok(unchanged()),
         }
         .map_err(|_| GatewayError::BodyTooLarge { limit })?;
+        let span = parts.extensions.get::<RequestSpan>().map(|span| {
+            span.asking("ask the backend", request.product.upstream_host.to_str().unwrap_or_default())
+        });
+        spoken.span = span.as_ref();
         let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
         let began = Instant::now();
         let answer = self.pools[request.product.cluster]
             .send(compose(body), || idempotent.then(|| compose(unchanged())))
-            .await
-            .map_err(|error| upstream_failed(&error, request.product))?;
-        self.plan.metrics.upstream(request.product, began.elapsed());
-        Ok(answer)
+            .await;
+        if answer.is_ok() {
+            self.plan.metrics.upstream(request.product, began.elapsed());
+        }
+        if let Some(span) = span {
+            match &answer {
+                Ok(answer) => span.answered(answer.status()),
+                Err(error) => span.failed(error),
+            }
+        }
+        answer.map_err(|error| upstream_failed(&error, request.product))
     }
 
     /// An open document: written at start, or the upstream's CapabilityStatement made ours.
@@ -376,6 +431,7 @@ impl Desk {
             face: &self.gateway.face,
             fault: parts.headers.get(outbound::SANDBOX_FAULT).filter(|_| self.plan.settings.sandbox).cloned(),
             ignored: None,
+            span: None,
         })
     }
 
@@ -396,6 +452,7 @@ impl Desk {
         let (mut response, rule) = outcome::respond(error, &circumstances);
         if let GatewayError::LimitExceeded(refused) = error {
             refused.tell(response.headers_mut());
+            self.plan.metrics.limited(seen.product, refused);
         }
         self.plan.metrics.refused(rule);
         (response, Some(rule))

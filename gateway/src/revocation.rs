@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        PoisonError, RwLock,
+        Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
@@ -48,7 +48,9 @@ pub struct Revocations {
     fresh: AtomicBool,
     /// The last position applied.
     position: AtomicI64,
-    lag: metrics::Gauge,
+    /// When the feed was last heard.
+    heard: Mutex<Option<Instant>>,
+    lag: metrics::Histogram,
     fresh_gauge: metrics::Gauge,
     entries: metrics::Gauge,
     breaks: metrics::Counter,
@@ -103,7 +105,8 @@ impl Revocations {
             table: RwLock::default(),
             fresh: AtomicBool::new(false),
             position: AtomicI64::new(0),
-            lag: metrics::gauge!("pmsgate_gateway_revocation_silence_seconds"),
+            heard: Mutex::default(),
+            lag: metrics::histogram!("pmsgate_gateway_revocation_lag_seconds"),
             fresh_gauge: metrics::gauge!("pmsgate_gateway_revocation_fresh"),
             entries: metrics::gauge!("pmsgate_gateway_revocation_entries"),
             breaks: metrics::counter!("pmsgate_gateway_revocation_feed_breaks_total"),
@@ -113,6 +116,11 @@ impl Revocations {
     /// Whether the feed is connected, caught up and beating.
     pub fn is_fresh(&self) -> bool {
         self.fresh.load(Ordering::Acquire)
+    }
+
+    /// How long ago the feed was last heard.
+    pub fn silence(&self) -> Option<Duration> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// Whether a gateway with this feed may take requests.
@@ -156,6 +164,12 @@ impl Revocations {
     }
 }
 
+/// Seconds since a moment in microseconds since the epoch; none before it.
+fn seconds_since(micros: i64, now: OffsetDateTime) -> f64 {
+    let passed = now.unix_timestamp_nanos() / 1000 - i128::from(micros);
+    Duration::from_micros(u64::try_from(passed).unwrap_or(0)).as_secs_f64()
+}
+
 /// What listens to the feed.
 struct Follower<'f> {
     revocations: &'f Revocations,
@@ -189,8 +203,8 @@ impl Listener for Follower<'_> {
         Hearing { catch_up: from_the_beginning.then(Table::default), purged: Instant::now() }
     }
 
-    fn sign(&self, silence: Duration) {
-        self.revocations.lag.set(silence.as_secs_f64());
+    fn sign(&self) {
+        *self.revocations.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn hear(&self, hearing: &mut Hearing, line: &[u8]) -> Result<(), FeedError> {
@@ -202,7 +216,11 @@ impl Listener for Follower<'_> {
                     // Half a beginning is worth nothing: the position stays until all is there.
                     table.apply(revocation);
                 } else {
+                    let issued = revocation.at;
                     known.write(|table| table.apply(revocation));
+                    if issued > 0 {
+                        known.lag.record(seconds_since(issued, self.clock.now()));
+                    }
                     known.position.fetch_max(position, Ordering::AcqRel);
                 }
             }
@@ -227,8 +245,7 @@ impl Listener for Follower<'_> {
         Ok(())
     }
 
-    fn lose(&self, silence: Duration) -> bool {
-        self.revocations.lag.set(silence.as_secs_f64());
+    fn lose(&self) -> bool {
         self.revocations.breaks.increment(1);
         self.revocations.set_fresh(false)
     }
@@ -250,7 +267,7 @@ mod tests {
     use super::*;
 
     fn revocation(seq: i64, subject: RevocationSubject, until: i64, revoked: bool) -> Revocation {
-        Revocation { seq, subject, until, revoked }
+        Revocation { seq, at: 0, subject, until, revoked }
     }
 
     #[test]

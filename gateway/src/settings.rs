@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 pub use config::Http2;
 use config::{ApiProduct, Catalogue, DataFile, DataFiles, FeedLoss, ParameterTexts, RequestLimits};
+use zeroize::Zeroizing;
 
 /// Everything the gateway needs to know.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct GatewaySettings {
     pub upstreams: Vec<UpstreamSettings>,
     /// How often clients may call.
     pub rate_limits: RateLimitSettings,
+    /// Where the record of who read what is kept; none: there is no record.
+    pub audit: Option<AuditSettings>,
     /// What the documents say about query parameters.
     pub parameter_texts: ParameterTexts,
     /// Whether callers may ask for faults to learn from.
@@ -125,6 +128,7 @@ impl GatewaySettings {
                     .clone()
                     .map(|url| SharedStoreSettings { url, timeout: section.limits_timeout.0 }),
             },
+            audit: None,
             parameter_texts: products.parameter_texts().clone(),
             sandbox: settings.is_sandbox(),
             apim_errors: settings.compat.apim_errors,
@@ -192,6 +196,27 @@ impl RateLimitRules {
             token_roles: roles.map(|role| (role.id.clone(), role.token_role.clone())).collect(),
             limits: limits.clone(),
         }
+    }
+}
+
+/// Where the record of who read what is kept, and what happens when it cannot keep up.
+#[derive(Clone)]
+pub struct AuditSettings {
+    /// The folder of the trails.
+    pub folder: PathBuf,
+    /// The key that records are chained by.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Bytes after which another file is begun.
+    pub file_size: u64,
+    /// Records that may wait to be written.
+    pub queue: usize,
+    /// Whether calls are refused when there is no place for their record. Otherwise they leave none, which is counted.
+    pub refuses_when_full: bool,
+}
+
+impl fmt::Debug for AuditSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditSettings").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 

@@ -8,9 +8,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{Audit, TrailError},
     authenticate::Authenticator,
     enforce::CursorKey,
     keys::Keys,
+    observe::{self, Figures},
     plan::Plan,
     rate_limit::RateLimits,
     revocation::Revocations,
@@ -22,6 +24,9 @@ use crate::{
 
 /// How long the start waits for the revocation feed where it may serve without.
 const FEED_GRACE: Duration = Duration::from_secs(2);
+
+/// How often figures are told that change by themselves.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a gateway cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,9 @@ pub enum UnfitSettings {
     /// An upstream cannot be spoken to as configured.
     #[error("gateway.upstreams: {0}")]
     Upstream(#[from] UnfitWay),
+    /// The record of who read what cannot be kept.
+    #[error(transparent)]
+    Audit(#[from] TrailError),
 }
 
 /// What all workers share.
@@ -46,6 +54,7 @@ pub struct Gateway {
     keys: Arc<Keys>,
     revocations: Option<Arc<Revocations>>,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) audit: Option<Audit>,
     pub(crate) face: PublicFace,
     ways: Ways,
     pub(crate) context_key: ContextKey,
@@ -77,6 +86,7 @@ impl Gateway {
                 settings.token_cache_capacity,
             ),
             rate_limits: RateLimits::new(&settings.rate_limits)?,
+            audit: settings.audit.as_ref().map(Audit::start).transpose()?,
             face: PublicFace::new(&settings.public_base_url),
             plans: watch::Sender::new(Arc::new(Plan::compile(settings, &ways, None)?)),
             keys,
@@ -111,6 +121,11 @@ impl Gateway {
         Ok(changes)
     }
 
+    /// Tells whether the data files that were read again are in force or were refused.
+    pub fn tell_reload(&self, in_force: bool) {
+        observe::reloaded(in_force);
+    }
+
     /// A worker with connections of its own. Made on the thread that uses it.
     pub fn worker(self: &Arc<Self>) -> GatewayWorker {
         GatewayWorker::new(Arc::clone(self), self.plans.subscribe())
@@ -126,7 +141,16 @@ impl Gateway {
             }
         };
         let upstreams = self.watch_upstreams(&client, &stop);
-        tokio::join!(keys, revocations, upstreams, self.tell_health(&health, &stop));
+        tokio::join!(
+            keys,
+            revocations,
+            upstreams,
+            self.tell_health(&health, &stop),
+            self.tell_figures(&stop)
+        );
+        if let Some(audit) = &self.audit {
+            audit.flush().await;
+        }
     }
 
     /// Takes the certificates towards upstreams anew when their files change, and at SIGHUP. Ends when stopped.
@@ -145,6 +169,21 @@ impl Gateway {
                 () = plan.follow_changes(client, (&self.context_key, &self.clock), stop) => {}
                 // Err cannot be: the sender is ours.
                 _ = plans.changed() => {}
+            }
+        }
+    }
+
+    /// Keeps the figures that change by themselves: ages, what is in flight.
+    async fn tell_figures(&self, stop: &CancellationToken) {
+        let figures = Figures::new();
+        loop {
+            for upstream in self.plans.borrow().clusters.iter().flat_map(|cluster| cluster.upstreams()) {
+                upstream.tell();
+            }
+            figures.tell(&self.keys, self.revocations.as_deref(), self.audit.as_ref());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(FIGURES_EVERY) => {}
             }
         }
     }

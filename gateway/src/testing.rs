@@ -100,6 +100,7 @@ pub fn settings(upstream: &str) -> GatewaySettings {
         response_cache: None,
         upstreams: vec![],
         rate_limits: RateLimitSettings { rules: rules(10_000, None), shared: None },
+        audit: None,
         parameter_texts: ParameterTexts::new(),
         sandbox: false,
         apim_errors: false,

@@ -39,19 +39,20 @@ fn alert_rules_are_accepted_and_do_what_their_examples_say() {
 #[tokio::test]
 async fn every_figure_of_rules_and_dashboard_is_told_by_a_running_program() {
     let folder = checkout().join("config/monitoring");
-    let dashboard: Value =
-        serde_json::from_slice(&std::fs::read(folder.join("grafana-dashboard.json")).unwrap()).unwrap();
     let mut wanted = BTreeSet::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
-        for target in panel["targets"].as_array().unwrap() {
-            wanted.extend(metrics(target["expr"].as_str().unwrap()));
+    for name in ["grafana-dashboard.json", "grafana-gateway.json"] {
+        let dashboard: Value = serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                wanted.extend(metrics(target["expr"].as_str().unwrap()));
+            }
         }
     }
     let rules = std::fs::read_to_string(folder.join("prometheus-rules.yaml")).unwrap();
     for line in rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
         wanted.extend(metrics(line));
     }
-    assert!(wanted.len() >= 12, "{wanted:?}");
+    assert!(wanted.len() >= 40, "{wanted:?}");
 
     let program = Program::serve().await;
     let client = program.industry("ORG-100000001", &[]);
@@ -60,6 +61,8 @@ async fn every_figure_of_rules_and_dashboard_is_told_by_a_running_program() {
     assert_eq!(api.get("/pms/api/v3/MedicinalProductDefinition?_count=1", &token).await.status, 200);
     let form = [("grant_type", "client_credentials"), ("client_id", "nobody"), ("client_secret", "x")];
     assert_eq!(api.ask_token(&form).await.status, 401);
+    // A revocation, whose way to the gateway is measured.
+    program.result(&["client", "suspend", &program.industry("ORG-100000001", &[]).client_id]);
     // Nudges the job that tells figures.
     program.result(&["clock", "reset"]);
     let admin = ApiClient::new(&program.ready.admin_url, None);

@@ -22,6 +22,7 @@ mod key_rollover;
 mod many_gateways;
 mod merge;
 mod merge_crash;
+mod operating;
 mod portal_crash;
 mod portal_in_a_browser;
 mod products_tools;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -12,10 +12,10 @@ use authz_store::audit_events::ChainedRecord;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{iso, print};
+use super::{iso, print, read_trail};
 use crate::{
     House,
-    cli::{AuditCommand, Common},
+    cli::{AuditCommand, Common, Trail},
     output::OutputFormat,
 };
 
@@ -23,12 +23,25 @@ const COLUMNS: &[&str] = &["records", "sound", "head", "broken", "known"];
 
 pub(super) async fn run(common: &Common, command: AuditCommand) -> Result<()> {
     let house = House::open(common)?;
-    let acts = house.use_cases().await?;
     match command {
-        AuditCommand::Verify { known } => verify(common, &acts, known.as_deref()).await,
-        AuditCommand::Export { out } => {
+        AuditCommand::Verify { trail: Trail::Reads, known } => {
+            read_trail::verify(common, &house, known.as_deref())
+        }
+        AuditCommand::Verify { trail: Trail::Acts, known } => {
+            verify(common, &house.use_cases().await?, known.as_deref()).await
+        }
+        AuditCommand::Export { trail, out } => {
+            let (form, mut writer) = (Form::of(common)?, writer(out.as_deref())?);
             let source = house.known_base_url();
-            export(common, &acts, &source, out).await
+            let written = match trail {
+                Trail::Reads => read_trail::write_all(&house, &source, form, writer.as_mut()),
+                Trail::Acts => write_all(&house.use_cases().await?, &source, form, writer.as_mut()).await,
+            };
+            match written {
+                // A reader that has gone away (`| head`) is no error.
+                Err(error) if is_broken_pipe(&error) => Ok(()),
+                outcome => outcome,
+            }
         }
     }
 }
@@ -69,7 +82,7 @@ async fn verify(common: &Common, acts: &UseCases, known: Option<&str>) -> Result
 }
 
 /// `NUMBER:LINK`, as `audit verify` prints the head.
-fn parse_head(text: &str) -> Result<(i64, String)> {
+pub(super) fn parse_head(text: &str) -> Result<(i64, String)> {
     let wrong =
         || anyhow!("--known: {text:?} is no head: give NUMBER:LINK, as `pmsgate audit verify` printed it");
     let (number, link) = text.split_once(':').ok_or_else(wrong)?;
@@ -78,31 +91,73 @@ fn parse_head(text: &str) -> Result<(i64, String)> {
 
 /// Which form an export takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// One JSON object a line.
     Ndjson,
     /// One FHIR Bundle of AuditEvents.
     Fhir,
 }
 
-async fn export(common: &Common, acts: &UseCases, source: &str, out: Option<PathBuf>) -> Result<()> {
-    let form = match common.format {
-        None | Some(OutputFormat::Ndjson | OutputFormat::Json) => Form::Ndjson,
-        Some(OutputFormat::Fhir) => Form::Fhir,
-        Some(OutputFormat::Table | OutputFormat::Csv) => {
-            bail!("the audit trail is exported with --format ndjson or --format fhir")
+impl Form {
+    fn of(common: &Common) -> Result<Self> {
+        match common.format {
+            None | Some(OutputFormat::Ndjson | OutputFormat::Json) => Ok(Self::Ndjson),
+            Some(OutputFormat::Fhir) => Ok(Self::Fhir),
+            Some(OutputFormat::Table | OutputFormat::Csv) => {
+                bail!("the audit trail is exported with --format ndjson or --format fhir")
+            }
         }
-    };
-    let mut writer: Box<dyn Write> = match &out {
+    }
+}
+
+fn writer(out: Option<&Path>) -> Result<Box<dyn Write>> {
+    Ok(match out {
         Some(path) => {
             Box::new(io::BufWriter::new(File::create(path).with_context(|| path.display().to_string())?))
         }
         None => Box::new(io::BufWriter::new(io::stdout().lock())),
-    };
-    match write_all(acts, source, form, writer.as_mut()).await {
-        // A reader that has gone away (`| head`) is no error.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        outcome => outcome,
+    })
+}
+
+/// An export being written, record by record.
+pub(super) struct Export<'w> {
+    form: Form,
+    writer: &'w mut dyn Write,
+    first: bool,
+}
+
+impl<'w> Export<'w> {
+    pub(super) fn begin(form: Form, writer: &'w mut dyn Write) -> Result<Self> {
+        if form == Form::Fhir {
+            writer.write_all(b"{\"resourceType\":\"Bundle\",\"type\":\"collection\"")?;
+        }
+        Ok(Self { form, writer, first: true })
+    }
+
+    /// Adds a record: as its own line, or as an event with its address.
+    pub(super) fn add(
+        &mut self,
+        line: impl FnOnce() -> String,
+        event: impl FnOnce() -> (String, Value),
+    ) -> Result<()> {
+        match self.form {
+            Form::Ndjson => writeln!(self.writer, "{}", line())?,
+            Form::Fhir => {
+                // An empty array is no FHIR: the entry begins with its first element.
+                self.writer.write_all(if self.first { b",\"entry\":[\n" } else { b",\n" })?;
+                let (id, event) = event();
+                write!(self.writer, "{}", json!({ "fullUrl": id, "resource": event }))?;
+            }
+        }
+        self.first = false;
+        Ok(())
+    }
+
+    pub(super) fn end(self) -> Result<()> {
+        if self.form == Form::Fhir {
+            self.writer.write_all(if self.first { b"}\n" } else { b"]}\n" })?;
+        }
+        Ok(self.writer.flush()?)
     }
 }
 
@@ -112,35 +167,22 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 async fn write_all(acts: &UseCases, source: &str, form: Form, writer: &mut dyn Write) -> Result<()> {
     let bar = bar(acts.trail_length().await?);
-    if form == Form::Fhir {
-        writer.write_all(b"{\"resourceType\":\"Bundle\",\"type\":\"collection\"")?;
-    }
-    let (mut last, mut first) = (0, true);
+    let (mut last, mut export) = (0, Export::begin(form, writer)?);
     loop {
         let records = acts.trail_after(last).await?;
         let Some(end) = records.last().map(|one| one.record.number) else { break };
         for one in &records {
-            match form {
-                Form::Ndjson => writeln!(writer, "{}", line(one))?,
-                Form::Fhir => {
-                    // An empty array is no FHIR: the entry begins with its first element.
-                    writer.write_all(if first { b",\"entry\":[\n" } else { b",\n" })?;
-                    let id = format!("urn:pmsgate:audit:{}", one.record.number);
-                    let event = audit_event(&one.record, &one.link, source);
-                    write!(writer, "{}", json!({ "fullUrl": id, "resource": event }))?;
-                }
-            }
-            first = false;
+            let event = || {
+                let id = format!("urn:pmsgate:audit:{}", one.record.number);
+                (id, audit_event(&one.record, &one.link, source))
+            };
+            export.add(|| line(one).to_string(), event)?;
         }
         last = end;
         bar.set_position(u64::try_from(last).unwrap_or(0));
     }
-    if form == Form::Fhir {
-        writer.write_all(if first { b"}\n" } else { b"]}\n" })?;
-    }
-    writer.flush()?;
     bar.finish_and_clear();
-    Ok(())
+    export.end()
 }
 
 fn line(one: &ChainedRecord) -> Value {

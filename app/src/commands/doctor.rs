@@ -1,8 +1,10 @@
 //! `pmsgate doctor`: looks for what is wrong and says what to do.
 
 use anyhow::{Result, bail};
+use audit_chain::ChainKey;
 use authz_domain::{ClientStatus, SigningKeyState};
 use authz_server::UseCases;
+use config::Purpose;
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -55,6 +57,7 @@ pub(super) async fn run(common: &Common) -> Result<()> {
     let house = House::open(common)?;
     let mut checks =
         vec![Check::ok("configuration", "readable, and its data files fit together"), folder(&house)];
+    checks.push(read_trails(&house)?);
     // As they are, before anything below brings them up to date.
     match database::status(&house).await {
         Ok(rows) => checks.extend(rows.iter().map(schema)),
@@ -211,6 +214,24 @@ async fn clock(acts: &UseCases) -> Result<Check> {
             "remove the key sandbox_clock",
         ),
     })
+}
+
+/// The gateways' records of who read what, where there are any here.
+fn read_trails(house: &House) -> Result<Check> {
+    let key = ChainKey::new(&house.master_key.derive(Purpose::ReadTrail));
+    let mut sound = 0;
+    for (name, folder) in gateway::audit::folders(&house.read_trail_folder())? {
+        let verdict = gateway::audit::verify(&folder, &key, None)?;
+        if let Some(broken) = verdict.broken {
+            return Ok(Check::wrong(
+                "read trail",
+                format!("trail {name}: {broken}"),
+                "somebody changed its files by hand: compare with a backup, and find out who and why",
+            ));
+        }
+        sound += verdict.sound;
+    }
+    Ok(Check::ok("read trail", format!("{sound} records, sound")))
 }
 
 async fn trail(acts: &UseCases) -> Result<Check> {

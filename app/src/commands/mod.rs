@@ -13,6 +13,7 @@ mod key;
 mod measure;
 mod organisation;
 mod products;
+mod read_trail;
 mod serve;
 
 use anyhow::Result;
@@ -38,7 +39,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Explain { client, method, url } => explain::run(&common, &client, &method, &url).await,
         // In a box: rotating keys is seldom done, and its state is large.
         Command::Key(command) => Box::pin(key::run(&common, command)).await,
-        Command::Audit(command) => audit::run(&common, command).await,
+        Command::Audit(command) => Box::pin(audit::run(&common, command)).await,
         Command::Clock(command) => clock::run(&common, command).await,
         Command::Database(command) => database::run(&common, command).await,
         Command::Config(command) => configuration::run(&common, &command),

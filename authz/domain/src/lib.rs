@@ -5,7 +5,7 @@ mod access_catalogue;
 mod access_request;
 mod account;
 mod audit;
-mod audit_chain;
+mod audit_record;
 mod client;
 mod client_secret;
 mod error;
@@ -21,6 +21,7 @@ mod signing_key;
 mod totp;
 mod webhook;
 
+pub use ::audit_chain::{ChainBroken, ChainHead, ChainKey, ChainWalk};
 pub use access_catalogue::{
     AccessCatalogue, AccessRole, Application, Approval, Exclusion, HeldRole, NotOffered, Preference, Route,
     Terms, Violation,
@@ -31,7 +32,7 @@ pub use account::{
     RegistrationRules,
 };
 pub use audit::{Act, Actor, AuditEvent, Subject};
-pub use audit_chain::{AuditRecord, ChainBroken, ChainHead, ChainKey, ChainWalk};
+pub use audit_record::AuditRecord;
 pub use client::{Client, ClientStatus, MalformedParticulars, UnknownStatus, check_particulars};
 pub use client_secret::{
     ClientSecret, LENGTH as SECRET_LENGTH, PREFIX as SECRET_PREFIX, SecretHash, SecretPepper, is_recognised,

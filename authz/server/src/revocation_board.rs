@@ -62,7 +62,8 @@ mod tests {
     use super::*;
 
     fn entry(seq: i64, client: &str, revoked: bool) -> Revocation {
-        Revocation { seq, subject: RevocationSubject::Client(client.to_owned()), until: 100, revoked }
+        let subject = RevocationSubject::Client(client.to_owned());
+        Revocation { seq, at: 0, subject, until: 100, revoked }
     }
 
     #[test]

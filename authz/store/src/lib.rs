@@ -61,6 +61,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "domains of requested clients",
         sql: include_str!("../migrations/0006_domains.sql"),
     },
+    Migration {
+        version: 7,
+        name: "revocation issue",
+        sql: include_str!("../migrations/0007_revocation_issue.sql"),
+    },
 ];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on

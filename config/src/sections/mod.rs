@@ -1,5 +1,6 @@
 //! One section a file: the keys, their meaning, their defaults.
 
+pub(crate) mod audit;
 pub(crate) mod backend;
 pub(crate) mod compat;
 pub(crate) mod credentials;

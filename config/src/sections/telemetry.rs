@@ -14,6 +14,11 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// One line a request (target `access`).
     pub access_log: bool,
+    /// The collector's address for traces (OpenTelemetry, OTLP/HTTP): `http://127.0.0.1:4318/v1/traces`. Default: there
+    /// are no traces.
+    pub traces_url: Option<String>,
+    /// The share of traces that begin here and are kept, from 0 to 1; what a trusted proxy began is its own to decide.
+    pub traces_sample: f64,
 }
 
 /// The form of log records.
@@ -28,6 +33,12 @@ pub enum LogFormat {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::Text, access_log: false }
+        Self {
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            access_log: false,
+            traces_url: None,
+            traces_sample: 1.0,
+        }
     }
 }

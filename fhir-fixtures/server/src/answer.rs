@@ -17,6 +17,9 @@ pub(crate) const FHIR_JSON: &str = "application/fhir+json";
 /// For gateways, which judge the conditions of requests that they answer themselves.
 const CHANGED: HeaderName = HeaderName::from_static(caller_context::CHANGED_HEADER);
 
+/// For gateways, which keep the record of who read what.
+const DISCLOSED: HeaderName = HeaderName::from_static(caller_context::DISCLOSURE_HEADER);
+
 /// Names of JSON, in `Accept` and `_format` (FHIR "http", content types).
 const JSON: [&str; 4] = [FHIR_JSON, "application/json", "text/json", "application/json+fhir"];
 
@@ -237,6 +240,13 @@ pub(crate) fn ok(
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     answer.insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
+}
+
+/// Tells the gateway what an answer discloses, for its record of who read what. An answer that a caller has already
+/// (304) is told likewise.
+pub(crate) fn disclosed(mut response: Response, disclosed: HeaderValue) -> Response {
+    response.headers_mut().insert(DISCLOSED, disclosed);
+    response
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
+use caller_context::Disclosure;
 use database::Database;
 use fhir_model::{
     Product,
@@ -10,6 +11,7 @@ use fhir_model::{
     links, render,
 };
 use fhir_store::{ProductHead, StoredProduct};
+use http::HeaderValue;
 use moka::future::Cache;
 use pms_terms::FhirVersion;
 use serde_json::Value;
@@ -63,6 +65,8 @@ pub(crate) struct Rendered {
     /// Of the body: equal for equal bodies.
     pub(crate) fingerprint: String,
     pub(crate) body: Bytes,
+    /// How many elements are missing from it.
+    pub(crate) withheld: u32,
 }
 
 /// The MedicinalProductDefinition alone.
@@ -70,6 +74,8 @@ pub(crate) struct Rendered {
 pub(crate) struct RootView {
     pub(crate) resource: Rendered,
     pub(crate) validators: Validators,
+    /// What showing it discloses, as the gateway is told.
+    pub(crate) disclosed: HeaderValue,
 }
 
 /// The whole product, its MedicinalProductDefinition first.
@@ -78,6 +84,8 @@ pub(crate) struct ProductView {
     pub(crate) resources: Vec<Rendered>,
     /// When the youngest of them was stored.
     pub(crate) last_updated: OffsetDateTime,
+    /// How many resources of the product are not among them.
+    pub(crate) hidden: u32,
 }
 
 /// Prepared answers, bounded by their bytes. Many requests for the same one prepare it once.
@@ -123,7 +131,11 @@ impl Views {
             let Some(resource) = whole.resources.first().cloned() else { return Ok(None) };
             let (version, stored) = (angle.head.version_id, angle.head.last_updated);
             let validators = Validators::of_version(version, &resource.body, stored, whole.last_updated);
-            Ok(Some(Arc::new(RootView { resource, validators })))
+            let mut disclosure = Disclosure::default();
+            disclosing(&mut disclosure, &resource);
+            disclosure.name(&angle.head.product_id);
+            let disclosed = header(&disclosure);
+            Ok(Some(Arc::new(RootView { resource, validators, disclosed })))
         }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(error.to_string()))
     }
@@ -155,19 +167,26 @@ impl Views {
 
     fn prepare(&self, stored: &StoredProduct, angle: &Angle, version: FhirVersion) -> Option<ProductView> {
         let (facts, product) = (&stored.facts, &stored.product);
-        let filtered = access::filter(&self.matrix, angle.column, facts, product, &angle.targets)?.product;
+        let view = access::View::new(&self.matrix, angle.column, facts, product, &angle.targets)?;
+        let access::Filtered { product: filtered, hidden, .. } = view.filtered();
         let product = match version {
             FhirVersion::V5_0_0 => filtered,
             FhirVersion::V4_4_0 => render::product_to_4_4_0(&filtered),
         };
-        let mut resources: Vec<Rendered> = product.resources().map(rendered).collect();
+        // Rendering keeps their order.
+        let withheld = view.shown().map(|shown| count(shown.withheld));
+        let mut resources: Vec<Rendered> = product
+            .resources()
+            .zip(withheld)
+            .map(|(resource, withheld)| rendered(resource, withheld))
+            .collect();
         // The root first, then a fixed order, by which pages are cut.
         if let Some((_, parts)) = resources.split_first_mut() {
             parts.sort_by(|a, b| (&a.resource_type, &a.id).cmp(&(&b.resource_type, &b.id)));
         }
         let last_updated =
             resources.iter().map(|one| one.last_updated).max().unwrap_or(stored.head.last_updated);
-        Some(ProductView { resources, last_updated })
+        Some(ProductView { resources, last_updated, hidden: count(hidden.len()) })
     }
 
     /// The matrix by which views are filtered.
@@ -195,12 +214,34 @@ fn weight<'r>(key: &Key, resources: impl Iterator<Item = &'r Rendered>) -> u32 {
 }
 
 /// A resource written to bytes.
-pub(crate) fn rendered(resource: &Value) -> Rendered {
+pub(crate) fn rendered(resource: &Value, withheld: u32) -> Rendered {
     let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let last_updated = last_updated_of(resource);
     let body = Bytes::from(resource.to_string());
     let fingerprint = fingerprint::of(&body);
-    Rendered { resource_type: text("resourceType"), id: text("id"), last_updated, fingerprint, body }
+    Rendered {
+        resource_type: text("resourceType"),
+        id: text("id"),
+        last_updated,
+        fingerprint,
+        body,
+        withheld,
+    }
+}
+
+/// Counts a resource among what is disclosed.
+pub(crate) fn disclosing(disclosure: &mut Disclosure, resource: &Rendered) {
+    disclosure.resources += 1;
+    disclosure.withheld += resource.withheld;
+}
+
+/// A disclosure as the gateway is told.
+pub(crate) fn header(disclosure: &Disclosure) -> HeaderValue {
+    HeaderValue::try_from(disclosure.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0 0 0"))
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
 }
 
 fn last_updated_of(resource: &Value) -> OffsetDateTime {
@@ -209,6 +250,12 @@ fn last_updated_of(resource: &Value) -> OffsetDateTime {
         .and_then(Value::as_str)
         .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// What a column sees of a version.
+pub(crate) struct Seen {
+    value: Value,
+    withheld: u32,
 }
 
 /// Old versions of a product's root, filtered by today's policy.
@@ -236,16 +283,20 @@ impl<'a> Past<'a> {
     }
 
     /// What the column sees of a version; nothing when that is nothing.
-    pub(crate) fn seen(&self, body: &Value) -> Option<Value> {
-        self.view.resource(body)
+    pub(crate) fn seen(&self, body: &Value) -> Option<Seen> {
+        let (value, withheld) = self.view.counted(body)?;
+        Some(Seen { value, withheld: count(withheld) })
     }
 
     /// What was seen, in the FHIR version of the answer.
-    pub(crate) fn rendered(&self, seen: Value) -> Rendered {
-        rendered(&match self.version {
-            FhirVersion::V5_0_0 => seen,
-            FhirVersion::V4_4_0 => render::product_to_4_4_0(&Product::new(seen, self.parts.clone())).root,
-        })
+    pub(crate) fn rendered(&self, seen: Seen) -> Rendered {
+        let value = match self.version {
+            FhirVersion::V5_0_0 => seen.value,
+            FhirVersion::V4_4_0 => {
+                render::product_to_4_4_0(&Product::new(seen.value, self.parts.clone())).root
+            }
+        };
+        rendered(&value, seen.withheld)
     }
 
     /// When the youngest resource was stored that an old version's links may show.

@@ -1,6 +1,7 @@
 //! The order of work for a product that the gateway filters: gather, judge, write anew.
 
 use axum::body::Body;
+use caller_context::Disclosure;
 use config::Interaction;
 use fhir_model::{ResourceKey, ResourceType, access::Viewer, gather::Gathering};
 use http::{Response, request::Parts};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{
-    CursorKey, Refused, Server, Withheld,
+    CursorKey, Refused, Server,
     admissible::{self, Search},
     cursor::Place,
     judge::{Judge, Seen, Sheet, viewer},
@@ -31,11 +32,21 @@ pub(crate) struct Enforcer<'a> {
     now: OffsetDateTime,
 }
 
+/// Counts a resource among what is disclosed.
+fn add(disclosed: &mut Disclosure, seen: &Seen) {
+    disclosed.resources += 1;
+    disclosed.withheld += count(seen.withheld);
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}
+
 /// What a search has found so far.
 #[derive(Default)]
 struct Found {
     roots: Vec<Seen>,
-    withheld: Withheld,
+    disclosed: Disclosure,
     /// Where the next page starts.
     next: Option<Place>,
 }
@@ -71,8 +82,10 @@ impl<'a> Enforcer<'a> {
         gathering.want(key.clone());
         self.server.gather(&mut gathering, |gathering| gathering.climb(&key)).await?;
         let seen = self.judged(gathering).await?.part(&key).ok_or(Refused::NotFound)?;
-        let withheld = Withheld { resources: 0, elements: seen.withheld };
-        self.respond(&seen.resource, withheld)
+        let mut disclosed = Disclosure::default();
+        disclosed.name(&key.id);
+        add(&mut disclosed, &seen);
+        self.respond(&seen.resource, disclosed)
     }
 
     async fn everything(&self) -> Result<Response<Body>, GatewayError> {
@@ -81,10 +94,13 @@ impl<'a> Enforcer<'a> {
         gathering.want(key.clone());
         let Sheet { resources, hidden } =
             self.judged(gathering).await?.sheet(&key.id).ok_or(Refused::NotFound)?;
-        let withheld =
-            Withheld { resources: hidden, elements: resources.iter().map(|seen| seen.withheld).sum() };
+        let mut disclosed = Disclosure { hidden: count(hidden), ..Disclosure::default() };
+        disclosed.name(&key.id);
+        for seen in &resources {
+            add(&mut disclosed, seen);
+        }
         let links = vec![self.link("self", self.parts.uri.query())];
-        self.respond(&self.bundle(Some(resources.len()), links, &resources), withheld)
+        self.respond(&self.bundle(Some(resources.len()), links, &resources), disclosed)
     }
 
     async fn search(&self) -> Result<Response<Body>, GatewayError> {
@@ -104,7 +120,7 @@ impl<'a> Enforcer<'a> {
             links.push(self.link("next", Some(&format!("_cursor={cursor}"))));
         }
         // No total: the server's counts hidden products, too.
-        self.respond(&self.bundle(None, links, &found.roots), found.withheld)
+        self.respond(&self.bundle(None, links, &found.roots), found.disclosed)
     }
 
     /// Reads the server's pages until ours is full and it is known whether anything visible follows: a link to a page
@@ -126,7 +142,7 @@ impl<'a> Enforcer<'a> {
                 let judge = self.judged(self.beginning(due)).await?;
                 for (key, _) in due {
                     let Some(root) = root_for(&judge, key, &place) else {
-                        found.withheld.resources += 1;
+                        found.disclosed.hidden += 1;
                         at += 1;
                         continue;
                     };
@@ -135,7 +151,8 @@ impl<'a> Enforcer<'a> {
                         found.next = Some(place);
                         return Ok(found);
                     }
-                    found.withheld.elements += root.withheld;
+                    found.disclosed.name(&root.key.id);
+                    add(&mut found.disclosed, &root);
                     found.roots.push(root);
                     at += 1;
                 }
@@ -219,10 +236,10 @@ impl<'a> Enforcer<'a> {
         bundle
     }
 
-    fn respond(&self, resource: &Value, withheld: Withheld) -> Result<Response<Body>, GatewayError> {
+    fn respond(&self, resource: &Value, disclosed: Disclosure) -> Result<Response<Body>, GatewayError> {
         let mut parameters = self.permit.request().parameters.iter();
         let pretty = parameters.any(|given| given.name == "_pretty" && given.value == "true");
-        render::respond(resource, self.parts, pretty, withheld)
+        render::respond(resource, self.parts, pretty, disclosed)
     }
 }
 

@@ -22,16 +22,6 @@ use pms_terms::Stakeholder;
 pub(crate) use {cursor::CursorKey, flow::Enforcer, foreign::Foreign, server::Server};
 pub use {cursor::CursorRefusal, page::Unfilterable};
 
-/// How much an answer left out, for the audit trail. Among the extensions of the answers of products that the gateway
-/// filters. Never shown to the caller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Withheld {
-    /// Resources that were left out as a whole: hidden products that a search found, hidden parts of a product.
-    pub resources: usize,
-    /// Elements that are missing from the resources sent, each with all that was below it.
-    pub elements: usize,
-}
-
 /// Why a request to a product that the gateway filters is refused. Texts are shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

@@ -3,12 +3,13 @@
 use aws_lc_rs::digest;
 use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use caller_context::Disclosure;
 use fhir_model::xml;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use pms_terms::FhirVersion;
 use serde_json::Value;
 
-use super::{Refused, Withheld};
+use super::Refused;
 use crate::{error::GatewayError, outcome::wants_xml};
 
 /// Bytes of a fingerprint: enough that two states of one address never meet.
@@ -22,7 +23,7 @@ pub(crate) fn respond(
     resource: &Value,
     parts: &Parts,
     pretty: bool,
-    withheld: Withheld,
+    disclosed: Disclosure,
 ) -> Result<Response<Body>, GatewayError> {
     let xml = wants_xml(&parts.headers, parts.uri.query());
     let text = match (xml, pretty) {
@@ -52,7 +53,7 @@ pub(crate) fn respond(
             *response.body_mut() = Body::from(text);
         }
     }
-    response.extensions_mut().insert(withheld);
+    response.extensions_mut().insert(disclosed);
     Ok(response)
 }
 

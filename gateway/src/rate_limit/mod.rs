@@ -61,6 +61,8 @@ impl RateLimits {
     /// The URL of the shared store is none.
     pub fn new(settings: &RateLimitSettings) -> Result<Self, redis::RedisError> {
         let clock = Steady::start();
+        // Nothing is lost where nothing is shared.
+        metrics::gauge!("pmsgate_gateway_shared_limits_up").set(1.0);
         let shared = settings.shared.as_ref().map(SharedStore::new).transpose()?;
         Ok(Self {
             policies: ArcSwap::from_pointee(Policies::new(&settings.rules)),

@@ -73,7 +73,6 @@ impl SharedStore {
         let connection =
             ConnectionManager::new_lazy_with_config(Client::open(settings.url.as_str())?, manager)?;
         let up = metrics::gauge!("pmsgate_gateway_shared_limits_up");
-        up.set(1.0);
         Ok(Self { connection, script: Script::new(TAKE), timeout, retry_at: AtomicU64::new(0), up })
     }
 

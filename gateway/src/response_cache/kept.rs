@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use caller_context::{CHANGED_HEADER, DataState, STATE_HEADER};
+use caller_context::{CHANGED_HEADER, DataState, Disclosure, STATE_HEADER};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
 use http_body_util::BodyExt as _;
@@ -41,6 +41,8 @@ pub(super) struct Kept {
     headers: HeaderMap,
     body: Bytes,
     shown: Shown,
+    /// What giving it discloses, for the record of who read what.
+    disclosed: Option<Disclosure>,
     /// When it came.
     at: OffsetDateTime,
     held: Held,
@@ -79,7 +81,8 @@ impl Kept {
         let headers: usize =
             head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND_HEADER).sum();
         let weight = u32::try_from(AROUND + key_bytes + headers + body.len()).unwrap_or(u32::MAX);
-        Self { headers: head.headers, body, shown, at, held: Held::new(weight, gauge) }
+        let disclosed = head.extensions.get().cloned();
+        Self { headers: head.headers, body, shown, disclosed, at, held: Held::new(weight, gauge) }
     }
 
     /// What it is at least as new as.
@@ -106,6 +109,9 @@ impl Kept {
         });
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = self.headers.clone();
+        if let Some(disclosed) = &self.disclosed {
+            response.extensions_mut().insert(disclosed.clone());
+        }
         match judgement {
             Judgement::Failed => return None,
             Judgement::NotModified => {

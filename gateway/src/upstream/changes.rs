@@ -162,7 +162,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
         false
     }
 
-    fn sign(&self, _silence: Duration) {}
+    fn sign(&self) {}
 
     fn hear(&self, heard: &mut bool, line: &[u8]) -> Result<(), FeedError> {
         let text = std::str::from_utf8(line).map_err(|_| FeedError::Malformed)?;
@@ -176,7 +176,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
         Ok(())
     }
 
-    fn lose(&self, _silence: Duration) -> bool {
+    fn lose(&self) -> bool {
         self.breaks.increment(1);
         self.fresh.set(0.0);
         self.source.believed_until.swap(0, Ordering::AcqRel) > 0

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response, header};
@@ -15,7 +15,7 @@ use super::{
     Changes, Connector, Pool, RequestBody, UpstreamBody, UpstreamError, breaker::Breaker,
     connector::Connection,
 };
-use crate::settings::Limits;
+use crate::{observe::count, settings::Limits};
 
 /// How often the health of an upstream is asked for, where there is another to go to.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -24,14 +24,19 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One upstream, as all workers see it.
 #[derive(Debug)]
-struct Upstream {
+pub(crate) struct Upstream {
     connector: Arc<Connector>,
     /// Requests that wait for their answer or read it.
     outstanding: Arc<AtomicUsize>,
     breaker: Breaker,
     healthy: AtomicBool,
     up: metrics::Gauge,
+    healthy_gauge: metrics::Gauge,
+    breaker_open: metrics::Gauge,
+    in_flight: metrics::Gauge,
+    requests: metrics::Counter,
     failures: metrics::Counter,
+    answers: metrics::Histogram,
 }
 
 impl Upstream {
@@ -45,12 +50,25 @@ impl Upstream {
             breaker: Breaker::new(),
             healthy: AtomicBool::new(true),
             up,
-            failures: metrics::counter!("pmsgate_gateway_upstream_failures_total", "upstream" => label),
+            healthy_gauge: metrics::gauge!("pmsgate_gateway_upstream_healthy", "upstream" => label.clone()),
+            breaker_open: metrics::gauge!("pmsgate_gateway_upstream_breaker_open", "upstream" => label.clone()),
+            in_flight: metrics::gauge!("pmsgate_gateway_upstream_in_flight", "upstream" => label.clone()),
+            requests: metrics::counter!("pmsgate_gateway_upstream_requests_total", "upstream" => label.clone()),
+            failures: metrics::counter!("pmsgate_gateway_upstream_failures_total", "upstream" => label.clone()),
+            answers: metrics::histogram!("pmsgate_gateway_upstream_answer_seconds", "upstream" => label),
         }
     }
 
     fn is_fit(&self) -> bool {
         self.healthy.load(Ordering::Relaxed) && self.breaker.is_closed()
+    }
+
+    /// Tells how it stands.
+    pub(crate) fn tell(&self) {
+        self.in_flight.set(count(self.outstanding.load(Ordering::Relaxed)));
+        self.breaker_open.set(if self.breaker.is_closed() { 0.0 } else { 1.0 });
+        self.healthy_gauge.set(if self.healthy.load(Ordering::Relaxed) { 1.0 } else { 0.0 });
+        self.up.set(if self.is_fit() { 1.0 } else { 0.0 });
     }
 
     fn succeeded(&self) {
@@ -91,6 +109,15 @@ impl Upstream {
     }
 }
 
+/// One that a reload took away must not be told as down for ever. Should another plan have it again, that one tells.
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        for gauge in [&self.up, &self.healthy_gauge, &self.breaker_open, &self.in_flight] {
+            gauge.set(f64::NAN);
+        }
+    }
+}
+
 /// Upstreams that answer alike.
 #[derive(Debug)]
 pub struct Cluster {
@@ -107,6 +134,11 @@ impl Cluster {
         let upstreams: Vec<_> = connectors.into_iter().map(Upstream::new).collect();
         let changes = Changes::new(upstreams.iter().map(|upstream| upstream.connector.address()));
         Self { upstreams, turn: AtomicUsize::new(0), changes }
+    }
+
+    /// All of them.
+    pub(crate) fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
     }
 
     /// The fit one with the fewest requests outstanding. Where none is fit, one whose breaker lets a probe through:
@@ -209,10 +241,15 @@ impl ClusterPools {
         request: Request<RequestBody>,
         again: impl Fn() -> Option<Request<RequestBody>>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let answer = self.pools[at].send(request, again).await;
         let upstream = &self.cluster.upstreams[at];
+        upstream.requests.increment(1);
+        let began = Instant::now();
+        let answer = self.pools[at].send(request, again).await;
         match &answer {
-            Ok(_) => upstream.succeeded(),
+            Ok(_) => {
+                upstream.answers.record(began.elapsed());
+                upstream.succeeded();
+            }
             Err(error) if error.is_the_upstreams() => upstream.failed(error),
             Err(_) => {}
         }

@@ -1,6 +1,7 @@
 //! The upstream's answer as the caller gets it: listed headers, our addresses, and nothing that is not FHIR.
 
 use axum::body::Body;
+use caller_context::{DISCLOSURE_HEADER, Disclosure};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 
@@ -26,6 +27,11 @@ const PASSED: [HeaderName; 11] = [
     HeaderName::from_static("preference-applied"),
     HeaderName::from_static("x-progress"),
 ];
+
+/// What the upstream says that its answer shows and withholds.
+pub fn disclosure(headers: &HeaderMap) -> Option<Disclosure> {
+    Disclosure::parse(headers.get(DISCLOSURE_HEADER)?.to_str().ok()?)
+}
 
 /// Turns the upstream's answer into ours. `bundle`: a success is a Bundle and must be rewritten. Waits for the whole
 /// body of a Bundle in XML only.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use caller_context::CallerContextRef;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
-use http_service::REQUEST_ID_HEADER;
+use http_service::{QuestionSpan, REQUEST_ID_HEADER};
 use pms_terms::{Domains, FhirVersion, Stakeholder};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -106,6 +106,8 @@ pub struct Spoken<'a> {
     pub fault: Option<HeaderValue>,
     /// The names of parameters that were left out at the caller's wish, as a form.
     pub ignored: Option<HeaderValue>,
+    /// The span of this question, where there are traces: the upstream's work belongs to it.
+    pub span: Option<&'a QuestionSpan>,
 }
 
 /// The names of parameters that were left out, for the backend to tell the caller; letters that have no place in a
@@ -156,6 +158,9 @@ pub fn request<B>(
         let forwarded = [open, &text, close, &spoken.face.forwarded].concat();
         insert(headers, FORWARDED, HeaderValue::try_from(forwarded));
         insert(headers, X_FORWARDED_FOR, HeaderValue::from_str(&text));
+    }
+    if let Some(span) = spoken.span {
+        span.announce(headers);
     }
     if let Some(ignored) = &spoken.ignored {
         headers.insert(IGNORED, ignored.clone());
@@ -218,6 +223,7 @@ mod tests {
             face: &face,
             fault: None,
             ignored: None,
+            span: None,
         };
         request(&Method::GET, PathAndQuery::from_static("/x?y=1"), &given, &spoken, ()).into_parts().0.headers
     }

@@ -7,9 +7,10 @@ use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
+use caller_context::Disclosure;
 use config::HeaderSecret;
 use futures_util::{StreamExt as _, stream};
-use gateway::{GatewaySettings, Withheld, testing::partner};
+use gateway::{GatewaySettings, testing::partner};
 use http::{Method, StatusCode};
 use pms_terms::{Domains, Stakeholder};
 use serde_json::{Value, json};
@@ -507,8 +508,9 @@ async fn what_was_withheld_is_counted() {
         let request = request.body(Body::empty()).unwrap();
         let response = worker.handle(request).await;
         assert_eq!(response.status(), StatusCode::OK);
-        let withheld = *response.extensions().get::<Withheld>().unwrap();
-        counts.insert((withheld.resources, withheld.elements));
+        let disclosed = response.extensions().get::<Disclosure>().unwrap();
+        assert!(disclosed.resources > 0 && disclosed.products == ["600000900001"], "{disclosed:?}");
+        counts.insert((disclosed.hidden, disclosed.withheld));
     }
     let counts: Vec<_> = counts.into_iter().collect();
     assert_eq!(counts[0], (0, 0), "the agency sees all");

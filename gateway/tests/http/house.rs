@@ -82,7 +82,7 @@ impl House {
     ) -> Self {
         let mut options = ServeOptions::plain("gateway");
         listen(&mut options);
-        let house = Self::start_all(change, |_| {}, options).await;
+        let house = Self::start_served(change, |_| {}, options).await;
         eventually("the gateway is ready", || async { house.health.troubles().is_empty() }).await;
         house
     }
@@ -91,10 +91,11 @@ impl House {
         change: impl FnOnce(&mut GatewaySettings),
         prepare: impl FnOnce(&Issuer),
     ) -> Self {
-        Self::start_all(change, prepare, ServeOptions::plain("gateway")).await
+        Self::start_served(change, prepare, ServeOptions::plain("gateway")).await
     }
 
-    async fn start_all(
+    /// Starts behind a listener that serves like this.
+    pub(crate) async fn start_served(
         change: impl FnOnce(&mut GatewaySettings),
         prepare: impl FnOnce(&Issuer),
         options: ServeOptions,
@@ -309,7 +310,7 @@ impl Issuer {
     pub(crate) fn revoke(&self, subject: RevocationSubject, revoked: bool) {
         let mut revocations = self.revocations.lock().unwrap();
         let seq = i64::try_from(revocations.len()).unwrap() + 1;
-        revocations.push(Revocation { seq, subject, until: NOW.unix_timestamp() + 7200, revoked });
+        revocations.push(Revocation { seq, at: 0, subject, until: NOW.unix_timestamp() + 7200, revoked });
         self.changed.send_modify(|version| *version += 1);
     }
 

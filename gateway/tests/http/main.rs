@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
+mod audit;
 mod cache_property;
 mod challenges;
 mod data;
@@ -22,6 +23,7 @@ mod reload;
 mod response_cache;
 mod revocations;
 mod shared_limits;
+mod traces;
 mod upstream_faults;
 mod upstream_protocols;
 mod wire;

@@ -22,6 +22,8 @@ pub enum RevocationSubject {
 pub struct Revocation {
     /// Position in the feed; later entries have greater numbers.
     pub seq: i64,
+    /// When it was issued, in microseconds since the epoch; 0 when that is not known.
+    pub at: i64,
     /// Whose tokens.
     pub subject: RevocationSubject,
     /// When the last token concerned is dead and the entry may be forgotten (seconds since the epoch).
@@ -51,6 +53,8 @@ struct RawLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<RevocationSubject>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
@@ -67,10 +71,11 @@ impl TryFrom<RawLine> for FeedLine {
             RawLine {
                 heartbeat: None,
                 seq: Some(seq),
+                at,
                 subject: Some(subject),
                 until: Some(until),
                 revoked: Some(revoked),
-            } => Ok(Self::Revocation(Revocation { seq, subject, until, revoked })),
+            } => Ok(Self::Revocation(Revocation { seq, at: at.unwrap_or(0), subject, until, revoked })),
             _ => Err("neither a revocation nor a heartbeat"),
         }
     }
@@ -78,11 +83,12 @@ impl TryFrom<RawLine> for FeedLine {
 
 impl From<FeedLine> for RawLine {
     fn from(line: FeedLine) -> Self {
-        let empty = Self { heartbeat: None, seq: None, subject: None, until: None, revoked: None };
+        let empty = Self { heartbeat: None, seq: None, at: None, subject: None, until: None, revoked: None };
         match line {
             FeedLine::Heartbeat { heartbeat } => Self { heartbeat: Some(heartbeat), ..empty },
-            FeedLine::Revocation(Revocation { seq, subject, until, revoked }) => Self {
+            FeedLine::Revocation(Revocation { seq, at, subject, until, revoked }) => Self {
                 seq: Some(seq),
+                at: Some(at),
                 subject: Some(subject),
                 until: Some(until),
                 revoked: Some(revoked),
@@ -100,11 +106,12 @@ mod tests {
     fn lines_have_the_shape_that_gateways_read() {
         let line = FeedLine::Revocation(Revocation {
             seq: 7,
+            at: 5,
             subject: RevocationSubject::Client("c-1".to_owned()),
             until: 99,
             revoked: true,
         });
-        let text = r#"{"seq":7,"subject":{"kind":"client","id":"c-1"},"until":99,"revoked":true}"#;
+        let text = r#"{"seq":7,"at":5,"subject":{"kind":"client","id":"c-1"},"until":99,"revoked":true}"#;
         assert_eq!(serde_json::to_string(&line).unwrap(), text);
         assert_eq!(serde_json::from_str::<FeedLine>(text).unwrap(), line);
         let beat = FeedLine::Heartbeat { heartbeat: 7 };

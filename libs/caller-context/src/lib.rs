@@ -3,8 +3,9 @@
 //! The gateway has checked the token and the scopes; the backend decides what the caller may see. Between them goes
 //! one header, [`HEADER`]: who asks, for which product, sealed with a key that both hold, valid for half a minute and
 //! for exactly one method and target. A backend that receives anything else answers nobody. With its answer it says as
-//! of when that is true ([`DataState`]).
+//! of when that is true ([`DataState`]), and what it shows and withholds ([`Disclosure`]).
 
+mod disclosure;
 mod state;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+pub use disclosure::{DISCLOSURE_HEADER, Disclosure};
 pub use state::{CHANGED_HEADER, CHANGES_PATH, DataState, NoDataState, STATE_HEADER};
 
 /// The header that carries the context. Gateways drop it from what callers send.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use crate::{Peer, RequestId};
 
-/// A request extension: a line will be written, and a handler may add an [`AccessNote`].
+/// A request extension: a line or a span will be written, and a handler may add an [`AccessNote`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoteWanted;
 
@@ -25,8 +25,11 @@ pub(crate) struct Line<'a> {
     pub(crate) listener: &'static str,
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
+    pub(crate) version: Version,
     pub(crate) status: StatusCode,
     pub(crate) took: Duration,
+    /// Bytes of the body, where they are known before it is sent.
+    pub(crate) bytes: Option<u64>,
     pub(crate) peer: Peer,
     pub(crate) request_id: &'a RequestId,
     pub(crate) note: Option<&'a AccessNote>,
@@ -41,7 +44,9 @@ impl Line<'_> {
             listener = self.listener,
             method = %self.method,
             path = self.path,
+            version = ?self.version,
             status = self.status.as_u16(),
+            bytes = self.bytes,
             micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
             peer = %self.peer.address.ip(),
             request_id = self.request_id.as_str(),

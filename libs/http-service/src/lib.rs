@@ -1,4 +1,4 @@
-//! What every listener of ours has in common: workers, TLS, lifecycle, clock, request id, access log, health, metrics.
+//! What every listener of ours has in common: workers, TLS, lifecycle, clock, request id, access log, health, metrics, traces.
 //!
 //! A listener is one socket per worker thread (`SO_REUSEPORT`), each thread with a runtime of its own, so that a
 //! request is answered on the thread that accepted it and workers share nothing they need not. [`bind`] first, so
@@ -20,6 +20,7 @@ mod request_id;
 mod signals;
 mod strict_heads;
 mod tls;
+mod traces;
 mod watched_files;
 
 pub use access_log::{AccessNote, NoteWanted};
@@ -35,4 +36,5 @@ pub use periodic::periodically;
 pub use request_id::{HEADER as REQUEST_ID_HEADER, RequestId};
 pub use signals::{hang_ups, termination};
 pub use tls::{Certificate, TlsError, certificates, certified, valid_until};
+pub use traces::{QuestionSpan, RequestSpan, Traces, TracesError, TracesOptions};
 pub use watched_files::WatchedFiles;

@@ -33,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessNote, Body, Handler, IncomingBody, NoteWanted, Peer, Proxies, RequestId,
+    AccessNote, Body, Handler, IncomingBody, NoteWanted, Peer, Proxies, RequestId, Traces,
     access_log::Line,
     peer, problem,
     request_id::{HEADER, IdMaker},
@@ -68,6 +68,8 @@ pub struct ServeOptions {
     pub proxies: Proxies,
     /// Whether to write one log line a request.
     pub access_log: bool,
+    /// Where the span of each request goes; none: there are no spans.
+    pub traces: Option<Traces>,
 }
 
 impl ServeOptions {
@@ -82,6 +84,7 @@ impl ServeOptions {
             drain_timeout: Duration::from_secs(30),
             proxies: Proxies::default(),
             access_log: false,
+            traces: None,
         }
     }
 }
@@ -327,17 +330,21 @@ impl<H: Handler> Worker<H> {
         verdict: Verdict,
     ) -> Result<Response<Body>, Infallible> {
         let id = RequestId::take_or_make(request.headers(), &self.ids);
+        let from_proxy = self.options.proxies.is_trusted(peer.address.ip());
         let peer = self.options.proxies.sender(peer, request.headers());
         let mut request = IncomingBody::of(request, self.options.body_timeout);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
-        if self.options.access_log {
+        if self.options.access_log || self.options.traces.is_some() {
             request.extensions_mut().insert(NoteWanted);
         }
-        let asked = self
-            .options
-            .access_log
-            .then(|| (request.method().clone(), request.uri().path().to_owned(), Instant::now()));
+        let span = self.options.traces.as_ref().map(|traces| traces.begin(&request, from_proxy, &id));
+        if let Some(span) = &span {
+            request.extensions_mut().insert(span.clone());
+        }
+        let asked = self.options.access_log.then(|| {
+            (request.method().clone(), request.uri().path().to_owned(), request.version(), Instant::now())
+        });
         let is_head = request.method() == Method::HEAD;
         // Only the watched stream makes such a request of HTTP/1.1; over HTTP/2 it is one like any other.
         let stands_for_another =
@@ -362,13 +369,18 @@ impl<H: Handler> Worker<H> {
         };
         problem::explain_if_mute(&mut response, is_head, &id);
         response.headers_mut().insert(HEADER, id.header_value());
-        if let Some((method, path, started)) = asked {
+        if let Some(span) = span {
+            span.end(response.status(), response.extensions().get());
+        }
+        if let Some((method, path, version, started)) = asked {
             Line {
                 listener: self.options.name,
                 method: &method,
                 path: &path,
+                version,
                 status: response.status(),
                 took: started.elapsed(),
+                bytes: http_body::Body::size_hint(response.body()).exact(),
                 peer,
                 request_id: &id,
                 note: response.extensions().get::<AccessNote>(),

@@ -58,7 +58,8 @@ pub(crate) enum Preamble {
 }
 
 impl Proxies {
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    /// Whether a connection from `address` is one of theirs.
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
     }

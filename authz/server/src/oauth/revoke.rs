@@ -56,7 +56,7 @@ async fn revoke(
     let mut work = authz_store::begin(&state.database).await?;
     let until = claims.exp.saturating_add(LEEWAY.whole_seconds());
     let subject = RevocationSubject::Token(claims.jti.clone());
-    revocations::append(&mut work.db(), &subject, until, true).await?;
+    revocations::append(&mut work.db(), &subject, until, true, state.clock.now()).await?;
     let actor = Actor::Client(claims.client_id.clone());
     let details = vec![("jti", claims.jti)];
     let acts = UseCases::of(Arc::clone(state));

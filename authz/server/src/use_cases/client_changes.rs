@@ -73,7 +73,7 @@ impl UseCases {
         let client = change(self.client(&mut db, client_id).await?)?;
         clients::set_status(&mut db, &client.id, client.status).await?;
         let subject = RevocationSubject::Client(client.id.to_string());
-        revocations::append(&mut db, &subject, self.last_token_dead_at(now), stops_tokens).await?;
+        revocations::append(&mut db, &subject, self.last_token_dead_at(now), stops_tokens, now).await?;
         changes::append(&mut db, &Change::Client(client.id.to_string()), now).await?;
         self.audit(&mut db, &actor, act, client.id.as_str(), Vec::new()).await?;
         work.commit().await?;

@@ -246,7 +246,7 @@ impl UseCases {
         now: OffsetDateTime,
     ) -> Result<(), UseCaseError> {
         let subject = RevocationSubject::Secret(secret.id.to_string());
-        revocations::append(db, &subject, self.last_token_dead_at(now), true).await?;
+        revocations::append(db, &subject, self.last_token_dead_at(now), true, now).await?;
         Ok(())
     }
 }

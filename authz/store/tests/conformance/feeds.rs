@@ -44,14 +44,15 @@ async fn the_last_word_about_a_subject_is_the_one_that_is_told() {
         let (client, token) =
             (RevocationSubject::Client("c-1".to_owned()), RevocationSubject::Token("t-1".to_owned()));
         let now = NOW.unix_timestamp();
-        let first = revocations::append(&mut db, &client, now + 60, true).await.unwrap();
-        revocations::append(&mut db, &token, now + 10, true).await.unwrap();
-        let lifted = revocations::append(&mut db, &client, now + 60, false).await.unwrap();
+        let first = revocations::append(&mut db, &client, now + 60, true, NOW).await.unwrap();
+        revocations::append(&mut db, &token, now + 10, true, NOW).await.unwrap();
+        let lifted = revocations::append(&mut db, &client, now + 60, false, NOW).await.unwrap();
         let told = revocations::after(&mut db, 0, NOW).await.unwrap();
         assert_eq!(
             told.iter().map(|r| (&r.subject, r.revoked)).collect::<Vec<_>>(),
             [(&token, true), (&client, false)]
         );
+        assert!(told.iter().all(|told| told.at == database::micros(NOW)));
         assert!(first < lifted);
         let later = NOW + Duration::seconds(10);
         assert_eq!(revocations::after(&mut db, 0, later).await.unwrap().len(), 1);
@@ -59,7 +60,7 @@ async fn the_last_word_about_a_subject_is_the_one_that_is_told() {
         revocations::forget_dead(&mut db, later).await.unwrap();
         assert_eq!(revocations::after(&mut db, 0, NOW).await.unwrap().len(), 1);
         let secret = RevocationSubject::Secret("s-1".to_owned());
-        revocations::append(&mut db, &secret, now + 60, true).await.unwrap();
+        revocations::append(&mut db, &secret, now + 60, true, NOW).await.unwrap();
         assert_eq!(revocations::after(&mut db, lifted, NOW).await.unwrap()[0].subject, secret);
     })
     .await;

@@ -152,20 +152,25 @@ impl<'a> View<'a> {
     /// One resource of the product: the current version or an old one, which is treated by today's policy. `None`
     /// when it, or what it is today, is not for this column.
     pub fn resource(&self, resource: &Value) -> Option<Value> {
+        self.counted(resource).map(|(seen, _)| seen)
+    }
+
+    /// The same, with how many elements are missing from it.
+    pub fn counted(&self, resource: &Value) -> Option<(Value, usize)> {
         let key = resource_key(resource)?;
         if self.context.hidden.contains(&key) {
             return None;
         }
         if self.context.matrix.is_all_open(self.context.column) && self.context.shows_all_references(resource)
         {
-            return Some(resource.clone());
+            return Some((resource.clone(), 0));
         }
         let current = self.context.members.get(&key);
         if current.is_none() && self.context.column.is_outsider() {
             return None;
         }
         let old = current.is_none_or(|current| *current != resource);
-        walk(&self.context, resource, old, None).map(|walked| walked.value)
+        walk(&self.context, resource, old, None).map(|walked| (walked.value, walked.removed))
     }
 
     /// A stored resource as this column sees it, array items marked with where they stood.

@@ -1,6 +1,7 @@
 //! `$everything`: a product with all that belongs to it and that the caller may see (EP304, EP501a).
 
 use axum::response::Response;
+use caller_context::Disclosure;
 
 use crate::{
     answer::{self, Validators},
@@ -9,7 +10,7 @@ use crate::{
     cursor::Place,
     fingerprint::Fingerprint,
     outcome::Refusal,
-    views::Rendered,
+    views::{self, Rendered},
 };
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
@@ -42,14 +43,18 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let room = page.clone().map(|one| one.body.len() + 200).sum();
     let mut bundle = BundleWriter::new("searchset", Some(total), &call.links(next.as_ref())?, room);
     let mut fingerprint = Fingerprint::default().with(total.to_be_bytes());
+    let mut disclosure = Disclosure { hidden: view.hidden, ..Disclosure::default() };
+    disclosure.name(&angle.head.product_id);
     for resource in page {
+        views::disclosing(&mut disclosure, resource);
         bundle.entry(&call.base, resource, MATCH);
         fingerprint = fingerprint.with(&resource.fingerprint);
     }
     // A whole product that loses a resource gets a new version of what had pointed to it; a part of one need not.
     let whole = since.is_none() && limit == usize::MAX;
     let validators = Validators::of_bundle(fingerprint, whole.then_some(view.last_updated));
-    answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)
+    let response = answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)?;
+    Ok(answer::disclosed(response, views::header(&disclosure)))
 }
 
 /// Where the page after the entry `last` starts. The entry may have gone since; then where it would stand.

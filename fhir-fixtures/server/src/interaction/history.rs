@@ -1,6 +1,7 @@
 //! History: all versions of a product's MedicinalProductDefinition, newest first, by today's policy (EP307).
 
 use axum::response::Response;
+use caller_context::Disclosure;
 use fhir_model::{ResourceKey, ResourceType};
 use fhir_store::{StoredProduct, StoredResource};
 use time::OffsetDateTime;
@@ -13,7 +14,7 @@ use crate::{
     cursor::Place,
     fingerprint::Fingerprint,
     outcome::Refusal,
-    views::{Angle, Past, Rendered},
+    views::{self, Angle, Past, Rendered},
 };
 
 /// Versions read at once.
@@ -46,7 +47,10 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let links = call.links(next.as_ref())?;
     let mut bundle = BundleWriter::new("history", Some(total), &links, versions.len() * 4096);
     let mut fingerprint = Fingerprint::default().with(total.to_be_bytes()).with([u8::from(more)]);
+    let mut disclosure = Disclosure::default();
+    disclosure.name(&stored.head.product_id);
     for (version, shown) in &versions {
+        views::disclosing(&mut disclosure, shown);
         let (method, url, status) = if version.version_id == 1 {
             ("POST", "MedicinalProductDefinition".to_owned(), "201")
         } else {
@@ -64,7 +68,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     // may lose what it shows to the page before.
     let newest = versions.first().filter(|_| place.is_none()).map(|(version, _)| version.last_updated);
     let validators = Validators::of_bundle(fingerprint, newest.map(|newest| newest.max(youngest_link)));
-    answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)
+    let response = answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)?;
+    Ok(answer::disclosed(response, views::header(&disclosure)))
 }
 
 /// Reads versions until the page is full and, on the first page, until all are counted. A version of which the caller

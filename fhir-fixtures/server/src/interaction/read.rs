@@ -7,5 +7,6 @@ use crate::{answer, call::Call, outcome::Refusal};
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let angle = call.visible().await?;
     let view = call.state.views.root(&angle, call.product.fhir_version).await?.ok_or(Refusal::NotFound)?;
-    answer::ok(view.resource.body.clone(), Some(&view.validators), &call.headers, call.look)
+    let response = answer::ok(view.resource.body.clone(), Some(&view.validators), &call.headers, call.look)?;
+    Ok(answer::disclosed(response, view.disclosed.clone()))
 }

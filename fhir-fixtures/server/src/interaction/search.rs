@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use caller_context::Disclosure;
 use fhir_store::search::{Counting, Match, Page, Position, Sort};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::{
     include::{Along, Inclusions},
     outcome::{self, Refusal},
     shape::Shape,
-    views::{Angle, Rendered},
+    views::{self, Angle, Rendered},
 };
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
@@ -151,12 +152,16 @@ fn finish(call: &Call<'_>, answer: Answer, next: Option<&Place>) -> Result<Respo
     }
     let room = answer.matches.iter().chain(answer.along.resources()).map(|one| one.body.len() + 200).sum();
     let mut bundle = BundleWriter::new("searchset", answer.total, &links, room);
+    let mut disclosure = Disclosure::default();
     for resource in answer.matches {
+        views::disclosing(&mut disclosure, &resource);
+        disclosure.name(&resource.id);
         fingerprint = fingerprint.with(&resource.fingerprint);
         let body = answer.shape.apply(version, &resource.body);
         bundle.entry(&call.base, &Rendered { body, ..resource }, MATCH);
     }
     for resource in answer.along.resources() {
+        views::disclosing(&mut disclosure, resource);
         fingerprint = fingerprint.with(&resource.fingerprint);
         let body = answer.shape.apply_to_included(version, &resource.body);
         bundle.entry(&call.base, &Rendered { body, ..resource.clone() }, INCLUDED);
@@ -169,5 +174,6 @@ fn finish(call: &Call<'_>, answer: Answer, next: Option<&Place>) -> Result<Respo
     }
     // No time: what no longer matches leaves no trace.
     let validators = Validators::of_bundle(fingerprint, None);
-    answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)
+    let response = answer::ok(bundle.finish(), Some(&validators), &call.headers, call.look)?;
+    Ok(answer::disclosed(response, views::header(&disclosure)))
 }

@@ -1,6 +1,7 @@
 //! Vread: one version of a product's MedicinalProductDefinition, by today's policy (EP306).
 
 use axum::response::Response;
+use caller_context::Disclosure;
 use fhir_model::{ResourceKey, ResourceType, access};
 use fhir_store::StoredProduct;
 
@@ -8,7 +9,7 @@ use crate::{
     answer::{self, Validators},
     call::Call,
     outcome::Refusal,
-    views::{Angle, Past},
+    views::{self, Angle, Past},
 };
 
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
@@ -23,7 +24,11 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let shown = past.rendered(past.seen(&version.body).ok_or(Refusal::NotFound)?);
     let changed = version.last_updated.max(past.youngest_link());
     let validators = Validators::of_version(version_id, &shown.body, version.last_updated, changed);
-    answer::ok(shown.body, Some(&validators), &call.headers, call.look)
+    let mut disclosure = Disclosure::default();
+    views::disclosing(&mut disclosure, &shown);
+    disclosure.name(&stored.head.product_id);
+    let response = answer::ok(shown.body, Some(&validators), &call.headers, call.look)?;
+    Ok(answer::disclosed(response, views::header(&disclosure)))
 }
 
 /// The product of the path for a caller who may see its history; for any other caller there is none.

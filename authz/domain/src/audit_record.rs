@@ -1,25 +1,7 @@
-//! The chain of the audit trail: each record carries a keyed hash over itself and the link before it.
-//!
-//! The key is derived from the master key, which is never in the database: who can write to the database alone can
-//! forge neither a record nor the head that says where the chain ends. What the chain cannot show by itself is that the
-//! whole database was put back to an earlier state, or that somebody with the master key wrote it anew: for that, keep
-//! the head that `pmsgate audit verify` prints somewhere else and compare.
+//! The records of the audit trail as they are chained.
 
-use std::fmt;
-
-use aws_lc_rs::hmac;
-use thiserror::Error;
+use audit_chain::{Chained, Text};
 use time::OffsetDateTime;
-
-/// The key under which records are chained. `Debug` shows nothing.
-#[derive(Clone)]
-pub struct ChainKey(hmac::Key);
-
-impl fmt::Debug for ChainKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChainKey(…)")
-    }
-}
 
 /// A record of the trail as it is chained: what its columns hold, to the byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,179 +28,33 @@ pub struct AuditRecord {
     pub details: String,
 }
 
-/// Where the chain ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainHead {
-    /// The number of the last record; 0 when there is none.
-    pub number: i64,
-    /// Its link; empty when there is none.
-    pub link: String,
-    /// The head's own proof.
-    pub seal: String,
-}
+impl Chained for AuditRecord {
+    const FORM: &'static str = "pmsgate audit record v1";
 
-/// What is wrong with a chain, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ChainBroken {
-    /// Records are gone from the middle or the beginning.
-    #[error("record {missing} is missing: the next one is {found}")]
-    Missing {
-        /// The first one that is not there.
-        missing: i64,
-        /// The one that is there instead.
-        found: i64,
-    },
-    /// A record does not fit its link.
-    #[error("record {number} was changed, or stands in another's place")]
-    Changed {
-        /// Which.
-        number: i64,
-    },
-    /// Records are gone from the end.
-    #[error("the trail ends with record {found}, but it had {expected}: the end was cut off")]
-    CutOff {
-        /// The last one that is there.
-        found: i64,
-        /// The last one there was.
-        expected: i64,
-    },
-    /// The head is not what this program wrote.
-    #[error("the note of where the trail ends was changed: records after {number} may have been removed")]
-    HeadChanged {
-        /// The number it gives.
-        number: i64,
-    },
-}
-
-impl ChainKey {
-    /// The key from 32 bytes derived from the master key.
-    pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    fn number(&self) -> i64 {
+        self.number
     }
 
-    /// The link of a record that follows `previous` (empty before the first).
-    pub fn link(&self, previous: &str, record: &AuditRecord) -> String {
-        let mut text = Vec::with_capacity(256);
-        put(&mut text, Some("pmsgate audit record v1"));
-        put(&mut text, Some(previous));
-        text.extend(record.number.to_be_bytes());
-        text.extend((record.at.unix_timestamp_nanos() / 1000).to_be_bytes());
+    fn write(&self, text: &mut Text) {
+        text.bytes((self.at.unix_timestamp_nanos() / 1000).to_be_bytes());
         for field in [
-            Some(record.actor_kind.as_str()),
-            record.actor_id.as_deref(),
-            record.origin.as_deref(),
-            Some(record.act.as_str()),
-            Some(record.subject.as_str()),
-            record.client.as_deref(),
-            record.organisation.as_deref(),
-            Some(record.details.as_str()),
+            Some(self.actor_kind.as_str()),
+            self.actor_id.as_deref(),
+            self.origin.as_deref(),
+            Some(self.act.as_str()),
+            Some(self.subject.as_str()),
+            self.client.as_deref(),
+            self.organisation.as_deref(),
+            Some(self.details.as_str()),
         ] {
-            put(&mut text, field);
-        }
-        hexadecimal(hmac::sign(&self.0, &text).as_ref())
-    }
-
-    /// The head after a record.
-    pub fn head(&self, number: i64, link: &str) -> ChainHead {
-        let seal = hexadecimal(hmac::sign(&self.0, &head_text(number, link)).as_ref());
-        ChainHead { number, link: link.to_owned(), seal }
-    }
-
-    /// The head after one more record: a head that was changed stays visibly so.
-    pub fn advance(&self, before: &ChainHead, number: i64, link: &str) -> ChainHead {
-        let mut head = self.head(number, link);
-        if !self.made(before) {
-            before.seal.clone_into(&mut head.seal);
-        }
-        head
-    }
-
-    /// Whether a head is one that this key made.
-    fn made(&self, head: &ChainHead) -> bool {
-        // In constant time, although a seal is no secret.
-        from_hexadecimal(&head.seal)
-            .is_some_and(|seal| hmac::verify(&self.0, &head_text(head.number, &head.link), &seal).is_ok())
-    }
-}
-
-/// A walk along the chain, record by record, from the first.
-#[derive(Debug)]
-pub struct ChainWalk<'k> {
-    key: &'k ChainKey,
-    last: i64,
-    link: String,
-}
-
-impl<'k> ChainWalk<'k> {
-    /// A walk that has seen nothing yet.
-    pub const fn new(key: &'k ChainKey) -> Self {
-        Self { key, last: 0, link: String::new() }
-    }
-
-    /// Takes the next record with its stored link.
-    pub fn take(&mut self, record: &AuditRecord, link: &str) -> Result<(), ChainBroken> {
-        let next = self.last + 1;
-        if record.number != next {
-            return Err(ChainBroken::Missing { missing: next, found: record.number });
-        }
-        let expected = self.key.link(&self.link, record);
-        if expected != link {
-            return Err(ChainBroken::Changed { number: next });
-        }
-        self.last = next;
-        self.link = expected;
-        Ok(())
-    }
-
-    /// Compares the end with the head. How many records there are.
-    pub fn finish(self, head: &ChainHead) -> Result<i64, ChainBroken> {
-        // Nothing was ever written: there is no head yet either.
-        if self.last == 0 && head.number == 0 && head.seal.is_empty() {
-            return Ok(0);
-        }
-        if !self.key.made(head) {
-            return Err(ChainBroken::HeadChanged { number: head.number });
-        }
-        if head.number != self.last {
-            return Err(ChainBroken::CutOff { found: self.last, expected: head.number });
-        }
-        if head.link != self.link {
-            return Err(ChainBroken::Changed { number: self.last });
-        }
-        Ok(self.last)
-    }
-}
-
-fn head_text(number: i64, link: &str) -> Vec<u8> {
-    let mut text = Vec::with_capacity(128);
-    put(&mut text, Some("pmsgate audit head v1"));
-    text.extend(number.to_be_bytes());
-    put(&mut text, Some(link));
-    text
-}
-
-/// A field with its length, so that no two records have one form.
-fn put(text: &mut Vec<u8>, field: Option<&str>) {
-    match field {
-        None => text.push(0),
-        Some(field) => {
-            text.push(1);
-            text.extend((field.len() as u64).to_be_bytes());
-            text.extend(field.as_bytes());
+            text.field(field);
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    hex::encode(bytes)
-}
-
-fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    hex::decode(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use audit_chain::{ChainBroken, ChainHead, ChainKey, ChainWalk};
     use proptest::prelude::*;
     use time::{Duration, macros::datetime};
 
@@ -263,11 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn records_that_were_written_long_ago_keep_their_links() {
+        let link = "b27de58f24ff9d37f8baef6c8f98ab541ff02f94a73ff8ac7eda9b39fc19a63c";
+        assert_eq!(ChainKey::new(&[1; 32]).link("", &record(1)), link);
+    }
+
+    #[test]
     fn a_sound_chain_is_walked_to_its_end_and_an_empty_one_is_sound() {
         let key = ChainKey::new(&[1; 32]);
         let (chained, head) = chain(&key, 5);
         assert_eq!(walk(&key, &chained, &head), Ok(5));
-        let unwritten = ChainHead { number: 0, link: String::new(), seal: String::new() };
+        let unwritten = ChainHead::unwritten();
         assert_eq!(walk(&key, &[], &unwritten), Ok(0));
         assert_eq!(walk(&ChainKey::new(&[2; 32]), &chained, &head), Err(ChainBroken::Changed { number: 1 }));
     }
