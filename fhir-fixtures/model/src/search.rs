@@ -10,7 +10,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::{
     Product, ResourceType,
-    access::{AccessMatrix, Column, ColumnSet, Targets, View},
+    access::{AccessMatrix, Column, ColumnSet, Outline, Sketch, Targets, View},
     facts::ProductFacts,
     links, resource_type, terms,
 };
@@ -153,6 +153,17 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
+/// What is kept beside a product about the views that columns have of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indexed {
+    /// All search values, each once, with the columns that may find the product by them.
+    pub values: Vec<IndexedValue>,
+    /// The columns that see anything of the product at all.
+    pub seeing: ColumnSet,
+    /// How the root looks to each of them.
+    pub outline: Outline,
+}
+
 /// All search values of a product, each once, with the columns that may find it by them.
 pub fn values(
     matrix: &AccessMatrix,
@@ -160,18 +171,14 @@ pub fn values(
     product: &Product,
     targets: &Targets,
 ) -> Vec<IndexedValue> {
-    index(matrix, facts, product, targets).0
+    index(matrix, facts, product, targets).values
 }
 
-/// [`values`], and the columns that see anything of the product at all: both come from the same views.
-pub fn index(
-    matrix: &AccessMatrix,
-    facts: &ProductFacts,
-    product: &Product,
-    targets: &Targets,
-) -> (Vec<IndexedValue>, ColumnSet) {
+/// All that is read off the views of a complete, current product, as it will be read from the store.
+pub fn index(matrix: &AccessMatrix, facts: &ProductFacts, product: &Product, targets: &Targets) -> Indexed {
     let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
     let mut seeing = ColumnSet::NONE;
+    let mut sketch = Sketch::new(&product.root);
     // Columns to which nothing is closed see the same.
     let mut whole = ColumnSet::NONE;
     for column in Column::ALL {
@@ -181,11 +188,15 @@ pub fn index(
         }
         let Some(view) = View::new(matrix, column, facts, product, targets) else { continue };
         seeing.insert(column);
-        for value in of_product(&view.filtered().product) {
+        let withheld = view.shown().next().map_or(0, |root| root.withheld);
+        let shown = view.into_filtered().product;
+        sketch.add(ColumnSet::from_iter([column]), &shown, withheld);
+        for value in of_product(&shown) {
             found.entry(value).or_default().insert(column);
         }
     }
     if whole != ColumnSet::NONE {
+        sketch.add(whole, product, 0);
         for value in of_product(product) {
             let columns = found.entry(value).or_default();
             *columns = columns.union(whole);
@@ -195,7 +206,7 @@ pub fn index(
         .into_iter()
         .map(|((parameter, value), visible_to)| IndexedValue { parameter, value, visible_to })
         .collect();
-    (values, seeing.union(whole))
+    Indexed { values, seeing: seeing.union(whole), outline: sketch.finish(matrix) }
 }
 
 /// Lower case without accents: compatibility decomposition (Unicode NFKD), marks stripped, white space runs single.

@@ -1,7 +1,7 @@
 //! Small operations on JSON trees that rendering and conversion are written in. Order is restored afterwards by
 //! `schema::fit`, so that nothing here needs to keep it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// An object being transformed.
 pub(crate) type Fields = Map<String, Value>;
@@ -59,11 +59,6 @@ pub(crate) fn map_each(fields: &mut Fields, name: &str, map: &dyn Fn(Value) -> O
         Some(value) => put(fields, name, map(value)),
         None => {}
     }
-}
-
-/// A reference to a resource by type and id.
-pub(crate) fn reference(type_name: &str, id: &str) -> Value {
-    json!({"reference": format!("{type_name}/{id}")})
 }
 
 /// The text of a concept, or the display or code of its first coding.

@@ -1,6 +1,7 @@
 //! The columns of the matrix, and which of them a viewer of a product stands in.
 
 use pms_terms::{Domains, OrganisationId, Stakeholder};
+use serde::{Deserialize, Serialize};
 
 use crate::facts::ProductFacts;
 
@@ -67,7 +68,7 @@ impl std::fmt::Display for Column {
 }
 
 /// A set of columns, stored beside each search value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ColumnSet(u8);
 
 impl ColumnSet {

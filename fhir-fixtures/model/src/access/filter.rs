@@ -126,18 +126,12 @@ impl<'a> View<'a> {
     }
 
     /// The filtered product.
-    pub fn filtered(&self) -> Filtered {
-        let mut values = self.visible.iter().map(|(_, walked)| walked.value.clone());
-        Filtered {
-            product: Product::new(values.next().unwrap_or_default(), values.collect()),
-            subsetted: self
-                .visible
-                .iter()
-                .filter(|(_, walked)| walked.removed > 0)
-                .map(|(key, _)| key.clone())
-                .collect(),
-            hidden: self.context.hidden.iter().cloned().collect(),
-        }
+    pub fn into_filtered(self) -> Filtered {
+        let subsetted = self.shown().filter(|shown| shown.withheld > 0).map(|shown| shown.key.clone());
+        let subsetted = subsetted.collect();
+        let mut values = self.visible.into_iter().map(|(_, walked)| walked.value);
+        let product = Product::new(values.next().unwrap_or_default(), values.collect());
+        Filtered { product, subsetted, hidden: self.context.hidden.into_iter().collect() }
     }
 
     /// The visible resources, the root first, in the order of the complete product.
@@ -215,7 +209,7 @@ pub fn filter(
     product: &Product,
     targets: &Targets,
 ) -> Option<Filtered> {
-    View::new(matrix, column, facts, product, targets).map(|view| view.filtered())
+    View::new(matrix, column, facts, product, targets).map(View::into_filtered)
 }
 
 /// What `column` sees of one resource, current or old, of a complete, current product. For many, use [`View`].

@@ -16,10 +16,12 @@ mod gate;
 mod matrix;
 mod merge;
 mod openness;
+mod outline;
 mod parse;
 mod table;
 mod walk;
 
+pub(crate) use outline::Sketch;
 pub use {
     column::{Column, ColumnSet, Viewer, column},
     context::Targets,
@@ -29,6 +31,7 @@ pub use {
     matrix::AccessMatrix,
     merge::merge_hidden,
     openness::Openness,
+    outline::{Outline, ShownRoot},
     parse::MatrixError,
     table::{Cell, MatrixRow, RowSubject},
 };

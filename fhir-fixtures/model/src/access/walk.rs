@@ -82,7 +82,7 @@ pub(super) fn bare(context: &Context<'_>, resource: &Value, marks: bool) -> Opti
 }
 
 /// Tags the resource as incomplete (FHIR "Resource", `Meta.tag` SUBSETTED).
-fn tag_subsetted(resource: &mut Value) {
+pub(super) fn tag_subsetted(resource: &mut Value) {
     const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
     let Some(object) = resource.as_object_mut() else { return };
     if !object.get("meta").is_some_and(Value::is_object) {

@@ -8,7 +8,7 @@ use crate::{
     ResourceKey, ResourceType,
     access::{Column, View, column},
     facts::{AuthorisationKind, authorisation_kind},
-    links, resource_key, schema, terms,
+    links, schema, terms,
     tree::get,
 };
 
@@ -58,7 +58,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
     let view = View::new(request.matrix, column, request.facts, request.product, request.targets)
         .filter(|_| writes(column));
     let Some(view) = view else { return Err(not_yours(request.bundle)) };
-    let members = view.filtered().product.resources().filter_map(resource_key).collect();
+    let members = view.shown().map(|shown| shown.key.clone()).collect();
     let temporary =
         entries.iter().filter(|entry| entry.method == Method::Post).map(|entry| entry.full_url).collect();
     let base = root.full_url.strip_suffix(&root.key().to_string()).unwrap_or_default();

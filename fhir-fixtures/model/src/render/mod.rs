@@ -3,7 +3,7 @@
 //! First each type's own rules, then `schema::fit` leaves out what 4.4.0 does not know and says "unknown" where it
 //! requires what a 5.0.0 product lacks. Nothing is invented.
 
-mod index;
+mod links;
 mod parts;
 mod people;
 mod product;
@@ -13,35 +13,45 @@ use serde_json::{Map, Value};
 
 use crate::{Product, ResourceType, resource_type, schema};
 
-use index::Index;
+pub use links::Links;
 pub(crate) use product::PACK_SIZE;
 
 /// Renders one resource in 4.4.0. `product` is what the reader sees of the product it belongs to: forward links are
 /// made from its visible inverse links only. Resources of other types come back unchanged.
 pub fn to_4_4_0(resource: &Value, product: &Product) -> Value {
-    render(resource, &Index::new(product))
+    render(resource.clone(), &Links::new(product))
 }
 
 /// Renders all resources of a filtered product in one pass.
 pub fn product_to_4_4_0(product: &Product) -> Product {
-    let index = Index::new(product);
+    into_4_4_0(product.clone())
+}
+
+/// The same of a product that is not needed any more.
+pub fn into_4_4_0(product: Product) -> Product {
+    let links = Links::new(&product);
     Product::new(
-        render(&product.root, &index),
-        product.parts.iter().map(|part| render(part, &index)).collect(),
+        render(product.root, &links),
+        product.parts.into_iter().map(|part| render(part, &links)).collect(),
     )
 }
 
-fn render(resource: &Value, index: &Index) -> Value {
-    let (Some(kind), Some(fields)) = (resource_type(resource), resource.as_object()) else {
-        return resource.clone();
+/// Renders a filtered product's root from the visible inverse links alone, those of [`Links::of_root`] at least.
+pub fn root_to_4_4_0(root: Value, links: &Links) -> Value {
+    render(root, links)
+}
+
+fn render(resource: Value, links: &Links) -> Value {
+    let (kind, mut fields): (_, Map<String, Value>) = match (resource_type(&resource), resource) {
+        (Some(kind), Value::Object(fields)) => (kind, fields),
+        (_, other) => return other,
     };
-    let mut fields: Map<String, Value> = fields.clone();
     match kind {
-        ResourceType::MedicinalProductDefinition => product::medicinal_product(&mut fields, index),
+        ResourceType::MedicinalProductDefinition => product::medicinal_product(&mut fields, links),
         ResourceType::RegulatedAuthorization => product::authorisation(&mut fields),
-        ResourceType::PackagedProductDefinition => product::package(&mut fields, index),
-        ResourceType::AdministrableProductDefinition => parts::administrable(&mut fields, index),
-        ResourceType::ManufacturedItemDefinition => parts::item(&mut fields, index),
+        ResourceType::PackagedProductDefinition => product::package(&mut fields, links),
+        ResourceType::AdministrableProductDefinition => parts::administrable(&mut fields, links),
+        ResourceType::ManufacturedItemDefinition => parts::item(&mut fields, links),
         ResourceType::Ingredient => parts::ingredient(&mut fields),
         ResourceType::SubstanceDefinition => parts::substance(&mut fields),
         ResourceType::ClinicalUseDefinition => parts::clinical_use(&mut fields),
@@ -53,7 +63,7 @@ fn render(resource: &Value, index: &Index) -> Value {
     }
     let type_name = kind.as_str_in(FhirVersion::V4_4_0);
     fields.insert("resourceType".to_owned(), type_name.into());
-    let contained = |inner: &Value, _: schema::Dropped<'_>| Some(render(inner, index));
+    let contained = |inner: &Value, _: schema::Dropped<'_>| Some(render(inner.clone(), links));
     let fitted = schema::fit(FhirVersion::V4_4_0, type_name, fields, &contained, &mut |_, _| {});
     let mut rendered = Value::Object(fitted.unwrap_or_default());
     rename_references(&mut rendered);

@@ -8,21 +8,21 @@ use crate::{
     tree::{Fields, each, map_each, put, put_items, rename, take, take_items, wording},
 };
 
-use super::{concept_of, index::Index, put_choice};
+use super::{concept_of, links::Links, put_choice};
 
-fn forward_ingredients(fields: &mut Fields, index: &Index, own: ResourceType) {
+fn forward_ingredients(fields: &mut Fields, links: &Links, own: ResourceType) {
     take(fields, "ingredient");
     let id = fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    put_items(fields, "ingredient", index.forward(own, &id, ResourceType::Ingredient));
+    put_items(fields, "ingredient", links.forward(own, &id, ResourceType::Ingredient));
 }
 
-pub(super) fn administrable(fields: &mut Fields, index: &Index) {
+pub(super) fn administrable(fields: &mut Fields, links: &Links) {
     rename(fields, "formOf", "subject");
-    forward_ingredients(fields, index, ResourceType::AdministrableProductDefinition);
+    forward_ingredients(fields, links, ResourceType::AdministrableProductDefinition);
 }
 
-pub(super) fn item(fields: &mut Fields, index: &Index) {
-    forward_ingredients(fields, index, ResourceType::ManufacturedItemDefinition);
+pub(super) fn item(fields: &mut Fields, links: &Links) {
+    forward_ingredients(fields, links, ResourceType::ManufacturedItemDefinition);
 }
 
 pub(super) fn ingredient(fields: &mut Fields) {

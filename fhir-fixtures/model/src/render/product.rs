@@ -3,35 +3,56 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ResourceType, links,
+    ResourceKey, ResourceType,
+    links::parse_reference,
     schema::DATA_ABSENT,
     tree::{Fields, each, get, map_each, put, put_items, rename, take, take_items, wording},
 };
 
-use super::{characteristic, index::Index};
+use super::{characteristic, links::Links};
 
 /// The extension in which EMA carried the pack size before 5.0.0 had an element for it.
 pub(crate) const PACK_SIZE: &str = "http://ema.europa.eu/fhir/extension/containedItemQuantity";
+
+/// The elements of the root in which 4.4.0 shows who points up to it.
+pub(super) const FORWARD_LINKS: [(&str, ResourceType); 3] = [
+    ("pharmaceuticalProduct", ResourceType::AdministrableProductDefinition),
+    ("packagedMedicinalProduct", ResourceType::PackagedProductDefinition),
+    ("ingredient", ResourceType::Ingredient),
+];
+
+/// The activities of the operations of a product's root, of which 4.4.0 shows who authorised them.
+pub(super) fn activities(root: &Value) -> impl Iterator<Item = ResourceKey> {
+    let operations = match root.get("operation") {
+        Some(Value::Array(operations)) => operations.as_slice(),
+        Some(operation) => std::slice::from_ref(operation),
+        None => &[],
+    };
+    operations.iter().filter_map(|operation| activity(operation.as_object()?))
+}
+
+fn activity(operation: &Fields) -> Option<ResourceKey> {
+    let kind = operation.get("type")?;
+    get(kind, &["reference", "reference"])?.as_str().and_then(parse_reference)
+}
 
 fn id(fields: &Fields) -> String {
     fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-pub(super) fn medicinal_product(fields: &mut Fields, index: &Index) {
+pub(super) fn medicinal_product(fields: &mut Fields, links: &Links) {
     let own = id(fields);
-    let forward = |child| index.forward(ResourceType::MedicinalProductDefinition, &own, child);
+    let forward = |child| links.forward(ResourceType::MedicinalProductDefinition, &own, child);
     rename(fields, "pediatricUseIndicator", "paediatricUseIndicator");
     rename(fields, "classification", "productClassification");
     each(fields, "name", &mut |name| {
         rename(name, "part", "namePart");
         rename(name, "usage", "countryLanguage");
     });
-    for name in ["packagedMedicinalProduct", "ingredient"] {
+    for (name, child) in FORWARD_LINKS {
         take(fields, name);
+        put_items(fields, name, forward(child));
     }
-    put_items(fields, "pharmaceuticalProduct", forward(ResourceType::AdministrableProductDefinition));
-    put_items(fields, "packagedMedicinalProduct", forward(ResourceType::PackagedProductDefinition));
-    put_items(fields, "ingredient", forward(ResourceType::Ingredient));
     map_each(fields, "characteristic", &characteristic);
     each(fields, "crossReference", &mut |cross| {
         let product = take(cross, "product").unwrap_or_default();
@@ -50,11 +71,9 @@ pub(super) fn medicinal_product(fields: &mut Fields, index: &Index) {
     });
     each(fields, "operation", &mut |operation| {
         rename(operation, "organization", "manufacturer");
-        let activity =
-            operation.get("type").and_then(|kind| get(kind, &["reference", "reference"])?.as_str());
-        if let Some(key) = activity.and_then(links::parse_reference) {
+        if let Some(key) = activity(operation) {
             let authorisations =
-                index.forward(key.resource_type, &key.id, ResourceType::RegulatedAuthorization);
+                links.forward(key.resource_type, &key.id, ResourceType::RegulatedAuthorization);
             put(operation, "authorization", authorisations.into_iter().next());
         }
     });
@@ -65,7 +84,7 @@ pub(super) fn medicinal_product(fields: &mut Fields, index: &Index) {
 pub(super) fn authorisation(fields: &mut Fields) {
     let subjects = take_items(fields, "subject");
     let rank = |subject: &Value| {
-        let key = subject.get("reference").and_then(Value::as_str).and_then(links::parse_reference);
+        let key = subject.get("reference").and_then(Value::as_str).and_then(parse_reference);
         match key.map(|key| key.resource_type) {
             Some(ResourceType::MedicinalProductDefinition) => 0,
             Some(ResourceType::PackagedProductDefinition) => 1,
@@ -81,11 +100,11 @@ pub(super) fn authorisation(fields: &mut Fields) {
     }
 }
 
-pub(super) fn package(fields: &mut Fields, index: &Index) {
+pub(super) fn package(fields: &mut Fields, links: &Links) {
     let own = id(fields);
     rename(fields, "packageFor", "subject");
     let authorisations =
-        index.forward(ResourceType::PackagedProductDefinition, &own, ResourceType::RegulatedAuthorization);
+        links.forward(ResourceType::PackagedProductDefinition, &own, ResourceType::RegulatedAuthorization);
     put(fields, "marketingAuthorization", authorisations.into_iter().next());
     let supply =
         take_items(fields, "legalStatusOfSupply").into_iter().find_map(|supply| supply.get("code").cloned());

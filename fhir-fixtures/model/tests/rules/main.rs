@@ -7,6 +7,7 @@ mod conversion;
 mod differences;
 mod matrix;
 mod merge;
+mod outline;
 mod properties;
 mod rendering;
 mod sample;

@@ -1,0 +1,67 @@
+//! The inverse links of a product, turned round: who points to a resource.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{Product, ResourceKey, ResourceType, links, resource_key};
+
+use super::product;
+
+/// For each resource the members that point up to it, in the order of the product; all as `Type/id`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links(BTreeMap<String, Vec<String>>);
+
+impl Links {
+    /// All of a product, complete or as somebody sees it.
+    pub fn new(product: &Product) -> Self {
+        Self::of(product, |_, _| true)
+    }
+
+    /// Those that [`super::root_to_4_4_0`] shows in the product's root, as long as nothing is contained in it.
+    pub fn of_root(product: &Product) -> Self {
+        let root = resource_key(&product.root);
+        let activities: BTreeSet<ResourceKey> = product::activities(&product.root).collect();
+        Self::of(product, |parent, child| match child {
+            ResourceType::RegulatedAuthorization => activities.contains(parent),
+            child => {
+                root.as_ref() == Some(parent) && product::FORWARD_LINKS.iter().any(|(_, kind)| *kind == child)
+            }
+        })
+    }
+
+    fn of(product: &Product, wanted: impl Fn(&ResourceKey, ResourceType) -> bool) -> Self {
+        let mut by_parent: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for resource in product.resources() {
+            let parents = links::parents(resource);
+            if parents.is_empty() {
+                continue;
+            }
+            let Some(own) = resource_key(resource) else { continue };
+            for parent in parents {
+                if wanted(&parent, own.resource_type) {
+                    by_parent.entry(parent.to_string()).or_default().push(own.to_string());
+                }
+            }
+        }
+        Self(by_parent)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// References to the members of a type that point to this resource, in the order of the product.
+    pub(super) fn forward(
+        &self,
+        parent_type: ResourceType,
+        parent_id: &str,
+        child: ResourceType,
+    ) -> Vec<Value> {
+        let children = self.0.get(&format!("{parent_type}/{parent_id}"));
+        let is_child = |name: &&String| name.split_once('/').is_some_and(|(kind, _)| kind == child.as_str());
+        children.into_iter().flatten().filter(is_child).map(|name| json!({"reference": name})).collect()
+    }
+}
