@@ -12,7 +12,7 @@ use fhir_model::{
     access::{AccessMatrix, Targets},
     facts::{self, ProductFacts},
     links,
-    search::{self, IndexedValue, SearchValue},
+    search::{self, Indexed, IndexedValue, SearchValue},
 };
 use pms_terms::OrganisationId;
 
@@ -38,6 +38,8 @@ pub(crate) struct Derived {
     pub(crate) mentions: Vec<String>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) strings: Vec<StringRow>,
+    /// How its root looks to each column: one text.
+    pub(crate) outline: Vec<String>,
 }
 
 /// A code, an identifier or a reference by which a product is found.
@@ -59,10 +61,10 @@ pub(crate) struct StringRow {
     pub(crate) visible_to: i64,
 }
 
-/// Works out what is derived from a complete, current product. None of it hangs on another product: what is shown of
-/// those it mentions is decided for each reader, so the index takes the view of a reader who knows none of them.
+/// Works out what is derived from a complete, current product, each resource with its version and time. None of it hangs on another product: what is shown of
+/// those it mentions is decided for each reader, so index and outline take the view of a reader who knows none of them.
 pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFacts) -> Derived {
-    let (values, seeing) = search::index(matrix, facts, product, &Targets::default());
+    let Indexed { values, seeing, outline } = search::index(matrix, facts, product, &Targets::default());
     let gates = audience::readable(audience::gates(matrix, facts), |column| seeing.contains(column));
     let (tokens, strings) = rows(values);
     Derived {
@@ -78,6 +80,7 @@ pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFa
         mentions: links::cross_references(product).into_iter().collect(),
         tokens,
         strings,
+        outline: vec![outline.text()],
     }
 }
 
@@ -155,6 +158,8 @@ pub(crate) async fn insert(db: &mut Db<'_>, all: &[(&str, &Derived)]) -> Result<
     insert_into(db, "product_owners (product_id, organisation)", &owners, one).await?;
     let locations = each(all, |derived| &derived.locations);
     insert_into(db, "product_locations (product_id, location_id)", &locations, one).await?;
+    let outlines = each(all, |derived| &derived.outline);
+    insert_into(db, "product_outlines (product_id, outline)", &outlines, one).await?;
     let tokens = each(all, |derived| &derived.tokens);
     let columns = "search_tokens (product_id, parameter, system, code, visible_to)";
     insert_into(db, columns, &tokens, |row, token| {
@@ -207,6 +212,7 @@ pub(crate) async fn forget(db: &mut Db<'_>, product_id: &str) -> Result<(), Stor
         "DELETE FROM product_members WHERE product_id = $1",
         "DELETE FROM product_owners WHERE product_id = $1",
         "DELETE FROM product_locations WHERE product_id = $1",
+        "DELETE FROM product_outlines WHERE product_id = $1",
         "DELETE FROM search_tokens WHERE product_id = $1",
         "DELETE FROM search_strings WHERE product_id = $1",
     ] {
@@ -231,13 +237,14 @@ pub(crate) async fn stored(db: &mut Db<'_>, head: &ProductHead) -> Result<Derive
         texts(db, "SELECT organisation FROM product_owners WHERE product_id = $1", product_id).await?;
     let mut locations =
         texts(db, "SELECT location_id FROM product_locations WHERE product_id = $1", product_id).await?;
+    let outline = texts(db, "SELECT outline FROM product_outlines WHERE product_id = $1", product_id).await?;
     owners.sort_unstable();
     members.sort_unstable();
     locations.sort_unstable();
     tokens.sort_unstable();
     strings.sort_unstable();
     let (gates, mentions) = (head.gates, head.mentions.clone());
-    Ok(Derived { gates, owners, members, locations, mentions, tokens, strings })
+    Ok(Derived { gates, owners, members, locations, mentions, tokens, strings, outline })
 }
 
 async fn texts(db: &mut Db<'_>, sql: &'static str, product_id: &str) -> Result<Vec<String>, StoreError> {

@@ -29,8 +29,8 @@ pub use audience::Audience;
 pub use error::StoreError;
 pub use index::ensure_current;
 pub use products::{
-    ProductChange, ProductHead, StoreStatus, StoredProduct, changes_after, find, find_head, find_heads,
-    ids_by_steps, known_to, last_id_between, latest_change, status,
+    ProductChange, ProductHead, StoreStatus, StoredProduct, StoredRoot, changes_after, find, find_head,
+    find_heads, find_roots, find_whole, ids_by_steps, known_to, last_id_between, latest_change, status,
 };
 pub use resources::{StoredResource, current_bodies, find_version, find_versions, instant_text, versions};
 pub use schema::{COMPONENT, MIGRATIONS, migrate, migration_status};

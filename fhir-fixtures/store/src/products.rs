@@ -13,7 +13,8 @@ use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 use crate::{
-    Audience, StoreError, StoredResource, derived, resources,
+    Audience, StoreError, StoredResource, derived,
+    resources::{self, VersionRow},
     statement::{Statement, bound},
 };
 
@@ -147,10 +148,80 @@ pub async fn find(database: &Database, product_id: &str) -> Result<Option<Stored
     let mut db = reader.db();
     // Head first: should a change slip in between, the view is newer than its revision says, and is thrown away with it.
     let Some(head) = head(&mut db, product_id).await? else { return Ok(None) };
-    let members = resources::members(&mut db, product_id).await?;
+    let found = whole(&mut db, product_id).await?;
+    Ok(found.map(|(product, facts)| StoredProduct { head, product, facts }))
+}
+
+/// The same for whoever has the head already: the product, and what the matrix's conditions ask about it.
+pub async fn find_whole(
+    database: &Database,
+    head: &ProductHead,
+) -> Result<Option<(Product, ProductFacts)>, StoreError> {
+    let mut reader = database.read().await?;
+    whole(&mut reader.db(), &head.product_id).await
+}
+
+async fn whole(db: &mut Db<'_>, product_id: &str) -> Result<Option<(Product, ProductFacts)>, StoreError> {
+    let members = resources::members(db, product_id).await?;
     let Some(product) = assemble(product_id, members) else { return Ok(None) };
-    let facts = known_facts(&mut db, &product).await?;
-    Ok(Some(StoredProduct { head, product, facts }))
+    let facts = known_facts(db, &product).await?;
+    Ok(Some((product, facts)))
+}
+
+/// A product's root without the rest, and how it looks to each column: all of one moment.
+#[derive(Clone, Debug)]
+pub struct StoredRoot {
+    /// The product's id.
+    pub product_id: String,
+    /// The revision of the product that both belong to.
+    pub revision: i64,
+    /// The current version.
+    pub root: StoredResource,
+    /// For [`fhir_model::access::Outline::read`].
+    pub outline: String,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct RootRow {
+    product_id: String,
+    revision: i64,
+    outline: String,
+    #[sqlx(flatten)]
+    version: VersionRow,
+}
+
+/// The roots of those of `ids` that name products, in no order. A product that was not looked at since outlines are
+/// kept is left out; [`find`] finds it.
+pub async fn find_roots(database: &Database, ids: &[&str]) -> Result<Vec<StoredRoot>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    let mut reader = database.read().await?;
+    let mut db = reader.db();
+    for batch in ids.chunks(HEADS_BATCH) {
+        // One statement sees one moment: no change can slip in between.
+        let mut statement = Statement::new(
+            "SELECT p.product_id, p.revision, o.outline,
+                 v.resource_type, v.resource_id, v.version_id, v.last_updated, v.body
+             FROM products p
+             JOIN product_outlines o ON o.product_id = p.product_id
+             JOIN resource_versions v ON v.resource_type = 'MedicinalProductDefinition'
+                 AND v.resource_id = p.product_id AND v.version_id = p.version_id
+             WHERE p.product_id IN ",
+        );
+        statement.list(batch.iter().copied());
+        let rows = on_db!(&mut db, conn => bound!(
+            sqlx::query_as::<_, RootRow>(AssertSqlSafe(statement.sql.clone())), statement
+        ).fetch_all(conn).await)?;
+        for row in rows {
+            let root = row.version.into_resource()?;
+            found.push(StoredRoot {
+                product_id: row.product_id,
+                revision: row.revision,
+                root,
+                outline: row.outline,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Root and parts from members in any order.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use database::{Database, DatabaseError, Db, on_db};
-use fhir_model::{ResourceKey, ResourceType};
+use fhir_model::{Product, ResourceKey, ResourceType};
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -42,7 +42,7 @@ pub(crate) fn stored_key(resource_type: &str, id: String) -> Result<ResourceKey,
 }
 
 #[derive(Debug, sqlx::FromRow)]
-struct VersionRow {
+pub(crate) struct VersionRow {
     resource_type: String,
     resource_id: String,
     version_id: i64,
@@ -51,7 +51,7 @@ struct VersionRow {
 }
 
 impl VersionRow {
-    fn into_resource(self) -> Result<StoredResource, StoreError> {
+    pub(crate) fn into_resource(self) -> Result<StoredResource, StoreError> {
         let key = stored_key(&self.resource_type, self.resource_id)?;
         let mut body: Value = serde_json::from_str(&self.body).map_err(|source| StoreError::Corrupt {
             key: key.to_string(),
@@ -94,6 +94,29 @@ pub(crate) fn unstamp(body: &mut Value) {
     };
     if empty {
         resource.shift_remove("meta");
+    }
+}
+
+/// Versions and times of resources that are written in the same unit of work: what is derived from a product is derived
+/// from its resources as they will be read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stamps(HashMap<ResourceKey, (i64, OffsetDateTime)>);
+
+impl Stamps {
+    /// Of several for one resource the first counts.
+    pub(crate) fn note(&mut self, key: &ResourceKey, version_id: i64, last_updated: OffsetDateTime) {
+        self.0.entry(key.clone()).or_insert((version_id, last_updated));
+    }
+
+    /// Puts them into the resources that are not stamped yet.
+    pub(crate) fn apply(&self, product: &mut Product) {
+        for resource in std::iter::once(&mut product.root).chain(&mut product.parts) {
+            let is_stamped = resource.get("meta").is_some_and(|meta| meta.get("versionId").is_some());
+            let stamp_of = fhir_model::resource_key(resource).and_then(|key| self.0.get(&key).copied());
+            if let (false, Some((version_id, last_updated))) = (is_stamped, stamp_of) {
+                stamp(resource, version_id, last_updated);
+            }
+        }
     }
 }
 
@@ -212,6 +235,7 @@ async fn current_rows(db: &mut Db<'_>, keys: &[ResourceKey]) -> Result<Vec<Versi
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentText {
     pub(crate) version_id: i64,
+    pub(crate) last_updated: OffsetDateTime,
     pub(crate) text: String,
 }
 
@@ -223,21 +247,24 @@ pub(crate) async fn current_texts(
     let mut found = HashMap::with_capacity(keys.len());
     for row in current_rows(db, keys).await? {
         let key = stored_key(&row.resource_type, row.resource_id)?;
-        found.insert(key, CurrentText { version_id: row.version_id, text: row.body });
+        let last_updated = database::instant(row.last_updated);
+        found.insert(key, CurrentText { version_id: row.version_id, last_updated, text: row.body });
     }
     Ok(found)
 }
 
-/// The current versions of all members of a product.
+/// The current versions of all members of a product, in the order of types and ids.
 pub(crate) async fn members(db: &mut Db<'_>, product_id: &str) -> Result<Vec<StoredResource>, StoreError> {
-    let rows = on_db!(db, conn => sqlx::query_as::<_, VersionRow>(
+    let mut rows = on_db!(db, conn => sqlx::query_as::<_, VersionRow>(
         "SELECT v.resource_type, v.resource_id, v.version_id, v.last_updated, v.body
          FROM product_members m
          JOIN resources r ON r.resource_type = m.resource_type AND r.resource_id = m.resource_id
          JOIN resource_versions v ON v.resource_type = r.resource_type AND v.resource_id = r.resource_id
              AND v.version_id = r.version_id
-         WHERE m.product_id = $1 AND m.present ORDER BY v.resource_type, v.resource_id"
+         WHERE m.product_id = $1 AND m.present"
     ).bind(product_id).fetch_all(conn).await)?;
+    // Here, as databases sort texts by their own collations.
+    rows.sort_unstable_by(|a, b| (&a.resource_type, &a.resource_id).cmp(&(&b.resource_type, &b.resource_id)));
     rows.into_iter().map(VersionRow::into_resource).collect()
 }
 

@@ -59,12 +59,14 @@ pub enum FaultKind {
     Audience,
     /// The values by which a product is found, and who may find it by them.
     Index,
+    /// What each column sees of its MedicinalProductDefinition.
+    Outline,
 }
 
 impl FaultKind {
     /// Whether the rows are derived from resources and can be written anew.
     const fn is_derived(self) -> bool {
-        matches!(self, Self::Link | Self::Head | Self::Audience | Self::Index)
+        matches!(self, Self::Link | Self::Head | Self::Audience | Self::Index | Self::Outline)
     }
 }
 
@@ -170,8 +172,14 @@ async fn chains(db: &mut Db<'_>, faults: &mut Vec<Fault>) -> Result<(), StoreErr
 }
 
 /// Tables whose rows belong to products.
-const OF_PRODUCTS: [&str; 5] =
-    ["product_members", "product_owners", "product_locations", "search_tokens", "search_strings"];
+const OF_PRODUCTS: [&str; 6] = [
+    "product_members",
+    "product_owners",
+    "product_locations",
+    "product_outlines",
+    "search_tokens",
+    "search_strings",
+];
 
 /// What belongs to nothing: resources of no product, rows of no product.
 async fn strays(db: &mut Db<'_>, faults: &mut Vec<Fault>) -> Result<(), StoreError> {
@@ -344,6 +352,8 @@ fn differences(stored: &Derived, wanted: &Derived, head: &ProductHead) -> Vec<(F
     compare(FaultKind::Index, "its codes in the index", missing, more);
     let (missing, more) = apart(&stored.strings, &wanted.strings);
     compare(FaultKind::Index, "its texts in the index", missing, more);
+    let (missing, more) = apart(&stored.outline, &wanted.outline);
+    compare(FaultKind::Outline, "how its root looks to each column", missing, more);
     found
 }
 

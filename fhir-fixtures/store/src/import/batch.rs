@@ -25,7 +25,7 @@ use crate::{
     derived::{self, Derived},
     index::{self, NextRows, RootVersion},
     products,
-    resources::{self, CurrentText, VersionText},
+    resources::{self, CurrentText, Stamps, VersionText},
 };
 
 /// How often what shared resources refer to is followed.
@@ -235,43 +235,55 @@ async fn store_fresh(
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
-    let products = on_all_processors(&mut drafts, |draft| assemble(draft, shared));
+    let mut products = on_all_processors(&mut drafts, |draft| assemble(draft, shared));
     let locations: BTreeSet<_> = products.iter().flatten().flat_map(facts::holder_locations).collect();
     let organisations = products::organisations_of(db, &Vec::from_iter(locations)).await?;
-    let mut made: Vec<(Option<Product>, Option<Derived>)> =
-        products.into_iter().map(|product| (product, None)).collect();
-    on_all_processors(&mut made, |(product, derived)| {
-        *derived = product.as_ref().map(|product| derive(matrix, product, &organisations));
-    });
     let mut outcomes = Vec::with_capacity(drafts.len());
     let mut versions: Vec<VersionText<'_>> = Vec::new();
-    let mut rows = Vec::new();
     let mut written: HashSet<&ResourceKey> = HashSet::new();
-    for (draft, (product, derived)) in drafts.iter().zip(&made) {
+    let mut stamps = Stamps::default();
+    for (draft, product) in drafts.iter().zip(&products) {
         let mut stored = Stored::default();
         let parts: HashSet<ResourceKey> =
             product.iter().flat_map(Product::resources).filter_map(fhir_model::resource_key).collect();
         for one in &draft.members {
             if !parts.contains(&one.key) {
                 stored.unattached.push(with_body(one));
-            } else if known.resources.contains_key(&one.key) || !written.insert(&one.key) {
+            } else if let Some(before) = known.resources.get(&one.key) {
+                stamps.note(&one.key, before.version_id, before.last_updated);
+                stored.unchanged.push(one.key.clone());
+            } else if !written.insert(&one.key) {
                 stored.unchanged.push(one.key.clone());
             } else {
                 versions.extend(versions_of(one, now));
+                if let Some(last) = versions.last() {
+                    stamps.note(&one.key, last.version_id, last.last_updated);
+                }
                 stored.imported.push(one.key.clone());
             }
         }
-        if let (Some(derived), Some(root)) = (derived, draft.members.first()) {
-            let last_updated = root.past.as_ref().map_or(now, |past| past.last_updated);
-            rows.push(NextRows {
-                product_id: draft.product_id.clone(),
-                root: RootVersion { version_id: root.version_id().unwrap_or(1), last_updated },
-                derived: derived.clone(),
-                is_new: true,
-            });
-        }
         outcomes.push((Arc::clone(&draft.file), stored));
     }
+    let derived = on_all_processors(&mut products, |product| {
+        product.as_mut().map(|product| {
+            stamps.apply(product);
+            derive(matrix, product, &organisations)
+        })
+    });
+    let rows: Vec<NextRows> = drafts
+        .iter()
+        .zip(derived)
+        .filter_map(|(draft, derived)| {
+            let root = draft.members.first()?;
+            let last_updated = root.past.as_ref().map_or(now, |past| past.last_updated);
+            Some(NextRows {
+                product_id: draft.product_id.clone(),
+                root: RootVersion { version_id: root.version_id().unwrap_or(1), last_updated },
+                derived: derived?,
+                is_new: true,
+            })
+        })
+        .collect();
     resources::write_texts(db, &versions).await?;
     index::write_all(db, &rows).await?;
     Ok(outcomes)

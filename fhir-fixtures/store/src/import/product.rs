@@ -12,7 +12,7 @@ use crate::{
     compartment::{self, stands_in_several},
     index::{self, RootVersion},
     products,
-    resources::{self, VersionText, unstamp},
+    resources::{self, Stamps, VersionText, unstamp},
 };
 
 /// What storing a product did to each resource sent.
@@ -68,11 +68,12 @@ pub(super) async fn store(
         }
     }
     let bodies = accepted.iter().map(|one| one.body.clone()).collect();
-    let Some(product) = compartment::gather(db, product_id, head.is_some(), bodies).await? else {
+    let Some(mut product) = compartment::gather(db, product_id, head.is_some(), bodies).await? else {
         return Ok(Stored { unattached: accepted, ..stored });
     };
     let parts: BTreeSet<ResourceKey> = product.resources().filter_map(fhir_model::resource_key).collect();
     let mut next: Vec<VersionText<'_>> = Vec::new();
+    let mut stamps = Stamps::default();
     let root_key = ResourceKey::new(ResourceType::MedicinalProductDefinition, product_id);
     let mut root = head
         .as_ref()
@@ -80,7 +81,8 @@ pub(super) async fn store(
     for one in &accepted {
         if !parts.contains(&one.key) {
             stored.unattached.push(one.clone());
-        } else if known.get(&one.key).is_some_and(|before| before.body == one.body) {
+        } else if let Some(before) = known.get(&one.key).filter(|before| before.body == one.body) {
+            stamps.note(&one.key, before.version_id, before.last_updated);
             stored.unchanged.push(one.key.clone());
         } else {
             let versions = match known.get(&one.key) {
@@ -90,10 +92,11 @@ pub(super) async fn store(
                 }
                 None => batch::versions_of(one, now),
             };
-            if one.key == root_key
-                && let Some(last) = versions.last()
-            {
-                root = Some(RootVersion { version_id: last.version_id, last_updated: last.last_updated });
+            if let Some(last) = versions.last() {
+                stamps.note(&one.key, last.version_id, last.last_updated);
+                if one.key == root_key {
+                    root = Some(RootVersion { version_id: last.version_id, last_updated: last.last_updated });
+                }
             }
             let done = if known.contains_key(&one.key) { &mut stored.updated } else { &mut stored.imported };
             done.push(one.key.clone());
@@ -109,6 +112,7 @@ pub(super) async fn store(
     let Some(root) = root else { return Ok(stored) };
     resources::write_texts(db, &next).await?;
     if !next.is_empty() || parts.iter().any(|part| !members.contains(part)) {
+        stamps.apply(&mut product);
         index::write(db, matrix, &product, root, head.as_ref()).await?;
     }
     let changed: Vec<ResourceKey> = stored.imported.iter().chain(&stored.updated).cloned().collect();

@@ -16,7 +16,7 @@ use crate::{
     Audience, StoreError, StoredProduct, compartment,
     index::{self, RootVersion},
     products,
-    resources::{self, NextVersion, unstamp},
+    resources::{self, NextVersion, Stamps, unstamp},
 };
 
 /// A merge that may be done, and the product that it was decided over.
@@ -185,9 +185,14 @@ async fn store(
                 RootVersion { version_id: head.version_id, last_updated: head.last_updated },
                 |root| RootVersion { version_id: root.version_id, last_updated: now },
             );
+        let mut stamps = Stamps::default();
+        for next in &next {
+            stamps.note(&next.key, next.version_id, now);
+        }
         let (keys, bodies): (Vec<ResourceKey>, Vec<Value>) =
             next.into_iter().map(|next| (next.key, next.body)).unzip();
-        if let Some(product) = compartment::gather(db, &plan.product_id, true, bodies).await? {
+        if let Some(mut product) = compartment::gather(db, &plan.product_id, true, bodies).await? {
+            stamps.apply(&mut product);
             index::write(db, matrix, &product, root, Some(head)).await?;
         }
         for other in index::products_with(db, &keys).await? {

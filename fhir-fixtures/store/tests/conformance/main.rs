@@ -12,6 +12,7 @@ mod feed;
 mod import;
 mod mentions;
 mod merges;
+mod outlines;
 mod plain;
 mod sample;
 mod search;

@@ -1,7 +1,7 @@
 //! Merges: decided and stored in one unit of work, queued durably, done once and in order, forgotten in time.
 
 use database::Database;
-use fhir_model::{ResourceKey, ResourceType};
+use fhir_model::{ResourceKey, ResourceType, access::Column};
 use fhir_store::{
     Audience,
     merges::{self, Answer, Limits, Outcome, Submission},
@@ -9,7 +9,10 @@ use fhir_store::{
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::sample::{LATER, NOW, Sample, agency, databases, import, industry, matrix, qualified};
+use crate::{
+    outlines,
+    sample::{LATER, NOW, Sample, agency, bundle, databases, import, industry, matrix, qualified},
+};
 
 const ID: &str = "600000000001";
 const OWNER: &str = "ORG-100000001";
@@ -146,6 +149,39 @@ async fn a_merge_makes_versions_index_rows_and_a_change() {
         // The old version does not do again, and nothing is left of the attempt.
         assert_eq!(rules(&Sender::owner().submit(database, "m2", &bundle, LATER).await), ["R1"]);
         assert_eq!(fhir_store::find_head(database, ID).await.unwrap().unwrap(), head);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_changes_the_outline_for_those_who_see_what_it_changed() {
+    let (before, after) = (fhir_store::instant_text(NOW), fhir_store::instant_text(LATER));
+    for td in databases().await {
+        let database = td.database();
+        let sender = Sender { audience: qualified(OWNER), ..Sender::owner() };
+        import(database, vec![bundle(&outlines::product("Package leaflet"))]).await;
+        let next = sending(database, &["MedicinalProductDefinition", "ActivityDefinition"], |resource| {
+            if resource["resourceType"] == "ActivityDefinition" {
+                resource["code"] = json!({"text": "Printing"});
+            }
+        })
+        .await;
+        let Answer::Done(outcome) = sender.submit(database, "m1", &next, LATER).await else {
+            panic!("not done")
+        };
+        assert!(versions(&outcome).contains(&(format!("ActivityDefinition/{ID}-act"), 2)), "{outcome:?}");
+        let root = fhir_store::find_head(database, ID).await.unwrap().unwrap().version_id;
+        // No time tells others of a change that they do not see.
+        let public = if root == 1 { &before } else { &after };
+        assert_eq!(outlines::seen_by(database, Column::Public).await, (true, public.clone()));
+        assert_eq!(outlines::seen_by(database, Column::IndustryOwner).await, (true, after.clone()));
+        assert_eq!(outlines::compare(database).await, 6);
+
+        let renamed = sending(database, &ROOT, rename("Examplol forte")).await;
+        sender.submit(database, "m2", &renamed, LATER).await;
+        assert_eq!(fhir_store::find_head(database, ID).await.unwrap().unwrap().version_id, root + 1);
+        assert_eq!(outlines::compare(database).await, 6);
+        let verified = fhir_store::verify::verify(database, &matrix(), false, &mut |_, _| ()).await.unwrap();
+        assert_eq!(verified.faults, []);
     }
 }
 
@@ -329,7 +365,7 @@ fn manufactured(id: &str, holder: &str, person: &str) -> Value {
         "participant": [{"typeReference": {"reference": format!("Organization/{holder}")}}]}),
     );
     resources.push(json!({"resourceType": "PractitionerRole", "id": person, "active": true}));
-    crate::sample::bundle(&resources)
+    bundle(&resources)
 }
 
 #[tokio::test]
@@ -380,7 +416,7 @@ async fn a_new_resource_gets_an_id_that_nobody_has_or_waits_for() {
         let mut waiting = Sample::new("600000000002", "Waitol").held_by("ORG-100000099").resources();
         waiting[0]["operation"] =
             json!([{"type": {"reference": {"reference": "ActivityDefinition/600070000001"}}}]);
-        import(database, vec![manufactured(ID, OWNER, "mine"), crate::sample::bundle(&waiting)]).await;
+        import(database, vec![manufactured(ID, OWNER, "mine"), bundle(&waiting)]).await;
         let temporary = "urn:uuid:5f0c2c6e-0000-4000-8000-000000000001";
         let mut bundle = sending(database, &ROOT, |root| {
             let new = json!({"type": {"reference": {"reference": temporary}}, "organization": [{"reference": format!("Organization/{OWNER}")}]});

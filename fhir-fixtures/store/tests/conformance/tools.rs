@@ -33,7 +33,7 @@ fn generated(numbers: std::ops::Range<u32>) -> Vec<Value> {
     numbers.map(|number| GENERATOR.bundle(number)).collect()
 }
 
-async fn execute(database: &Database, sql: &'static str) {
+pub(crate) async fn execute(database: &Database, sql: &'static str) {
     let mut work = database.begin().await.unwrap();
     let mut db: Db<'_> = work.db();
     let rows = on_db!(&mut db, conn => sqlx::query(sql).execute(conn).await.unwrap().rows_affected());
@@ -179,9 +179,9 @@ async fn the_demo_and_generated_products_have_no_fault() {
 
 #[tokio::test]
 async fn every_kind_of_damage_is_named_and_derived_rows_are_mended() {
-    use FaultKind::{Audience, Body, Head, Index, Link, Versions};
+    use FaultKind::{Audience, Body, Head, Index, Link, Outline, Versions};
     let product = "MedicinalProductDefinition/600000000001";
-    let damages: [(&str, FaultKind, &str, bool); 12] = [
+    let damages: [(&str, FaultKind, &str, bool); 15] = [
         (
             "DELETE FROM resource_versions WHERE resource_id = '600000000001' AND version_id = 1",
             Versions,
@@ -219,6 +219,19 @@ async fn every_kind_of_damage_is_named_and_derived_rows_are_mended() {
         ("DELETE FROM search_strings WHERE product_id = '600000000001'", Index, product, true),
         (
             "INSERT INTO search_tokens (product_id, parameter, system, code, visible_to) VALUES ('7', 'status', '', 'x', 63)",
+            Index,
+            "MedicinalProductDefinition/7",
+            true,
+        ),
+        (
+            "UPDATE product_outlines SET outline = '{}' WHERE product_id = '600000000001'",
+            Outline,
+            product,
+            true,
+        ),
+        ("DELETE FROM product_outlines WHERE product_id = '600000000001'", Outline, product, true),
+        (
+            "INSERT INTO product_outlines (product_id, outline) VALUES ('7', '{}')",
             Index,
             "MedicinalProductDefinition/7",
             true,
