@@ -1,16 +1,20 @@
 //! Prepared answers: each resource of a product filtered for a column, in a FHIR version, written to bytes once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use caller_context::Disclosure;
 use database::Database;
 use fhir_model::{
     Product,
-    access::{self, AccessMatrix, Column, Targets},
+    access::{self, AccessMatrix, Column, Outline, ShownRoot, Targets},
+    facts::ProductFacts,
     links, render,
 };
-use fhir_store::{ProductHead, StoredProduct};
+use fhir_store::{ProductHead, StoredProduct, StoredRoot};
 use http::HeaderValue;
 use moka::future::Cache;
 use pms_terms::FhirVersion;
@@ -127,17 +131,79 @@ impl Views {
         }
         let wanted = key.clone();
         let made = Box::pin(self.roots.try_get_with(key, async {
+            if let Some(view) = self.outlined(&[angle], version).await?.pop().flatten() {
+                return Ok(Some(view));
+            }
             let Some(whole) = self.whole(wanted, angle).await? else { return Ok(None) };
-            let Some(resource) = whole.resources.first().cloned() else { return Ok(None) };
-            let (version, stored) = (angle.head.version_id, angle.head.last_updated);
-            let validators = Validators::of_version(version, &resource.body, stored, whole.last_updated);
-            let mut disclosure = Disclosure::default();
-            disclosing(&mut disclosure, &resource);
-            disclosure.name(&angle.head.product_id);
-            let disclosed = header(&disclosure);
-            Ok(Some(Arc::new(RootView { resource, validators, disclosed })))
+            let resource = whole.resources.first().cloned();
+            Ok(resource.map(|resource| root_view(angle, resource, whole.last_updated)))
         }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(error.to_string()))
+    }
+
+    /// The same for many products at once, in their order.
+    pub(crate) async fn roots(
+        &self,
+        angles: &[Angle],
+        version: FhirVersion,
+    ) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+        let keys: Vec<Key> = angles.iter().map(|angle| key(angle, version)).collect();
+        let mut kept = Vec::with_capacity(angles.len());
+        for key in &keys {
+            kept.push(self.roots.get(key).await);
+        }
+        let cold: Vec<&Angle> =
+            angles.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(angle, _)| angle).collect();
+        let mut made = Box::pin(self.outlined(&cold, version)).await?.into_iter();
+        let mut views = Vec::with_capacity(angles.len());
+        for ((angle, key), kept) in angles.iter().zip(keys).zip(kept) {
+            views.push(match kept {
+                Some(view) => view,
+                None => match made.next().flatten() {
+                    Some(view) => {
+                        self.roots.insert(key, Some(Arc::clone(&view))).await;
+                        Some(view)
+                    }
+                    None => self.root(angle, version).await?,
+                },
+            });
+        }
+        Ok(views)
+    }
+
+    /// Roots by the outlines that are stored beside them, in order: nothing where the whole product must be looked at.
+    async fn outlined(
+        &self,
+        angles: &[&Angle],
+        version: FhirVersion,
+    ) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+        let is_quicker = |angle: &&&Angle| {
+            Outline::is_for(angle.column, &angle.targets) && !self.products.contains_key(&key(angle, version))
+        };
+        let ids: Vec<&str> =
+            angles.iter().filter(is_quicker).map(|angle| angle.head.product_id.as_str()).collect();
+        let mut found: HashMap<String, StoredRoot> = HashMap::new();
+        if !ids.is_empty() {
+            let roots = fhir_store::find_roots(&self.database, &ids).await?;
+            found.extend(roots.into_iter().map(|root| (root.product_id.clone(), root)));
+        }
+        Ok(angles
+            .iter()
+            .map(|angle| {
+                // Of another revision: it changed since the head was read, and so may have who sees what of it.
+                let stored = found.remove(&angle.head.product_id)?;
+                (stored.revision == angle.head.revision).then_some(())?;
+                let outline = Outline::read(&stored.outline, &self.matrix)?;
+                let ShownRoot { root, withheld, links, youngest } =
+                    outline.shown(angle.column, &angle.targets, stored.root.body)?;
+                let root = match version {
+                    FhirVersion::V5_0_0 => root,
+                    FhirVersion::V4_4_0 => render::root_to_4_4_0(root, &links),
+                };
+                let youngest = youngest.as_deref().map_or(OffsetDateTime::UNIX_EPOCH, instant);
+                Some(root_view(angle, rendered(&root, count(withheld)), youngest))
+            })
+            .collect())
     }
 
     /// A whole product; nothing when the column does not see it.
@@ -157,24 +223,29 @@ impl Views {
         let version = key.version;
         // In a box: it is large, and seldom needed.
         let made = Box::pin(self.products.try_get_with(key, async {
-            let Some(stored) = fhir_store::find(&self.database, &angle.head.product_id).await? else {
-                return Ok(None);
-            };
-            Ok(self.prepare(&stored, angle, version).map(Arc::new))
+            let found = fhir_store::find_whole(&self.database, &angle.head).await?;
+            Ok(found
+                .and_then(|(product, facts)| self.prepare(&product, &facts, angle, version))
+                .map(Arc::new))
         }));
         made.await.map_err(|error: Arc<Refusal>| Refusal::Preparation(chain(&error)))
     }
 
-    fn prepare(&self, stored: &StoredProduct, angle: &Angle, version: FhirVersion) -> Option<ProductView> {
-        let (facts, product) = (&stored.facts, &stored.product);
+    fn prepare(
+        &self,
+        product: &Product,
+        facts: &ProductFacts,
+        angle: &Angle,
+        version: FhirVersion,
+    ) -> Option<ProductView> {
         let view = access::View::new(&self.matrix, angle.column, facts, product, &angle.targets)?;
-        let access::Filtered { product: filtered, hidden, .. } = view.filtered();
+        let withheld: Vec<u32> = view.shown().map(|shown| count(shown.withheld)).collect();
+        let access::Filtered { product: filtered, hidden, .. } = view.into_filtered();
         let product = match version {
             FhirVersion::V5_0_0 => filtered,
-            FhirVersion::V4_4_0 => render::product_to_4_4_0(&filtered),
+            FhirVersion::V4_4_0 => render::into_4_4_0(filtered),
         };
         // Rendering keeps their order.
-        let withheld = view.shown().map(|shown| count(shown.withheld));
         let mut resources: Vec<Rendered> = product
             .resources()
             .zip(withheld)
@@ -185,7 +256,7 @@ impl Views {
             parts.sort_by(|a, b| (&a.resource_type, &a.id).cmp(&(&b.resource_type, &b.id)));
         }
         let last_updated =
-            resources.iter().map(|one| one.last_updated).max().unwrap_or(stored.head.last_updated);
+            resources.iter().map(|one| one.last_updated).max().unwrap_or(angle.head.last_updated);
         Some(ProductView { resources, last_updated, hidden: count(hidden.len()) })
     }
 
@@ -193,6 +264,16 @@ impl Views {
     pub(crate) fn matrix(&self) -> &AccessMatrix {
         &self.matrix
     }
+}
+
+/// `changed`: when anything last did that the view may show.
+fn root_view(angle: &Angle, resource: Rendered, changed: OffsetDateTime) -> Arc<RootView> {
+    let (version, stored) = (angle.head.version_id, angle.head.last_updated);
+    let validators = Validators::of_version(version, &resource.body, stored, changed);
+    let mut disclosure = Disclosure::default();
+    disclosing(&mut disclosure, &resource);
+    disclosure.name(&angle.head.product_id);
+    Arc::new(RootView { resource, validators, disclosed: header(&disclosure) })
 }
 
 fn key(angle: &Angle, version: FhirVersion) -> Key {
@@ -245,11 +326,12 @@ fn count(of: usize) -> u32 {
 }
 
 fn last_updated_of(resource: &Value) -> OffsetDateTime {
-    resource
-        .pointer("/meta/lastUpdated")
-        .and_then(Value::as_str)
-        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    let text = resource.pointer("/meta/lastUpdated").and_then(Value::as_str);
+    text.map_or(OffsetDateTime::UNIX_EPOCH, instant)
+}
+
+fn instant(text: &str) -> OffsetDateTime {
+    OffsetDateTime::parse(text, &Rfc3339).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// What a column sees of a version.
@@ -277,7 +359,7 @@ impl<'a> Past<'a> {
         let view = access::View::new(matrix, angle.column, &stored.facts, &stored.product, &angle.targets)?;
         let parts = match version {
             FhirVersion::V5_0_0 => Vec::new(),
-            FhirVersion::V4_4_0 => view.filtered().product.parts,
+            FhirVersion::V4_4_0 => view.shown().skip(1).map(|part| part.resource.clone()).collect(),
         };
         Some(Self { view, version, parts })
     }

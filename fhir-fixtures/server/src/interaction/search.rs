@@ -120,7 +120,8 @@ impl Answer {
         let (views, version) = (&call.state.views, call.product.fhir_version);
         let mentioned = page.matches.iter().flat_map(|one| &one.head.mentions).map(String::as_str);
         let known = call.known(mentioned).await?;
-        let mut end = None;
+        let (mut end, mut more) = (None, page.more);
+        let mut angles = Vec::with_capacity(page.matches.len());
         for Match { head, place } in page.matches {
             // Both were decided by the SQL already; should one of them say otherwise now, the product is left out.
             if let Some(column) = head.seen_by(&call.audience) {
@@ -130,15 +131,16 @@ impl Answer {
                     && let Some(view) = views.product(&angle, version).await?
                     && !self.along.add(wishes, &view)
                 {
-                    return Ok(end);
+                    more = true;
+                    break;
                 }
-                if let Some(view) = views.root(&angle, version).await? {
-                    self.matches.push(view.resource.clone());
-                }
+                angles.push(angle);
             }
             end = Some(place);
         }
-        Ok(end.filter(|_| page.more))
+        let roots = views.roots(&angles, version).await?;
+        self.matches.extend(roots.into_iter().flatten().map(|view| view.resource.clone()));
+        Ok(end.filter(|_| more))
     }
 }
 

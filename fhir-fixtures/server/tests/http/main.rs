@@ -21,6 +21,7 @@ mod memory;
 mod merge;
 mod metadata;
 mod other_products;
+mod outlines;
 mod random_views;
 mod reads;
 mod routes;
