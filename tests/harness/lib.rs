@@ -14,12 +14,14 @@ mod browser;
 mod program;
 mod shared_data;
 mod visitor;
+mod wire;
 
 pub use api_client::{Answer, ApiClient};
 pub use browser::{Browser, Driver};
 pub use program::{Credentials, Outcome, Program, Ready, Store, binary, data_folder_command};
 pub use shared_data::{check_fhir, checkout, product_files, shared};
 pub use visitor::Visitor;
+pub use wire::Wire;
 
 /// What an industry, authority or public client may ask for on the read and write APIs.
 pub const PMS_SCOPE: &str = "api://pmsgate/pms/.default";

@@ -126,6 +126,8 @@ pub struct Demo {
 pub struct Program {
     child: Child,
     folder: TempDir,
+    /// Its data folder: its own, or that of the program beside which it stands.
+    data: PathBuf,
     /// Which part it serves; none for all of them.
     part: Option<&'static str>,
     database: Option<TestDatabase>,
@@ -161,8 +163,9 @@ impl Program {
         if let Some(database) = &database {
             environment.push(("PMSGATE__DATABASE__URL".to_owned(), database.url().to_owned()));
         }
-        let (child, ready) = start(folder.path(), None, &environment, "127.0.0.1:0").await;
-        Self { child, folder, part: None, database, environment, ready }
+        let data = folder.path().join("data");
+        let (child, ready) = start(folder.path(), &data, None, &environment, "127.0.0.1:0").await;
+        Self { child, folder, data, part: None, database, environment, ready }
     }
 
     /// `pmsgate serve PART` in an empty folder of its own. It knows the authorization server `beside` by what an operator
@@ -181,8 +184,18 @@ impl Program {
             environment.extend(ca_file.map(|path| ("PMSGATE__GATEWAY__CA_FILE".to_owned(), path)));
         }
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let (child, ready) = start(folder.path(), Some(part), &environment, "127.0.0.1:0").await;
-        Self { child, folder, part: Some(part), database: None, environment, ready }
+        let data = folder.path().join("data");
+        let (child, ready) = start(folder.path(), &data, Some(part), &environment, "127.0.0.1:0").await;
+        Self { child, folder, data, part: Some(part), database: None, environment, ready }
+    }
+
+    /// `pmsgate serve backend` as another process on the data of the program `beside`.
+    pub async fn backend_beside(beside: &Self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, environment) = (beside.data.clone(), beside.environment.clone());
+        let (child, ready) =
+            start(folder.path(), &data, Some("backend"), &environment, "127.0.0.1:0").await;
+        Self { child, folder, data, part: Some("backend"), database: None, environment, ready }
     }
 
     /// Stops it hard and starts it again on the same data and port, with further settings.
@@ -191,7 +204,8 @@ impl Program {
         self.environment
             .extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let address = self.ready.base_url.replace("https://localhost", "127.0.0.1");
-        let (child, ready) = start(self.folder.path(), self.part, &self.environment, &address).await;
+        let (child, ready) =
+            start(self.folder.path(), &self.data, self.part, &self.environment, &address).await;
         self.child = child;
         self.ready = ready;
     }
@@ -224,12 +238,23 @@ impl Program {
 
     /// Its data folder.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// What the server said since it was started last.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// The first figure of a metric, whatever its labels.
+    pub async fn figure(&self, name: &str) -> Option<f64> {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let page = client.get(format!("{}/metrics", self.ready.admin_url)).send().await.unwrap();
+        let page = page.text().await.unwrap();
+        let line = page.lines().find(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+        })?;
+        line.rsplit_once(' ')?.1.parse().ok()
     }
 
     /// The throw-away database, when it is not the embedded one.
@@ -294,6 +319,7 @@ impl Drop for Program {
 
 async fn start(
     folder: &Path,
+    data: &Path,
     part: Option<&str>,
     environment: &[(String, String)],
     address: &str,
@@ -302,7 +328,7 @@ async fn start(
     let log = folder.join("server.log");
     // A ready file of an earlier run would be believed.
     let _ = std::fs::remove_file(&ready_file);
-    let mut child = data_folder_command(&folder.join("data"), environment)
+    let mut child = data_folder_command(data, environment)
         .arg("serve")
         .args(part)
         .args(["--listen", address, "--admin-listen", "127.0.0.1:0", "--ready-file"])

@@ -18,6 +18,7 @@ mod fidelity;
 mod first_call;
 mod foreign_server;
 mod hidden_is_absent;
+mod kept_answers;
 mod key_rollover;
 mod many_gateways;
 mod merge;
