@@ -193,8 +193,7 @@ impl Program {
     pub async fn backend_beside(beside: &Self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (data, environment) = (beside.data.clone(), beside.environment.clone());
-        let (child, ready) =
-            start(folder.path(), &data, Some("backend"), &environment, "127.0.0.1:0").await;
+        let (child, ready) = start(folder.path(), &data, Some("backend"), &environment, "127.0.0.1:0").await;
         Self { child, folder, data, part: Some("backend"), database: None, environment, ready }
     }
 

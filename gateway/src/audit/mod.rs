@@ -3,7 +3,7 @@
 //! A request leaves what its record is made of in a bounded queue; a thread of its own ([`writer`]) chains records and
 //! appends them to files ([`trail`]). A place in the queue is taken before the backend is asked, so that where every call
 //! must leave a record nothing is disclosed without one. [`walk`] finds what was changed, removed or moved afterwards;
-//! [`audit_event`] writes a record as FHIR.
+//! [`audit_event()`] writes a record as FHIR.
 
 mod audit_event;
 mod record;

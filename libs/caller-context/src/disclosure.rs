@@ -60,7 +60,9 @@ mod tests {
         #[test]
         fn what_is_written_is_read(resources: u32, withheld: u32, hidden: u32, ids in prop::collection::vec("[A-Za-z0-9.-]{1,12}", 0..60)) {
             let mut told = Disclosure { resources, withheld, hidden, products: Vec::new() };
-            ids.iter().for_each(|id| told.name(id));
+            for id in ids {
+                told.name(&id);
+            }
             prop_assert!(told.products.len() <= NAMED);
             prop_assert_eq!(Disclosure::parse(&told.to_string()), Some(told));
         }

@@ -15,7 +15,7 @@ pub(super) struct Manifest {
     pub(super) inherits_lints: bool,
     /// Every dependency of every section: normal, dev, build and per target.
     pub(super) dependencies: Vec<Dependency>,
-    /// How many integration test binaries it names, and whether Cargo may find more by itself.
+    /// How many integration test binaries it names, but for one that counts allocations, and whether Cargo may find more by itself.
     pub(super) test_binaries: usize,
     pub(super) finds_tests_itself: bool,
 }
@@ -30,6 +30,9 @@ pub(super) struct Dependency {
     /// Whether version and features come from the root manifest.
     pub(super) inherited: bool,
 }
+
+/// A test that counts allocations is a program of its own: the allocator that counts is the whole program's.
+const COUNTS_ALLOCATIONS: &str = "allocations";
 
 const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -54,10 +57,16 @@ impl Manifest {
             name,
             inherits_lints: lints.and_then(|lints| lints.get("workspace")) == Some(&Value::Boolean(true)),
             dependencies,
-            test_binaries: table.get("test").and_then(Value::as_array).map_or(0, Vec::len),
+            test_binaries: test_binaries(&table),
             finds_tests_itself: package.get("autotests") != Some(&Value::Boolean(false)),
         }))
     }
+}
+
+/// Without [`COUNTS_ALLOCATIONS`].
+fn test_binaries(table: &Table) -> usize {
+    let named = table.get("test").and_then(Value::as_array).into_iter().flatten();
+    named.filter(|test| test.get("name").and_then(Value::as_str) != Some(COUNTS_ALLOCATIONS)).count()
 }
 
 fn collect_dependencies(table: &Table, into: &mut Vec<Dependency>) {
