@@ -7,7 +7,7 @@
 
 /// The longest string that is held back to be looked at whole; of a longer one only the beginning is judged.
 const MAX_CANDIDATE: usize = 8 * 1024;
-/// The longest key that can be one of ours, every letter written as `\uXXXX`.
+/// The longest key that can be one of ours, every letter written as a backslash, `u` and four hexadecimal digits.
 const MAX_KEY: usize = 64;
 
 /// Rewrites one JSON document, given in chunks of any size.
