@@ -257,6 +257,12 @@ impl Plan {
                 row.not_before = not_before;
             }
         }
+        // Records each read, as is the default; the static upstream says nothing of what it discloses.
+        let recording = [("PMSGATE__AUDIT__READS", "true".to_owned())];
+        let (server, recorded) = house.gateway("gateway-recording", upstream, &recording)?;
+        let charged = self.add_server(server);
+        let name = "gateway read, recorded, 100 tokens";
+        self.add_row(name, recorded, &read_target(), bearing(tokens), charged, Some(behind));
         // Remembers no verdict, so that each request checks its token anew.
         let forgetful = [("PMSGATE__GATEWAY__TOKEN_CACHE", "0".to_owned())];
         let (server, address) = house.gateway("gateway-forgetful", upstream, &forgetful)?;

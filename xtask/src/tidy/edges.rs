@@ -207,8 +207,6 @@ mod tests {
     fn a_second_test_binary_is_found() {
         let tests = "[[test]]\nname = \"http\"\n[[test]]\nname = \"more\"";
         assert!(complaints("gateway", tests)[0].contains("one integration test binary"));
-        let tests = "[[test]]\nname = \"http\"\n[[test]]\nname = \"allocations\"";
-        assert!(!complaints("gateway", tests).iter().any(|one| one.contains("one integration test binary")));
     }
 
     #[test]

@@ -136,4 +136,15 @@ mod tests {
     fn broken_toml_is_an_error() {
         assert!(Manifest::parse(Path::new("x/Cargo.toml"), "[package").is_err());
     }
+
+    #[test]
+    fn a_test_that_counts_allocations_is_not_counted() {
+        let tests = |names: &[&str]| {
+            let named = names.iter().map(|name| format!("[[test]]\nname = \"{name}\"\n"));
+            let source = "[package]\nname = \"a\"\n".to_owned() + &named.collect::<Vec<_>>().concat();
+            Manifest::parse(Path::new("Cargo.toml"), &source).unwrap().unwrap().test_binaries
+        };
+        assert_eq!(tests(&["http", "more"]), 2);
+        assert_eq!(tests(&["http", "allocations"]), 1);
+    }
 }
