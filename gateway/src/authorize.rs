@@ -195,43 +195,21 @@ pub fn prefers_lenient(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use access_token::AccessTokenClaims;
     use http::{HeaderValue, Method};
-    use pms_terms::{Domains, Stakeholder};
+    use pms_terms::Stakeholder;
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
         fhir_request::{Target, read},
         routes::testing::routes,
+        testing,
     };
 
     fn caller(role: &str, stakeholder: Stakeholder, scope: &str) -> Caller {
-        let text = String::new;
-        Caller::new(
-            AccessTokenClaims {
-                iss: text(),
-                sub: text(),
-                aud: text(),
-                exp: 0,
-                nbf: 0,
-                iat: 0,
-                jti: text(),
-                client_id: text(),
-                azp: text(),
-                scope: scope.into(),
-                roles: vec![role.into()],
-                org_id: None,
-                stakeholder,
-                qualified: false,
-                domains: Domains::NONE,
-                tid: text(),
-                ver: text(),
-                secret_id: text(),
-                cnf: None,
-            },
-            text(),
-        )
+        testing::caller(|claims| {
+            (claims.scope, claims.roles, claims.stakeholder) = (scope.into(), vec![role.into()], stakeholder);
+        })
     }
 
     fn decide(
