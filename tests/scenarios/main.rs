@@ -29,6 +29,7 @@ mod portal_in_a_browser;
 mod products_tools;
 mod program;
 mod real_products;
+mod refused_uploads;
 mod revocation;
 mod sandbox_faults;
 mod search;

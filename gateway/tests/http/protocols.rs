@@ -1,4 +1,4 @@
-//! HTTP beyond one plain request: waiting for 100, early answers, encodings, proxies, certificates that change.
+//! HTTP beyond one plain request: waiting for 100, encodings, proxies, certificates that change.
 
 use std::{io::Read as _, sync::Arc};
 
@@ -12,14 +12,14 @@ use tokio::{
 };
 
 use crate::{
-    house::{Answer, House, READ, SEARCH, fhir},
+    house::{House, READ, SEARCH, fhir},
+    upstream_faults::MERGE,
     wire::{
         PATIENCE,
         tls::{self, Authority},
     },
 };
 
-const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Sends a head and reads what comes first.
@@ -83,40 +83,6 @@ async fn a_caller_that_is_refused_is_not_told_to_go_on() {
             tokio::time::timeout(PATIENCE, read).await.is_ok(),
             "{name}: what it may send now is no request"
         );
-    }
-    assert_eq!(house.upstream.count(), 0);
-}
-
-#[tokio::test]
-async fn a_caller_that_sends_much_reads_the_refusal() {
-    let house = House::start().await;
-    // HTTP/1.1: more than fits into the sockets' buffers.
-    let body = vec![b' '; 3 * 1024 * 1024];
-    for token in ["x".to_owned(), house.token()] {
-        let head = format!(
-            "POST {MERGE} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let stream = TcpStream::connect(house.address).await.unwrap();
-        let (mut reading, mut writing) = stream.into_split();
-        let all = body.clone();
-        let sent = tokio::spawn(async move {
-            writing.write_all(head.as_bytes()).await?;
-            writing.write_all(&all).await
-        });
-        // Everything is sent before anything is read.
-        tokio::time::timeout(PATIENCE, sent).await.unwrap().unwrap().unwrap();
-        let mut answer = Vec::new();
-        tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answer)).await.unwrap().unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 4") && answer.ends_with(b"}"), "{}", answer.escape_ascii());
-    }
-    // HTTP/2: more than the window of a stream.
-    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-    for length in [100_000, 900_000, body.len()] {
-        let request = client.post(house.url(MERGE)).bearer_auth("x").body(body[..length].to_vec());
-        let answer = tokio::time::timeout(PATIENCE, request.send()).await.unwrap().unwrap();
-        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(Answer::of(answer).await.rule(), "token-malformed", "{length}");
     }
     assert_eq!(house.upstream.count(), 0);
 }

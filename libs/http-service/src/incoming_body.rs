@@ -13,15 +13,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::{
     runtime::Handle,
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until, timeout_at},
 };
 
 /// For so many bytes a body may take a second longer.
 const PACE: u64 = 1024;
 /// What is read of a body that nobody wanted, so that its sender comes to read the answer.
-const LEFTOVER: u64 = 1024 * 1024;
-/// How long that is read.
-const LEFTOVER_TIME: Duration = Duration::from_secs(5);
+pub(crate) const LEFTOVER: u64 = 4 * 1024 * 1024;
+/// How long its sender has to come to read the answer.
+pub(crate) const LEFTOVER_TIME: Duration = Duration::from_secs(2);
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,17 @@ pub struct IncomingBody {
     alarm: Option<Pin<Box<Sleep>>>,
     /// The caller sends nothing before it is told to go on, and reading tells it.
     held_back: bool,
+    /// It is a stream among others on its connection: HTTP/2.
+    is_stream: bool,
 }
 
 impl IncomingBody {
     /// The body of a request, for which `patience` is had, and more the more of it came.
     pub(crate) fn of(request: Request<Incoming>, patience: Duration) -> Request<Self> {
+        let is_stream = request.version() >= Version::HTTP_2;
         // HTTP/2 callers are told nothing by reading.
-        let held_back = !Body::is_end_stream(request.body())
-            && request.version() < Version::HTTP_2
+        let held_back = !is_stream
+            && !Body::is_end_stream(request.body())
             && request.headers().contains_key(header::EXPECT);
         request.map(|inner| Self {
             inner: Some(inner),
@@ -65,6 +68,7 @@ impl IncomingBody {
             waiting: None,
             alarm: None,
             held_back,
+            is_stream,
         })
     }
 
@@ -119,25 +123,33 @@ impl Body for IncomingBody {
 }
 
 /// A sender that is answered before it sent everything may not read the answer before it did, and where the rest is not
-/// read, waits for room that never comes. So a little rest is read. A lot is not: HTTP/1 then ends the connection, and
-/// HTTP/2 tells the sender to stop (`RST_STREAM` with `NO_ERROR`, RFC 9113 §8.1).
+/// read, waits for room that never comes. So some of the rest is read. Where there is more, HTTP/1 ends the connection
+/// behind the answer, and HTTP/2 tells the sender to stop (`RST_STREAM` with `NO_ERROR`, RFC 9113 §8.1): not at once, for
+/// senders that hear it together with the answer take it for a failure, as curl 7.88 does.
 impl Drop for IncomingBody {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
-        if inner.is_end_stream() || self.held_back || inner.size_hint().lower() > LEFTOVER {
+        let ends_here = !self.is_stream && inner.size_hint().lower() > LEFTOVER;
+        if inner.is_end_stream() || self.held_back || ends_here {
             return;
         }
         let Ok(here) = Handle::try_current() else { return };
-        here.spawn(tokio::time::timeout(LEFTOVER_TIME, discard(inner)));
+        here.spawn(discard(inner, self.is_stream));
     }
 }
 
-async fn discard(mut body: Incoming) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if read > LEFTOVER {
+/// Reads what comes, and of a stream waits with its end.
+async fn discard(mut body: Incoming, is_stream: bool) {
+    let until = Instant::now() + LEFTOVER_TIME;
+    let mut left = LEFTOVER;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(rest) = left.checked_sub(read) else {
+            if is_stream {
+                sleep_until(until).await;
+            }
             return;
-        }
+        };
+        left = rest;
     }
 }

@@ -28,15 +28,13 @@ use tokio::{
 
 pub(crate) use self::http1::{HeadFault, MAX_HEAD, MAX_HEADERS};
 use self::http1::{State, Watch};
+use crate::incoming_body::{LEFTOVER, LEFTOVER_TIME};
 
 /// A buffer with less room is not read into: to find out which protocol is spoken, hyper-util asks for 24 bytes at a
 /// time, which would make dozens of reads of a head.
 const LITTLE_ROOM: usize = 512;
 /// What is read at once then.
 const SCRATCH: usize = 4096;
-/// How long, and how much, is read from a peer that goes on sending after its last answer.
-const FAREWELL: Duration = Duration::from_secs(2);
-const FAREWELL_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the whole preface.
 const HTTP2_PREFACE_LENGTH: usize = 24;
 /// The method of the request that stands for one that was refused. From outside it is refused itself.
@@ -70,11 +68,11 @@ pub(crate) struct StrictHeads<S> {
     farewell: Option<Farewell>,
 }
 
-/// How much longer is read from a peer that goes on sending.
+/// How much longer is read from a peer that goes on sending after its last answer.
 #[derive(Debug)]
 struct Farewell {
     until: Pin<Box<Sleep>>,
-    left: usize,
+    left: u64,
 }
 
 impl<S> StrictHeads<S> {
@@ -249,14 +247,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictHeads<S> {
         }
         let farewell = this
             .farewell
-            .get_or_insert_with(|| Farewell { until: Box::pin(sleep(FAREWELL)), left: FAREWELL_BYTES });
+            .get_or_insert_with(|| Farewell { until: Box::pin(sleep(LEFTOVER_TIME)), left: LEFTOVER });
         let mut space = vec![0; SCRATCH];
         while farewell.left > 0 && farewell.until.as_mut().poll(context).is_pending() {
             let mut scratch = ReadBuf::new(&mut space);
             // What it sends is no news; that it stopped, in whatever way, is.
             match ready!(Pin::new(&mut this.stream).poll_read(context, &mut scratch)) {
                 Ok(()) if !scratch.filled().is_empty() => {
-                    farewell.left = farewell.left.saturating_sub(scratch.filled().len());
+                    farewell.left = farewell.left.saturating_sub(scratch.filled().len() as u64);
                 }
                 _ => break,
             }
