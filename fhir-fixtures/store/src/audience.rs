@@ -1,7 +1,7 @@
 //! Classes of callers: which bit of a product's gates, and which column of the matrix, a viewer reads by.
 
 use fhir_model::{
-    access::{self, AccessMatrix, Column, Viewer},
+    access::{self, AccessMatrix, Column, ColumnSet, Viewer},
     facts::ProductFacts,
 };
 use pms_terms::{Domains, OrganisationId, Stakeholder};
@@ -52,8 +52,9 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
     gates
 }
 
-/// `gates` without the classes whose column leaves nothing of the product: what cannot be read must not be counted.
-pub(crate) fn readable(gates: i64, reads: impl Fn(Column) -> bool) -> i64 {
+/// The classes for which `gates` is open and whose column is one of these: of a product as a whole, those that can read
+/// anything of it (what cannot be read must not be counted); of a value, those that may find the product by it.
+pub(crate) fn seeing(gates: i64, columns: ColumnSet) -> i64 {
     const DOMAIN_SETS: i64 = 0b1111;
     let classes = [
         (Column::Public, bit::PUBLIC),
@@ -65,7 +66,7 @@ pub(crate) fn readable(gates: i64, reads: impl Fn(Column) -> bool) -> i64 {
     ];
     classes
         .into_iter()
-        .filter(|(column, bits)| gates & bits != 0 && !reads(*column))
+        .filter(|(column, _)| !columns.contains(*column))
         .fold(gates, |gates, (_, bits)| gates & !bits)
 }
 

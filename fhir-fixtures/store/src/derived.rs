@@ -2,10 +2,11 @@
 //! and compared with what stands there when the store is verified.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use database::{Db, on_db};
 use fhir_model::{
     Product, ResourceKey, ResourceType,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The most values that a row here has.
-const VALUES: usize = 6;
+const VALUES: usize = 7;
 
 /// Everything that is kept beside a product so that it can be found and decided about. Rows are in order, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,9 +47,9 @@ pub(crate) struct Derived {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::FromRow)]
 pub(crate) struct TokenRow {
     pub(crate) parameter: String,
-    pub(crate) system: String,
     pub(crate) code: String,
-    pub(crate) visible_to: i64,
+    pub(crate) system: String,
+    pub(crate) seen_by: i64,
 }
 
 /// A text by which a product is found.
@@ -58,15 +59,15 @@ pub(crate) struct StringRow {
     pub(crate) sort_key: String,
     pub(crate) normalised: String,
     pub(crate) original: String,
-    pub(crate) visible_to: i64,
+    pub(crate) seen_by: i64,
 }
 
 /// Works out what is derived from a complete, current product, each resource with its version and time. None of it hangs on another product: what is shown of
 /// those it mentions is decided for each reader, so index and outline take the view of a reader who knows none of them.
 pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFacts) -> Derived {
     let Indexed { values, seeing, outline } = search::index(matrix, facts, product, &Targets::default());
-    let gates = audience::readable(audience::gates(matrix, facts), |column| seeing.contains(column));
-    let (tokens, strings) = rows(values);
+    let gates = audience::seeing(audience::gates(matrix, facts), seeing);
+    let (tokens, strings) = rows(values, gates);
     Derived {
         gates,
         owners: facts.owners.iter().map(|owner| owner.as_str().to_owned()).collect(),
@@ -108,34 +109,50 @@ fn members(product: &Product) -> Vec<(String, String, bool)> {
     rows
 }
 
-fn rows(values: Vec<IndexedValue>) -> (Vec<TokenRow>, Vec<StringRow>) {
-    let (mut tokens, mut strings) = (Vec::new(), Vec::new());
+fn rows(values: Vec<IndexedValue>, gates: i64) -> (Vec<TokenRow>, Vec<StringRow>) {
+    let (mut tokens, mut strings) = (BTreeMap::new(), Vec::new());
     for IndexedValue { parameter, value, visible_to } in values {
-        let (parameter, visible_to) = (parameter.to_owned(), visible_to.bits());
-        match value {
-            SearchValue::Token { system, code } => {
-                tokens.push(TokenRow { parameter, system: system.unwrap_or_default(), code, visible_to });
-            }
-            SearchValue::Reference { resource_type, id } => {
-                tokens.push(TokenRow { parameter, system: resource_type, code: id, visible_to });
-            }
+        let (parameter, seen_by) = (parameter.to_owned(), audience::seeing(gates, visible_to));
+        let (system, code) = match value {
+            SearchValue::Token { system, code } => (system.unwrap_or_default(), code),
+            SearchValue::Reference { resource_type, id } => (resource_type, id),
             SearchValue::Text { normalised, exact } => {
                 let sort_key = sort_key(&normalised);
-                strings.push(StringRow { parameter, sort_key, normalised, original: exact, visible_to });
+                strings.push(StringRow { parameter, sort_key, normalised, original: exact, seen_by });
+                continue;
             }
-        }
+        };
+        // An empty system and none are one.
+        *tokens.entry((parameter, code_key(&code).into_owned(), system)).or_default() |= seen_by;
     }
-    tokens.sort_unstable();
     strings.sort_unstable();
-    (tokens, strings)
+    let token = |((parameter, code, system), seen_by)| TokenRow { parameter, code, system, seen_by };
+    (tokens.into_iter().map(token).collect(), strings)
 }
 
-/// A text in hexadecimal: a prefix of the text is a prefix of its key, and keys sort alike under every collation.
+/// A text's key has no more than so many bytes of it: an index cannot take any length, and few texts are longer.
+const KEY_BYTES: usize = 100;
+
+/// The start of a text in hexadecimal: keys sort alike under every collation, and a prefix of the text that is not longer
+/// is a prefix of its key.
 pub(crate) fn sort_key(normalised: &str) -> String {
-    normalised.bytes().fold(String::with_capacity(normalised.len() * 2), |mut key, byte| {
-        let _ = write!(key, "{byte:02x}");
-        key
-    })
+    let bytes = normalised.as_bytes();
+    hex::encode(bytes.get(..KEY_BYTES).unwrap_or(bytes))
+}
+
+/// Whether the key says all of the text.
+pub(crate) const fn is_whole_in_key(normalised: &str) -> bool {
+    normalised.len() <= KEY_BYTES
+}
+
+/// A code as the index holds it: itself, or of a very long one its start and its digest.
+pub(crate) fn code_key(code: &str) -> Cow<'_, str> {
+    const LONG: usize = 200;
+    if code.len() <= LONG {
+        return Cow::Borrowed(code);
+    }
+    let start = &code[..code.floor_char_boundary(LONG)];
+    Cow::Owned(format!("{start}…{}", hex::encode(digest(&SHA256, code.as_bytes()))))
 }
 
 /// Writes the rows of products that have none: their ids, and what was derived from them.
@@ -161,18 +178,22 @@ pub(crate) async fn insert(db: &mut Db<'_>, all: &[(&str, &Derived)]) -> Result<
     let outlines = each(all, |derived| &derived.outline);
     insert_into(db, "product_outlines (product_id, outline)", &outlines, one).await?;
     let tokens = each(all, |derived| &derived.tokens);
-    let columns = "search_tokens (product_id, parameter, system, code, visible_to)";
+    let columns = "search_tokens (product_id, parameter, code, system, seen_by)";
     insert_into(db, columns, &tokens, |row, token| {
-        row.push(", ").text(&token.parameter).push(", ").text(&token.system);
-        row.push(", ").text(&token.code).push(", ").integer(token.visible_to);
+        row.push(", ").text(&token.parameter).push(", ").text(&token.code);
+        row.push(", ").text(&token.system).push(", ").integer(token.seen_by);
     })
     .await?;
-    let strings = each(all, |derived| &derived.strings);
-    let columns = "search_strings (product_id, parameter, sort_key, normalised, original, visible_to)";
-    insert_into(db, columns, &strings, |row, string| {
-        row.push(", ").text(&string.parameter).push(", ").text(&string.sort_key);
-        row.push(", ").text(&string.normalised).push(", ").text(&string.original);
-        row.push(", ").integer(string.visible_to);
+    let strings: Vec<(&str, (usize, &StringRow))> = all
+        .iter()
+        .flat_map(|&(product_id, derived)| derived.strings.iter().enumerate().map(move |row| (product_id, row)))
+        .collect();
+    let strings: Vec<_> = strings.iter().map(|(product_id, row)| (*product_id, row)).collect();
+    let columns = "search_strings (product_id, parameter, place, sort_key, normalised, original, seen_by)";
+    insert_into(db, columns, &strings, |row, (place, string)| {
+        row.push(", ").text(&string.parameter).push(", ").integer(i64::try_from(*place).unwrap_or(i64::MAX));
+        row.push(", ").text(&string.sort_key).push(", ").text(&string.normalised);
+        row.push(", ").text(&string.original).push(", ").integer(string.seen_by);
     })
     .await
 }
@@ -228,10 +249,11 @@ pub(crate) async fn stored(db: &mut Db<'_>, head: &ProductHead) -> Result<Derive
         "SELECT resource_type, resource_id, present FROM product_members WHERE product_id = $1"
     ).bind(product_id).fetch_all(conn).await)?;
     let mut tokens = on_db!(db, conn => sqlx::query_as::<_, TokenRow>(
-        "SELECT parameter, system, code, visible_to FROM search_tokens WHERE product_id = $1"
+        "SELECT parameter, code, system, seen_by FROM search_tokens WHERE product_id = $1"
     ).bind(product_id).fetch_all(conn).await)?;
-    let mut strings = on_db!(db, conn => sqlx::query_as::<_, StringRow>(
-        "SELECT parameter, sort_key, normalised, original, visible_to FROM search_strings WHERE product_id = $1"
+    let strings = on_db!(db, conn => sqlx::query_as::<_, StringRow>(
+        "SELECT parameter, sort_key, normalised, original, seen_by FROM search_strings WHERE product_id = $1
+         ORDER BY place"
     ).bind(product_id).fetch_all(conn).await)?;
     let mut owners =
         texts(db, "SELECT organisation FROM product_owners WHERE product_id = $1", product_id).await?;
@@ -242,7 +264,6 @@ pub(crate) async fn stored(db: &mut Db<'_>, head: &ProductHead) -> Result<Derive
     members.sort_unstable();
     locations.sort_unstable();
     tokens.sort_unstable();
-    strings.sort_unstable();
     let (gates, mentions) = (head.gates, head.mentions.clone());
     Ok(Derived { gates, owners, members, locations, mentions, tokens, strings, outline })
 }
@@ -259,5 +280,15 @@ mod tests {
     fn a_prefix_of_a_text_is_a_prefix_of_its_key() {
         assert_eq!(sort_key("añ"), "61c3b1");
         assert!(sort_key("examplol 5 mg").starts_with(&sort_key("examplol")));
+        assert_eq!(sort_key(&"a".repeat(101)), "61".repeat(100));
+        assert!(is_whole_in_key(&"a".repeat(100)) && !is_whole_in_key(&"a".repeat(101)));
+    }
+
+    #[test]
+    fn very_long_codes_are_told_apart_by_a_short_key() {
+        let (one, other) = ("é".repeat(500), format!("{}x", "é".repeat(500)));
+        assert_eq!(code_key("SECRET-1"), "SECRET-1");
+        assert_ne!(code_key(&one), code_key(&other));
+        assert!(code_key(&one).len() < 300);
     }
 }

@@ -21,7 +21,6 @@ mod products;
 mod resources;
 mod schema;
 pub mod search;
-mod sort;
 mod statement;
 pub mod verify;
 

@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "merges", sql: include_str!("../migrations/0003_merges.sql") },
     Migration { version: 4, name: "order", sql: include_str!("../migrations/0004_order.sql") },
     Migration { version: 5, name: "outlines", sql: include_str!("../migrations/0005_outlines.sql") },
+    Migration { version: 6, name: "seen", sql: include_str!("../migrations/0006_seen.sql") },
 ];
 
 /// Applies what is missing; answers how many steps that were.

@@ -1,9 +1,9 @@
 //! Forward-only migrations, applied under a lock, one ledger for all components of a database.
 
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, Executor};
 use time::OffsetDateTime;
 
-use crate::{Database, DatabaseError, Db, micros, on_db};
+use crate::{Database, DatabaseError, DatabaseKind, Db, micros, on_db};
 
 /// Any number; every instance of ours takes this PostgreSQL advisory lock before it looks at the ledger.
 const LOCK: i64 = 0x706d_7367_6174_6500;
@@ -23,7 +23,8 @@ pub struct Migration {
     pub version: i64,
     /// A few words for the operator.
     pub name: &'static str,
-    /// One or more statements in the portable subset.
+    /// One or more statements in the portable subset. ` WITHOUT ROWID` after a table is for SQLite only: PostgreSQL,
+    /// which has nothing like it, is not told.
     pub sql: &'static str,
 }
 
@@ -57,13 +58,22 @@ pub async fn migrate(
     let pending = pending(component, &applied, migrations)?;
     let steps = pending.len();
     for migration in pending {
-        on_db!(&mut db, conn => sqlx::raw_sql(migration.sql).execute(conn).await.map(|_| ()))?;
+        let sql = in_dialect(migration.sql, database.kind());
+        on_db!(&mut db, conn => sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(|_| ()))?;
         on_db!(&mut db, conn => sqlx::query(
             "INSERT INTO schema_migrations (component, version, name, applied_at) VALUES ($1, $2, $3, $4)"
         ).bind(component).bind(migration.version).bind(migration.name).bind(micros(now)).execute(conn).await.map(|_| ()))?;
     }
     work.commit().await?;
     Ok(steps)
+}
+
+/// A step's text without what only the other database understands.
+fn in_dialect(sql: &str, kind: DatabaseKind) -> String {
+    match kind {
+        DatabaseKind::Sqlite => sql.to_owned(),
+        DatabaseKind::Postgres => sql.replace(" WITHOUT ROWID", ""),
+    }
 }
 
 /// What is applied and what is pending, without changing anything.
@@ -125,7 +135,7 @@ mod tests {
     const ONE: Migration = Migration {
         version: 1,
         name: "things",
-        sql: "CREATE TABLE things (id TEXT PRIMARY KEY); CREATE TABLE more (n BIGINT)",
+        sql: "CREATE TABLE things (id TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TABLE more (n BIGINT)",
     };
     const TWO: Migration =
         Migration { version: 2, name: "flag", sql: "ALTER TABLE things ADD COLUMN flag BOOLEAN" };

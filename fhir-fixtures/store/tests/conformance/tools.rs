@@ -211,14 +211,14 @@ async fn every_kind_of_damage_is_named_and_derived_rows_are_mended() {
         ("UPDATE products SET gates = 0 WHERE product_id = '600000000001'", Audience, product, true),
         ("DELETE FROM product_owners WHERE product_id = '600000000001'", Audience, product, true),
         (
-            "UPDATE search_tokens SET visible_to = 63 WHERE product_id = '600000000001' AND parameter = 'identifier'",
+            "UPDATE search_tokens SET seen_by = 4095 WHERE product_id = '600000000001' AND parameter = 'identifier'",
             Index,
             product,
             true,
         ),
         ("DELETE FROM search_strings WHERE product_id = '600000000001'", Index, product, true),
         (
-            "INSERT INTO search_tokens (product_id, parameter, system, code, visible_to) VALUES ('7', 'status', '', 'x', 63)",
+            "INSERT INTO search_tokens (product_id, parameter, code, system, seen_by) VALUES ('7', 'status', 'x', '', 63)",
             Index,
             "MedicinalProductDefinition/7",
             true,

@@ -1,13 +1,20 @@
 //! The order of a search's answer, and places in it: keys that stay comparable while products come and go.
 
-use fhir_model::access::ColumnSet;
-
 use crate::{
     Audience, ProductHead, StoreError,
-    audience::Sight,
     products::HeadRow,
     statement::{Bind, Statement},
 };
+
+use super::{Clause, conditions};
+
+/// The columns of a product's head, of the product `p`.
+pub(super) const HEAD: &str =
+    "p.product_id, p.revision, p.gates, p.owners, p.mentions, p.version_id, p.last_updated";
+
+/// The columns of a [`SortedRow`], of the rows `q`.
+pub(super) const SORTED: &str = "q.product_id, q.revision, q.gates, q.owners, q.mentions, q.version_id, \
+    q.last_updated, q.name_key, q.status_key";
 
 /// What products can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +25,7 @@ pub enum SortBy {
     LastUpdated,
     /// The first of the names that the viewer sees, case and accents aside, by its first 100 bytes.
     Name,
-    /// The code of the status.
+    /// The code of the status, as the index holds it.
     Status,
 }
 
@@ -60,7 +67,7 @@ impl Sort {
     }
 
     /// Whether a key compares this.
-    pub(crate) fn needs(&self, by: SortBy) -> Option<SortKey> {
+    pub(super) fn needs(&self, by: SortBy) -> Option<SortKey> {
         self.0.iter().copied().find(|key| key.by == by)
     }
 
@@ -81,7 +88,7 @@ impl Sort {
     }
 
     /// Where `row` stands.
-    pub(crate) fn place(&self, row: &SortedRow) -> Position {
+    pub(super) fn place(&self, row: &SortedRow) -> Position {
         let of = |key: &SortKey| match key.by {
             SortBy::Id => Bind::Text(row.product_id.clone()),
             SortBy::LastUpdated => Bind::Integer(row.last_updated),
@@ -92,7 +99,7 @@ impl Sort {
     }
 
     /// ` AND (…)`: rows of `q` after `position`. For keys a, b, c: a after, or a equal and b after, and so on.
-    pub(crate) fn after(&self, statement: &mut Statement, position: &Position) {
+    pub(super) fn after(&self, statement: &mut Statement, position: &Position) {
         let mut open = 0;
         for (n, (key, value)) in self.0.iter().zip(&position.0).enumerate() {
             if n > 0 {
@@ -109,8 +116,23 @@ impl Sort {
         statement.push(&")".repeat(open));
     }
 
+    /// Whether ids alone decide.
+    pub(super) fn is_by_id(&self) -> bool {
+        matches!(*self.0.as_slice(), [SortKey { by: SortBy::Id, .. }])
+    }
+
+    /// ` AND … ORDER BY …`: the ids of `table` after `position` in an order [by id](Self::is_by_id).
+    pub(super) fn ids_from(&self, statement: &mut Statement, table: &str, position: Option<&Position>) {
+        let descending = self.needs(SortBy::Id).is_some_and(|key| key.descending);
+        if let Some(id) = position.and_then(|Position(fields)| fields.last()) {
+            statement.push(" AND ").push(table).push(".product_id").push(if descending { " < " } else { " > " });
+            statement.bind(id.clone());
+        }
+        statement.push(" ORDER BY ").push(table).push(".product_id").push(if descending { " DESC" } else { "" });
+    }
+
     /// ` ORDER BY …` over the columns of `q`.
-    pub(crate) fn order(&self, statement: &mut Statement) {
+    pub(super) fn order(&self, statement: &mut Statement) {
         for (n, key) in self.0.iter().enumerate() {
             statement.push(if n == 0 { " ORDER BY " } else { ", " }).push(key.column());
             if key.descending {
@@ -144,7 +166,7 @@ impl Position {
 
 /// A head with the keys it is sorted by.
 #[derive(Debug, sqlx::FromRow)]
-pub(crate) struct SortedRow {
+pub(super) struct SortedRow {
     product_id: String,
     revision: i64,
     gates: i64,
@@ -157,45 +179,9 @@ pub(crate) struct SortedRow {
 }
 
 impl SortedRow {
-    pub(crate) fn into_head(self) -> Result<ProductHead, StoreError> {
+    pub(super) fn into_head(self) -> Result<ProductHead, StoreError> {
         let Self { product_id, revision, gates, owners, mentions, version_id, last_updated, .. } = self;
         Ok(HeadRow { product_id, revision, gates, owners, mentions, version_id, last_updated }.into_head()?)
-    }
-}
-
-/// The row `table` must be visible in the column by which the viewer sees that product.
-pub(crate) fn visible(statement: &mut Statement, audience: &Audience, table: &str) {
-    statement.push(" AND ");
-    by_ownership(statement, audience, &format!("{table}.product_id"), |statement, sight| {
-        let mut column = ColumnSet::NONE;
-        column.insert(sight.column);
-        statement.push(table).push(".visible_to & ").integer(column.bits());
-    });
-}
-
-/// `(bits) <> 0`, where an industry viewer's bits hang on whether it owns the product.
-pub(crate) fn by_ownership(
-    statement: &mut Statement,
-    audience: &Audience,
-    product_id: &str,
-    bits: impl Fn(&mut Statement, Sight),
-) {
-    match audience.organisation() {
-        None => {
-            statement.push("(");
-            bits(statement, audience.sight(false));
-            statement.push(") <> 0");
-        }
-        Some(organisation) => {
-            // Asked for each product looked at: a list of all that a large holder has would be made for each search.
-            statement.push("(CASE WHEN EXISTS (SELECT 1 FROM product_owners o WHERE o.organisation = ");
-            statement.text(organisation.as_str()).push(" AND o.product_id = ").push(product_id);
-            statement.push(") THEN ");
-            bits(statement, audience.sight(true));
-            statement.push(" ELSE ");
-            bits(statement, audience.sight(false));
-            statement.push(" END) <> 0");
-        }
     }
 }
 
@@ -203,17 +189,21 @@ pub(crate) fn by_ownership(
 struct Values {
     table: &'static str,
     parameter: &'static str,
-    /// What is compared: the index of migration 4 holds the same expression.
+    /// What is compared: an index has it in order.
     key: &'static str,
-    /// What tells two values with the same key apart.
-    tie: &'static str,
+    /// The order of a product's own values, of `t` and `v`, in which the one with the first key is the first.
+    own: (&'static str, &'static str),
 }
 
 const NAMES: Values =
-    Values { table: "search_strings", parameter: "name", key: "substr(@.sort_key, 1, 200)", tie: "original" };
+    Values { table: "search_strings", parameter: "name", key: "sort_key", own: ("t.place", "v.place") };
 
-const STATUSES: Values =
-    Values { table: "search_tokens", parameter: "status", key: "substr(@.code, 1, 64)", tie: "system" };
+const STATUSES: Values = Values {
+    table: "search_tokens",
+    parameter: "status",
+    key: "code",
+    own: ("(t.code, t.system)", "(v.code, v.system)"),
+};
 
 impl Values {
     fn of(by: SortBy) -> Option<&'static Self> {
@@ -223,24 +213,21 @@ impl Values {
             SortBy::Id | SortBy::LastUpdated => None,
         }
     }
-
-    fn key(&self, table: &str) -> String {
-        self.key.replace('@', table)
-    }
 }
 
 /// `, … AS name_key, … AS status_key`: from values that the viewer sees, of several the one that comes first in this
 /// order; products without one come last.
-pub(crate) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) {
+pub(super) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) {
     for (by, alias) in [(SortBy::Name, "name_key"), (SortBy::Status, "status_key")] {
         match (sort.needs(by), Values::of(by)) {
             (Some(SortKey { descending, .. }), Some(values)) => {
-                statement.push(", COALESCE((SELECT ").push(if descending { "MAX(" } else { "MIN(" });
-                statement.push(&values.key("s")).push(") FROM ").push(values.table);
-                // The concatenation keeps SQLite from walking all values of the parameter for each product.
-                statement.push(" s WHERE s.product_id = p.product_id AND (s.parameter || '') = ");
-                statement.text(values.parameter);
-                visible(statement, audience, "s");
+                let Values { table, parameter, key, .. } = values;
+                let first = if descending { "MAX" } else { "MIN" };
+                statement.push(&format!(
+                    ", COALESCE((SELECT {first}(k.{key}) FROM {table} k \
+                     WHERE k.product_id = p.product_id AND k.parameter = '{parameter}' AND "
+                ));
+                conditions::seen(statement, audience, "k", "seen_by");
                 // 'g' follows every hexadecimal digit, and every code: those of the lists are digits.
                 statement.push(if descending { "), '')" } else { "), 'g')" });
             }
@@ -252,62 +239,52 @@ pub(crate) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) 
     }
 }
 
-/// The statement that finds a page by walking along the values of the first key, without looking at products that
-/// stand elsewhere; nothing when the order is not one that can be walked. `conditions` are those of the product `p`. It does not find products without a value:
-/// they come last, so a page that it fills is right.
-pub(crate) fn walk(
+/// The statement that finds a page of at most `rows` by walking along the values of the first key, without looking at
+/// products that stand elsewhere; nothing when the order is not one that can be walked. It does not find products
+/// without a value.
+pub(super) fn walk(
     audience: &Audience,
     sort: &Sort,
     after: Option<&Position>,
-    conditions: impl FnOnce(&mut Statement),
+    rows: i64,
+    clauses: &[Clause],
 ) -> Option<Statement> {
-    let [first @ SortKey { descending, .. }, SortKey { by: SortBy::Id, descending: false }] =
-        *sort.0.as_slice()
-    else {
+    let [SortKey { by, descending }, SortKey { by: SortBy::Id, descending: false }] = *sort.0.as_slice() else {
         return None;
     };
-    let values = Values::of(first.by)?;
-    let (own, other) = (values.key("v"), values.key("t"));
-    let mut statement = Statement::new(
-        "SELECT p.product_id, p.revision, p.gates, p.owners, p.mentions, p.version_id, p.last_updated, ",
-    );
-    match first.by {
-        SortBy::Name => statement.push(&own).push(" AS name_key, '' AS status_key"),
-        _ => statement.push("'' AS name_key, ").push(&own).push(" AS status_key"),
-    };
-    // CROSS JOIN keeps SQLite from starting at the products.
-    statement
-        .push(" FROM ")
-        .push(values.table)
-        .push(" v CROSS JOIN products p WHERE p.product_id = v.product_id");
-    // Written out, or the index would not be seen to fit.
-    statement.push(" AND v.parameter = '").push(values.parameter).push("'");
-    visible(&mut statement, audience, "v");
-    statement.push(" AND ");
-    conditions(&mut statement);
+    let Values { table, parameter, key, own: (other, this) } = Values::of(by)?;
+    let (name_key, status_key) = if by == SortBy::Name { ("w.key", "''") } else { ("''", "w.key") };
+    let mut statement = Statement::new(&format!(
+        "SELECT {HEAD}, {name_key} AS name_key, {status_key} AS status_key \
+         FROM (SELECT v.product_id, v.{key} AS key FROM {table} v WHERE v.parameter = '{parameter}' AND "
+    ));
+    conditions::seen(&mut statement, audience, "v", "seen_by");
+    conditions::others(&mut statement, audience, clauses, None, "v");
     if let Some(Position(fields)) = after {
-        let (Some(key), Some(id)) = (fields.first(), fields.get(1)) else { return None };
+        let (Some(value), Some(id)) = (fields.first(), fields.get(1)) else { return None };
         if descending {
-            statement.push(" AND ").push(&own).push(" <= ").bind(key.clone());
-            statement.push(" AND (").push(&own).push(" < ").bind(key.clone());
+            statement.push(&format!(" AND v.{key} <= ")).bind(value.clone());
+            statement.push(&format!(" AND (v.{key} < ")).bind(value.clone());
             statement.push(" OR v.product_id > ").bind(id.clone()).push(")");
         } else {
-            statement.push(" AND (").push(&own).push(", v.product_id) > (").bind(key.clone());
+            statement.push(&format!(" AND (v.{key}, v.product_id) > (")).bind(value.clone());
             statement.push(", ").bind(id.clone()).push(")");
         }
     }
     // A product stands where the first of its values stands that the viewer sees.
-    statement.push(" AND NOT EXISTS (SELECT 1 FROM ").push(values.table);
-    statement.push(" t WHERE t.product_id = v.product_id AND (t.parameter || '') = ").text(values.parameter);
-    visible(&mut statement, audience, "t");
-    let before = if descending { " > " } else { " < " };
-    statement.push(" AND (").push(&other).push(before).push(&own).push(" OR (").push(&other).push(" = ");
-    statement.push(&own).push(" AND t.").push(values.tie).push(" < v.").push(values.tie).push(")))");
-    statement
-        .push(" ORDER BY ")
-        .push(&own)
-        .push(if descending { " DESC" } else { "" })
-        .push(", v.product_id");
+    statement.push(&format!(
+        " AND NOT EXISTS (SELECT 1 FROM {table} t \
+         WHERE t.product_id = v.product_id AND t.parameter = '{parameter}' AND "
+    ));
+    conditions::seen(&mut statement, audience, "t", "seen_by");
+    let before = if descending { ">" } else { "<" };
+    let direction = if descending { " DESC" } else { "" };
+    statement.push(&format!(" AND {other} {before} {this}) ORDER BY v.{key}{direction}, v.product_id"));
+    statement.limit(rows);
+    // CROSS JOIN keeps SQLite from starting at the products.
+    statement.push(&format!(
+        ") w CROSS JOIN products p WHERE p.product_id = w.product_id ORDER BY w.key{direction}, w.product_id"
+    ));
     Some(statement)
 }
 
