@@ -24,6 +24,7 @@ mod reload;
 mod response_cache;
 mod revocations;
 mod shared_limits;
+mod tls;
 mod traces;
 mod upstream_faults;
 mod upstream_protocols;

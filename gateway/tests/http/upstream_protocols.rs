@@ -101,7 +101,11 @@ fn well(mut respond: SendResponse<Bytes>) {
 }
 
 /// An upstream at that address, spoken to in this way.
-fn spoken(address: SocketAddr, scheme: &str, way: UpstreamSettings) -> impl FnOnce(&mut GatewaySettings) {
+pub(crate) fn spoken(
+    address: SocketAddr,
+    scheme: &str,
+    way: UpstreamSettings,
+) -> impl FnOnce(&mut GatewaySettings) {
     let authority = format!("localhost:{}", address.port());
     let url = format!("{scheme}://{authority}");
     move |settings| {
@@ -247,7 +251,7 @@ async fn what_an_upstream_did_not_begin_is_asked_again_and_what_it_may_have_done
 }
 
 /// An upstream of TLS that speaks what `alpn` says.
-async fn secured(acceptor: TlsAcceptor, alpn: &str) -> SocketAddr {
+pub(crate) async fn secured(acceptor: TlsAcceptor, alpn: &str) -> SocketAddr {
     if alpn == "h2" {
         let doing: Doing = Arc::new(|_, _, respond| {
             well(respond);
@@ -269,7 +273,7 @@ async fn secured(acceptor: TlsAcceptor, alpn: &str) -> SocketAddr {
     .await
 }
 
-fn trusting(ca: PathBuf) -> UpstreamSettings {
+pub(crate) fn trusting(ca: PathBuf) -> UpstreamSettings {
     UpstreamSettings { ca_file: Some(ca), ..UpstreamSettings::default() }
 }
 
@@ -281,13 +285,13 @@ fn as_whom(identity: &Identity, way: UpstreamSettings) -> UpstreamSettings {
     }
 }
 
-async fn asked(house: &House) -> (StatusCode, String) {
+pub(crate) async fn asked(house: &House) -> (StatusCode, String) {
     let answer = house.ask(READ, &house.token()).await;
     let rule = if answer.status == StatusCode::OK { String::new() } else { answer.rule() };
     (answer.status, rule)
 }
 
-fn unreachable() -> (StatusCode, String) {
+pub(crate) fn unreachable() -> (StatusCode, String) {
     (StatusCode::BAD_GATEWAY, "upstream-unreachable".to_owned())
 }
 

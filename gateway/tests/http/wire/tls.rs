@@ -4,7 +4,11 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use http_service::Certificate;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::ServerName};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    pki_types::ServerName,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -73,28 +77,41 @@ impl Authority {
 
     /// A server of this identity that asks its callers for a certificate of this authority.
     pub(crate) fn mutual(&self, identity: &Identity, alpn: &str) -> TlsAcceptor {
-        let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
-        Self::acceptor(identity, alpn, verifier)
+        let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
+        acceptor(identity, &[alpn], ALL_VERSIONS, verifier)
     }
 
     /// A server of this identity.
     pub(crate) fn server(identity: &Identity, alpn: &str) -> TlsAcceptor {
-        Self::acceptor(identity, alpn, rustls::server::WebPkiClientVerifier::no_client_auth())
+        Self::server_of(identity, &[alpn], ALL_VERSIONS)
     }
 
-    fn acceptor(
-        identity: &Identity,
-        alpn: &str,
-        verifier: Arc<dyn rustls::server::danger::ClientCertVerifier>,
-    ) -> TlsAcceptor {
-        let (chain, key) = identity.read();
-        let certified = http_service::certified(&chain, &key).unwrap();
-        let mut config = ServerConfig::builder()
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+    /// A server of this identity that speaks these protocols over these versions of TLS.
+    pub(crate) fn server_of(identity: &Identity, alpn: &[&str], versions: Versions) -> TlsAcceptor {
+        acceptor(identity, alpn, versions, WebPkiClientVerifier::no_client_auth())
     }
+}
+
+/// Versions of TLS.
+pub(crate) type Versions = &'static [&'static SupportedProtocolVersion];
+
+fn acceptor(
+    identity: &Identity,
+    alpn: &[&str],
+    versions: Versions,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> TlsAcceptor {
+    let (chain, key) = identity.read();
+    let certified = http_service::certified(&chain, &key).unwrap();
+    let mut config = ServerConfig::builder_with_protocol_versions(versions)
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+    config.alpn_protocols = names(alpn);
+    TlsAcceptor::from(Arc::new(config))
+}
+
+fn names(alpn: &[&str]) -> Vec<Vec<u8>> {
+    alpn.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
 
 /// Shakes hands as a client that trusts an authority, and speaks a protocol.
@@ -103,8 +120,20 @@ pub(crate) async fn handshake(
     authority: &Authority,
     alpn: &str,
 ) -> io::Result<client::TlsStream<TcpStream>> {
-    let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
-    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    handshake_of(stream, authority, &[alpn], ALL_VERSIONS).await
+}
+
+/// The same as a client that speaks these protocols over these versions of TLS.
+pub(crate) async fn handshake_of(
+    stream: TcpStream,
+    authority: &Authority,
+    alpn: &[&str],
+    versions: Versions,
+) -> io::Result<client::TlsStream<TcpStream>> {
+    let mut config = ClientConfig::builder_with_protocol_versions(versions)
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    config.alpn_protocols = names(alpn);
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
