@@ -5,6 +5,7 @@
 mod administrator_guide;
 mod api_documents;
 mod audit_export;
+mod certificates;
 mod clock_travel;
 mod crash;
 mod credentials;
