@@ -145,7 +145,7 @@ impl Desk {
             seen.subject = Subject::of(&request);
         }
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
-        let admitted = gateway.rate_limits.admit(caller, request.product, now).await;
+        let admitted = self.plan.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         if let Some(foreign) = &request.product.foreign {
             return self.filtered(foreign, &permit, parts, now).await;
@@ -246,7 +246,7 @@ impl Desk {
         product: &Product,
         now: OffsetDateTime,
     ) -> Result<Arc<Caller>, GatewayError> {
-        let limits = &self.gateway.rate_limits;
+        let limits = &self.plan.rate_limits;
         let address = address(parts);
         let may_try = || match address {
             Some(address) => limits.may_try(address).map_err(GatewayError::LimitExceeded),

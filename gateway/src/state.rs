@@ -53,7 +53,6 @@ pub struct Gateway {
     pub(crate) authenticator: Authenticator,
     keys: Arc<Keys>,
     revocations: Option<Arc<Revocations>>,
-    pub(crate) rate_limits: RateLimits,
     pub(crate) audit: Option<Audit>,
     pub(crate) face: PublicFace,
     ways: Ways,
@@ -76,6 +75,7 @@ impl Gateway {
         let keys =
             Arc::new(Keys::new(settings.jwks_url.clone(), settings.jwks_refresh, settings.jwks_cool_down));
         let ways = Ways::new(&settings.upstreams)?;
+        let rate_limits = RateLimits::new(&settings.rate_limits)?;
         let revocations = settings.revocations.clone().map(|feed| Arc::new(Revocations::new(feed)));
         Ok(Arc::new(Self {
             authenticator: Authenticator::new(
@@ -85,10 +85,9 @@ impl Gateway {
                 settings.clock_skew,
                 settings.token_cache_capacity,
             ),
-            rate_limits: RateLimits::new(&settings.rate_limits)?,
             audit: settings.audit.as_ref().map(Audit::start).transpose()?,
             face: PublicFace::new(&settings.public_base_url),
-            plans: watch::Sender::new(Arc::new(Plan::compile(settings, &ways, None)?)),
+            plans: watch::Sender::new(Arc::new(Plan::compile(settings, rate_limits, &ways, None)?)),
             keys,
             revocations,
             cursors: CursorKey::new(&context_key),
@@ -98,8 +97,8 @@ impl Gateway {
         }))
     }
 
-    /// Puts the products, their documents and the limits on calls of `settings` in force, or, where they make no sense,
-    /// nothing of them. Everything else stays as it was at the start. Requests that have begun end under the old plan;
+    /// Puts the products, their documents and the limits on calls of `settings` in force at once, or, where they make no
+    /// sense, nothing of them. Everything else stays as it was at the start. Requests that have begun end under the old plan;
     /// unchanged upstreams keep their connections, unchanged limits what clients have used up. Tells the changes, a line
     /// each.
     ///
@@ -114,9 +113,9 @@ impl Gateway {
             rate_limits: settings.rate_limits,
             ..before.settings.clone()
         };
-        let after = Arc::new(Plan::compile(settings, &self.ways, Some(&before))?);
-        let mut changes = before.changes_to(&after);
-        changes.extend(self.rate_limits.reload(&after.settings.rate_limits.rules));
+        let rate_limits = before.rate_limits.following(&settings.rate_limits.rules);
+        let after = Arc::new(Plan::compile(settings, rate_limits, &self.ways, Some(&before))?);
+        let changes = before.changes_to(&after);
         self.plans.send_replace(after);
         Ok(changes)
     }

@@ -21,9 +21,6 @@ pub(super) fn between(before: &GatewaySettings, after: &GatewaySettings) -> Vec<
     if before.access_levels.text != after.access_levels.text {
         lines.push("~ access levels, as far as the gateway filters by them".to_owned());
     }
-    if before.access_levels != after.access_levels {
-        lines.push("~ access levels, of products that the gateway filters".to_owned());
-    }
     if before.parameter_texts != after.parameter_texts {
         lines.push("~ what the documents say about parameters".to_owned());
     }
@@ -37,8 +34,6 @@ fn product(lines: &mut Vec<String>, id: &str, old: &ProductSettings, new: &Produ
         ("fhir_version", old.product.fhir_version != new.product.fhir_version),
         ("resource", old.product.resource != new.product.resource),
         ("roles", old.token_roles != new.token_roles),
-        ("enforce", old.product.enforce != new.product.enforce),
-        ("foreign", old.product.foreign != new.product.foreign),
         ("enforce", old.product.enforce != new.product.enforce),
         ("foreign", old.product.foreign != new.product.foreign),
     ]);

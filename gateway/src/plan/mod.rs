@@ -1,5 +1,5 @@
-//! What requests are answered by: the route table and everything made of it. As a whole one plan follows another, while
-//! requests that began under the old one end under it.
+//! What requests are answered by: the route table and everything made of it, and the limits on calls. As a whole one plan
+//! follows another, while requests that began under the old one end under it.
 
 mod changes;
 
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     capability::{Documents, Statements},
     observe::Metrics,
+    rate_limit::RateLimits,
     response_cache::ResponseCache,
     routes::{RouteTableError, Routes},
     settings::GatewaySettings,
@@ -27,6 +28,7 @@ pub struct Plan {
     pub(crate) statements: Statements,
     pub(crate) documents: Arc<Documents>,
     pub(crate) metrics: Metrics,
+    pub(crate) rate_limits: RateLimits,
     /// The upstreams, by [`crate::routes::Product::cluster`].
     pub(crate) clusters: Vec<Arc<Cluster>>,
     /// Kept answers, where any are kept. Those of the plan before are not taken over: routes decide what they say.
@@ -34,12 +36,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles a plan. Clusters that `before` has, too, go on as they are: what is known about their upstreams stays.
+    /// Compiles a plan with these limits. Clusters that `before` has, too, go on as they are: what is known about their
+    /// upstreams stays.
     ///
     /// # Errors
     /// A route table that makes no sense.
     pub(crate) fn compile(
         settings: GatewaySettings,
+        rate_limits: RateLimits,
         ways: &Ways,
         before: Option<&Self>,
     ) -> Result<Self, RouteTableError> {
@@ -57,6 +61,7 @@ impl Plan {
             statements: Statements::new(&routes, settings.token_endpoint.clone()),
             documents: Documents::new(&settings, &routes),
             metrics: Metrics::new(&routes),
+            rate_limits,
             responses: settings.response_cache.as_ref().map(ResponseCache::new),
             routes,
             settings,
@@ -70,7 +75,9 @@ impl Plan {
 
     /// What is different in `after`, a line each, for the log.
     pub(crate) fn changes_to(&self, after: &Self) -> Vec<String> {
-        changes::between(&self.settings, &after.settings)
+        let mut changes = changes::between(&self.settings, &after.settings);
+        changes.extend(self.rate_limits.changes_to(&after.rate_limits));
+        changes
     }
 
     /// Follows the changes of all upstreams' data, where answers are kept, until stopped. Of foreign servers no answer is.

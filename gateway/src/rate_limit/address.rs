@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use config::Budget;
 use governor::clock::Clock as _;
 use moka::sync::Cache;
@@ -25,11 +24,6 @@ const NETWORK: u128 = !0 << 64;
 #[derive(Debug)]
 pub(super) struct Addresses {
     clock: Steady,
-    book: ArcSwap<Book>,
-}
-
-#[derive(Debug)]
-struct Book {
     budget: Budget,
     failures: Cache<IpAddr, Arc<Failures>>,
 }
@@ -43,50 +37,45 @@ struct Failures {
 
 impl Addresses {
     pub(super) fn new(budget: Budget, clock: Steady) -> Self {
-        Self { clock, book: ArcSwap::from_pointee(Book::new(budget)) }
+        // Who stayed away for as long as the whole budget takes to refill starts anew.
+        let refill = u64::from(budget.burst.get()) * 60 / u64::from(budget.per_minute.get());
+        let idle = Duration::from_secs(refill.max(60));
+        let failures = Cache::builder().max_capacity(ADDRESSES).time_to_idle(idle).build();
+        Self { clock, budget, failures }
     }
 
-    /// Puts another budget in force; tells the change.
-    pub(super) fn reload(&self, budget: Budget) -> Option<String> {
-        let before = self.book.load().budget;
-        if before == budget {
-            return None;
-        }
-        self.book.store(Arc::new(Book::new(budget)));
+    /// These, where the budget is the same; else others, without failures yet.
+    pub(super) fn following(self: &Arc<Self>, budget: Budget) -> Arc<Self> {
+        if self.budget == budget { Arc::clone(self) } else { Arc::new(Self::new(budget, self.clock)) }
+    }
+
+    /// What is different, in a line.
+    pub(super) fn change_to(&self, after: &Self) -> Option<String> {
         let words = |of: Budget| format!("{}/{}", of.burst, of.per_minute);
-        Some(format!("address {} became {}", words(before), words(budget)))
+        let (before, after) = (self.budget, after.budget);
+        (before != after).then(|| format!("~ limit address: {} became {}", words(before), words(after)))
     }
 
     /// Whether something unknown may be tried, or in how many seconds.
     pub(super) fn may_try(&self, address: IpAddr) -> Result<(), u32> {
-        let Some(failures) = self.book.load().failures.get(&network(address)) else { return Ok(()) };
+        let Some(failures) = self.failures.get(&network(address)) else { return Ok(()) };
         let left = failures.closed_until.load(Ordering::Relaxed).saturating_sub(nanos(self.clock));
         if left == 0 { Ok(()) } else { Err(whole_seconds(Duration::from_nanos(left))) }
     }
 
     /// Counts a failure; one too many closes the address until the budget has refilled by one.
     pub(super) fn failed(&self, address: IpAddr) {
-        let book = self.book.load();
-        let failures = book.failures.get_with(network(address), || {
-            Arc::new(Failures { rate: rate(book.budget, self.clock), closed_until: AtomicU64::new(0) })
+        let failures = self.failures.get_with(network(address), || {
+            Arc::new(Failures { rate: rate(self.budget, self.clock), closed_until: AtomicU64::new(0) })
         });
         let wait = match failures.rate.check() {
             Ok(state) if state.remaining_burst_capacity() > 0 => return,
             // The last one that was free: the next is a minute's share away.
-            Ok(_) => Duration::from_secs(60) / book.budget.per_minute.get(),
+            Ok(_) => Duration::from_secs(60) / self.budget.per_minute.get(),
             Err(until) => until.wait_time_from(self.clock.now()),
         };
         let until = nanos(self.clock).saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         failures.closed_until.fetch_max(until, Ordering::Relaxed);
-    }
-}
-
-impl Book {
-    fn new(budget: Budget) -> Self {
-        // Who stayed away for as long as the whole budget takes to refill starts anew.
-        let refill = u64::from(budget.burst.get()) * 60 / u64::from(budget.per_minute.get());
-        let idle = Duration::from_secs(refill.max(60));
-        Self { budget, failures: Cache::builder().max_capacity(ADDRESSES).time_to_idle(idle).build() }
     }
 }
 

@@ -13,7 +13,6 @@ mod tests;
 
 use std::{net::IpAddr, sync::Arc};
 
-use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
 use self::{address::Addresses, meter::Steady, policy::Policies, shared::SharedStore};
@@ -27,12 +26,12 @@ use crate::{
     settings::{RateLimitRules, RateLimitSettings},
 };
 
-/// All limits in force.
+/// The limits of one plan, and what was used up of them. What follows on them shares what did not change.
 #[derive(Debug)]
 pub struct RateLimits {
-    policies: ArcSwap<Policies>,
-    addresses: Addresses,
-    shared: Option<SharedStore>,
+    policies: Policies,
+    addresses: Arc<Addresses>,
+    shared: Option<Arc<SharedStore>>,
     clock: Steady,
 }
 
@@ -65,21 +64,28 @@ impl RateLimits {
         metrics::gauge!("pmsgate_gateway_shared_limits_up").set(1.0);
         let shared = settings.shared.as_ref().map(SharedStore::new).transpose()?;
         Ok(Self {
-            policies: ArcSwap::from_pointee(Policies::new(&settings.rules)),
-            addresses: Addresses::new(settings.rules.limits.address, clock),
-            shared,
+            policies: Policies::new(&settings.rules),
+            addresses: Arc::new(Addresses::new(settings.rules.limits.address, clock)),
+            shared: shared.map(Arc::new),
             clock,
         })
     }
 
-    /// Puts another data file in force. Policies that did not change keep what clients have used up. Tells what
-    /// changed, a line each.
-    pub fn reload(&self, rules: &RateLimitRules) -> Vec<String> {
-        let before = self.policies.load();
-        let after = Policies::new(rules).keeping(&before);
-        let mut changes = before.changes_to(&after);
-        changes.extend(self.addresses.reload(rules.limits.address));
-        self.policies.store(Arc::new(after));
+    /// The limits of another data file. Budgets that did not change keep what was used up of them.
+    #[must_use]
+    pub fn following(&self, rules: &RateLimitRules) -> Self {
+        Self {
+            policies: Policies::new(rules).keeping(&self.policies),
+            addresses: self.addresses.following(rules.limits.address),
+            shared: self.shared.clone(),
+            clock: self.clock,
+        }
+    }
+
+    /// What is different in `after`, a line each, for the log.
+    pub fn changes_to(&self, after: &Self) -> Vec<String> {
+        let mut changes = self.policies.changes_to(&after.policies);
+        changes.extend(self.addresses.change_to(&after.addresses));
         changes
     }
 
@@ -90,7 +96,7 @@ impl RateLimits {
         product: &Product,
         now: OffsetDateTime,
     ) -> Result<Admission, Refused> {
-        let policy = self.policies.load().of(&product.id, &caller.claims.roles);
+        let policy = self.policies.of(&product.id, &caller.claims.roles);
         let client = &caller.claims.client_id;
         let shared = match &self.shared {
             Some(shared) => shared.take(&policy, client, now, self.clock).await,

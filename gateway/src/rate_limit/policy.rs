@@ -56,6 +56,11 @@ impl Policy {
         }
     }
 
+    /// Whether what was used up of one was used up of the other.
+    fn is(&self, other: &Self) -> bool {
+        self.row == other.row && self.token_role == other.token_role
+    }
+
     fn fits(&self, product: &str, roles: &[String]) -> bool {
         self.row.product.as_ref().is_none_or(|own| own == product)
             && self.row.role.as_ref().is_none_or(|_| {
@@ -90,11 +95,8 @@ impl Policies {
 
     /// These, but with the policies of `before` that are the same: they know what clients have used up.
     pub(super) fn keeping(self, before: &Self) -> Self {
-        let same = |policy: Arc<Policy>| {
-            let kept =
-                before.0.iter().find(|old| old.row == policy.row && old.token_role == policy.token_role);
-            kept.cloned().unwrap_or(policy)
-        };
+        let same =
+            |policy: Arc<Policy>| before.0.iter().find(|old| old.is(&policy)).cloned().unwrap_or(policy);
         Self(self.0.into_iter().map(same).collect())
     }
 
@@ -103,14 +105,14 @@ impl Policies {
         let missing = |from: &Self, sign: &str| -> Vec<String> {
             let gone = from.0.iter().filter(|one| {
                 let other = if std::ptr::eq(from, self) { after } else { self };
-                other.0.iter().all(|kept| kept.row != one.row)
+                !other.0.iter().any(|kept| kept.is(one))
             });
             gone.map(|policy| format!("{sign} limit {}", policy.key)).collect()
         };
         let mut changes = missing(self, "-");
         changes.extend(missing(after, "+"));
         if changes.is_empty() && self.0.iter().map(|p| &p.key).ne(after.0.iter().map(|p| &p.key)) {
-            changes.push("limits in another order".to_owned());
+            changes.push("~ limits: in another order".to_owned());
         }
         changes
     }

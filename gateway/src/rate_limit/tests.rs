@@ -138,11 +138,14 @@ async fn a_reload_keeps_what_was_used_up_where_nothing_changed() {
     for _ in 0..2 {
         ask(&limits, "a", NOON).await.unwrap();
     }
-    assert_eq!(limits.reload(&testing::rules(2, None)), Vec::<String>::new());
-    assert!(ask(&limits, "a", NOON).await.is_err());
-    let changes = limits.reload(&testing::rules(3, None));
-    assert_eq!(changes, ["- limit */*/2/2/0", "+ limit */*/3/3/0", "address 2/2 became 3/3"]);
-    assert!(ask(&limits, "a", NOON).await.is_ok());
+    let same = limits.following(&testing::rules(2, None));
+    assert_eq!(limits.changes_to(&same), Vec::<String>::new());
+    assert!(ask(&same, "a", NOON).await.is_err());
+    let others = same.following(&testing::rules(3, None));
+    let changes = limits.changes_to(&others);
+    assert_eq!(changes, ["- limit */*/2/2/0", "+ limit */*/3/3/0", "~ limit address: 2/2 became 3/3"]);
+    assert!(ask(&others, "a", NOON).await.is_ok());
+    assert!(ask(&limits, "a", NOON).await.is_err(), "who began under the old ones ends under them");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,13 @@ use std::{
 
 use axum::Router;
 use config::Interaction;
+use gateway::testing::rules;
 use http::StatusCode;
-use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,7 +61,7 @@ async fn a_table_that_makes_no_sense_changes_nothing() {
     let house = House::start().await;
     let token = house.token();
     let mut settings = house.settings.clone();
-    settings.rate_limits.rules = gateway::testing::rules(1, None);
+    settings.rate_limits.rules = rules(1, None);
     settings.products[1].product.operations.clear();
     settings.products[0].product.operations[0].scope = "everything".into();
     let error = house.gateway.reload(settings).unwrap_err().to_string();
@@ -64,6 +69,45 @@ async fn a_table_that_makes_no_sense_changes_nothing() {
     for _ in 0..3 {
         assert_eq!(house.ask(SEARCH, &token).await.status, StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn routes_and_limits_change_at_once_and_who_began_before_ends_under_both() {
+    let house = House::start_with(|settings| settings.rate_limits.rules = rules(100, None)).await;
+    let token = house.token();
+    let head = format!(
+        "POST {SEARCH}/_search HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(told, *b"HTTP/1.1 100 Continue\r\n\r\n", "it has begun, and is not counted yet");
+
+    let mut settings = house.settings.clone();
+    let operations = &mut settings.products[0].product.operations;
+    operations.retain(|operation| operation.interaction != Interaction::Search);
+    settings.rate_limits.rules = rules(7, None);
+    assert_eq!(
+        house.gateway.reload(settings).unwrap(),
+        [
+            "- route pms-read-v3 EP301 GET /pms/api/v3/MedicinalProductDefinition",
+            "- route pms-read-v3 EP301-form POST /pms/api/v3/MedicinalProductDefinition/_search",
+            "- limit */*/100/100/0",
+            "+ limit */*/7/7/0",
+            "~ limit address: 100/100 became 7/7",
+        ]
+    );
+    assert_eq!(house.ask(SEARCH, &token).await.status, StatusCode::NOT_FOUND);
+    let answer = house.ask(READ, &token).await;
+    assert_eq!((answer.status, answer.header("ratelimit-policy")), (StatusCode::OK, "\"rate\";q=7;w=60"));
+    stream.write_all(b"name=a").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("ratelimit-policy: \"rate\";q=100;w=60\r\n"), "{answer}");
+    assert!(answer.contains("ratelimit: \"rate\";r=99;"), "{answer}");
 }
 
 #[tokio::test]
