@@ -31,14 +31,6 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
         }
     }
-
-    pub(crate) const fn jose(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        }
-    }
 }
 
 impl fmt::Display for Algorithm {

@@ -1,7 +1,7 @@
 //! The contract between authz and gateway: claims, scopes, signing and verification keys, revocations.
 //!
 //! Pure: no network, no clock (`now` is a parameter). The authorization server signs with a key parsed once and
-//! kept; the gateway verifies through `jsonwebtoken`. Both sides know only this crate of each other.
+//! kept; the gateway verifies with public keys parsed once and kept. Both sides know only this crate of each other.
 
 mod algorithm;
 mod claims;
