@@ -37,7 +37,7 @@ use crate::{
     access_log::Line,
     peer, problem,
     request_id::{HEADER, IdMaker},
-    strict_heads::{MAX_HEAD, MAX_HEADERS, REFUSED, StrictHeads, Verdict},
+    strict_heads::{MAX_HEAD, REFUSED, StrictHeads, Verdict},
 };
 
 /// Connections that the system keeps for us while we are busy.
@@ -215,8 +215,9 @@ async fn work<H: Handler>(
     connections
         .http1()
         .timer(TokioTimer::new())
+        // Not told how many header lines to read: hyper's own bound is that of strict heads, and it fills a table for any
+        // that it is told, for each request.
         .header_read_timeout(options.head_timeout)
-        .max_headers(MAX_HEADERS)
         // A head is held to its limit before hyper gets it whole.
         .max_buf_size(2 * MAX_HEAD);
     connections

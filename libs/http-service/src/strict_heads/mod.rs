@@ -26,7 +26,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-pub(crate) use self::http1::{HeadFault, MAX_HEAD, MAX_HEADERS};
+pub(crate) use self::http1::{HeadFault, MAX_HEAD};
 use self::http1::{State, Watch};
 use crate::incoming_body::{LEFTOVER, LEFTOVER_TIME};
 
@@ -281,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictHeads<S> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{http1::MAX_HEADERS, *};
 
     fn judge(text: &str) -> std::result::Result<State, HeadFault> {
         let mut watch = Watch::default();
