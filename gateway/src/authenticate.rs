@@ -194,7 +194,7 @@ impl Authenticator {
         }
         self.misses.increment(1);
         let header = access_token::peek_header(token).map_err(Unauthenticated::Refused)?;
-        let verification_key = match self.keys.find(&header.kid).await {
+        let verification_key = match Box::pin(self.keys.find(&header.kid)).await {
             Ok(found) => found,
             Err(NoKey::Unknown) => return Err(Unauthenticated::Refused(TokenError::UnknownKey).into()),
             Err(NoKey::NeverRead) => return Err(GatewayError::KeysUnavailable),

@@ -102,7 +102,8 @@ impl Desk {
         compress::answer(&parts.headers, parts.method == Method::HEAD, response)
     }
 
-    /// The order of work.
+    /// The order of work. What a plain read does not do is in boxes: hyper moves the whole of this future several times for
+    /// each request, with the room for everything that it might wait for.
     async fn answer<'s, B>(
         &'s self,
         parts: &Parts,
@@ -121,7 +122,7 @@ impl Desk {
         let request = match target {
             Target::Document { product, document } => {
                 seen.product = Some(product);
-                return self.document(product, document, parts, now).await;
+                return Box::pin(self.document(product, document, parts, now)).await;
             }
             Target::Operation(request) => request,
         };
@@ -134,7 +135,7 @@ impl Desk {
         let form;
         let (request, body) = if request.operation.form {
             let limit = self.plan.settings.limits.total_timeout;
-            form = tokio::time::timeout(limit, read_form(parts, body))
+            form = tokio::time::timeout(limit, Box::pin(read_form(parts, body)))
                 .await
                 .map_err(|_| RequestRefusal::FormTooSlow)??;
             (request.with_form(&form)?, None)
@@ -148,7 +149,7 @@ impl Desk {
         let admitted = self.plan.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
         if let Some(foreign) = &request.product.foreign {
-            return self.filtered(foreign, &permit, parts, now).await;
+            return Box::pin(self.filtered(foreign, &permit, parts, now)).await;
         }
         let responses = self.plan.responses.as_ref();
         match responses.filter(|_| ResponseCache::is_for(request.operation.interaction)) {

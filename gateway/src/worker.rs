@@ -52,7 +52,7 @@ impl GatewayWorker {
 }
 
 impl Handler for GatewayWorker {
-    async fn handle(&self, request: Request<IncomingBody>) -> Response<Body> {
-        self.handle(request).await
+    fn handle(&self, request: Request<IncomingBody>) -> impl Future<Output = Response<Body>> {
+        self.handle(request)
     }
 }

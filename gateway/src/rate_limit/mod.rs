@@ -99,7 +99,7 @@ impl RateLimits {
         let policy = self.policies.of(&product.id, &caller.claims.roles);
         let client = &caller.claims.client_id;
         let shared = match &self.shared {
-            Some(shared) => shared.take(&policy, client, now, self.clock).await,
+            Some(shared) => Box::pin(shared.take(&policy, client, now, self.clock)).await,
             None => None,
         };
         let taken = shared.unwrap_or_else(|| policy.meter(client, self.clock).take(&policy, now, self.clock));

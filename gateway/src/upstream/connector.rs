@@ -94,7 +94,8 @@ impl Connector {
     /// A new connection, within `limit`.
     pub(super) async fn connect(&self, limit: Duration) -> Result<Connection, UpstreamError> {
         let late = || UpstreamError::Unreachable(io::ErrorKind::TimedOut.into());
-        timeout(limit, self.dial()).await.unwrap_or_else(|_| Err(late()))
+        // In a box: a handshake is large, and every request would carry the room for one.
+        timeout(limit, Box::pin(self.dial())).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn dial(&self) -> Result<Connection, UpstreamError> {

@@ -7,6 +7,7 @@
 
 use std::{
     error::Error as _,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -124,7 +125,10 @@ impl Pool {
                 None => self.connect().await?,
             };
             let arrival = request.body().arrival();
-            let sent = self.await_answer(channel.send(request), began, arrival).await?;
+            let sent = {
+                let answer = std::pin::pin!(channel.send(request));
+                self.await_answer(answer, began, arrival).await?
+            };
             match sent {
                 Ok(response) => {
                     let lease = Lease { channel, idle: Arc::clone(&self.idle) };
@@ -157,11 +161,10 @@ impl Pool {
     /// the end of the whole exchange. Who kept us waiting until then decides whose failure it is.
     async fn await_answer<A: Future>(
         &self,
-        answer: A,
+        mut answer: Pin<&mut A>,
         began: Instant,
         arrival: Option<Arc<Arrival>>,
     ) -> Result<A::Output, UpstreamError> {
-        let mut answer = std::pin::pin!(answer);
         if let Ok(answer) = timeout_at(began + self.answer_timeout, answer.as_mut()).await {
             return Ok(answer);
         }
