@@ -186,7 +186,9 @@ pub(crate) async fn insert(db: &mut Db<'_>, all: &[(&str, &Derived)]) -> Result<
     .await?;
     let strings: Vec<(&str, (usize, &StringRow))> = all
         .iter()
-        .flat_map(|&(product_id, derived)| derived.strings.iter().enumerate().map(move |row| (product_id, row)))
+        .flat_map(|&(product_id, derived)| {
+            derived.strings.iter().enumerate().map(move |row| (product_id, row))
+        })
         .collect();
     let strings: Vec<_> = strings.iter().map(|(product_id, row)| (*product_id, row)).collect();
     let columns = "search_strings (product_id, parameter, place, sort_key, normalised, original, seen_by)";

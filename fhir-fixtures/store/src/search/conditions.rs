@@ -51,9 +51,13 @@ impl Clause {
             Self::Ids(ids) => {
                 statement.push(table).push(".product_id IN ").list(ids.iter().map(String::as_str));
             }
-            Self::LastUpdated(any_of) if table == "p" => alternatives(statement, any_of, |s, span| time(s, "p", *span)),
+            Self::LastUpdated(any_of) if table == "p" => {
+                alternatives(statement, any_of, |s, span| time(s, "p", *span));
+            }
             Self::LastUpdated(any_of) => {
-                statement.push(&format!("EXISTS (SELECT 1 FROM products u WHERE u.product_id = {table}.product_id AND "));
+                statement.push(&format!(
+                    "EXISTS (SELECT 1 FROM products u WHERE u.product_id = {table}.product_id AND "
+                ));
                 alternatives(statement, any_of, |statement, span| time(statement, "u", *span));
                 statement.push(")");
             }
@@ -116,10 +120,20 @@ impl Clause {
             Self::Ids(_) | Self::LastUpdated(_) => return,
         };
         statement.push(&format!("{values} {table} WHERE "));
-        if let Some(of) = of {
-            statement.push(&format!("{table}.product_id = {of}.product_id AND "));
+        match of {
+            // A product has few texts. The concatenation keeps SQLite from looking for it among all that are alike.
+            Some(of) if matches!(self, Self::Text { .. }) => {
+                statement
+                    .push(&format!("{table}.product_id = {of}.product_id AND ({table}.parameter || '') = "));
+            }
+            Some(of) => {
+                statement.push(&format!("{table}.product_id = {of}.product_id AND {table}.parameter = "));
+            }
+            None => {
+                statement.push(&format!("{table}.parameter = "));
+            }
         }
-        statement.push(&format!("{table}.parameter = ")).text(parameter).push(" AND ");
+        statement.text(parameter).push(" AND ");
         match self {
             Self::Token { any_of, .. } => {
                 alternatives(statement, chosen(any_of, only), |statement, one| token(statement, table, one));
@@ -183,7 +197,9 @@ fn text(statement: &mut Statement, table: &str, wanted: &TextMatch) {
         }
         TextMatch::Contains(part) => like(statement, format!("%{}%", escape_like(part))),
         TextMatch::Exact(whole) => {
-            statement.push(&format!("{table}.sort_key = ")).text(sort_key(&fhir_model::search::normalise(whole)));
+            statement
+                .push(&format!("{table}.sort_key = "))
+                .text(sort_key(&fhir_model::search::normalise(whole)));
             statement.push(&format!(" AND {table}.original = ")).text(whole);
         }
     }

@@ -166,7 +166,8 @@ pub async fn first_page(
 ) -> Result<(Page, Option<i64>), StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let search = Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
+    let search =
+        Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
     let page = search.page(&mut db, None, limit).await?;
     let total = match counting {
         Counting::Never => None,
@@ -188,7 +189,8 @@ pub async fn page_after(
 ) -> Result<Page, StoreError> {
     let mut reader = database.read().await?;
     let mut db = reader.db();
-    let search = Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
+    let search =
+        Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
     search.page(&mut db, Some(after), limit).await
 }
 

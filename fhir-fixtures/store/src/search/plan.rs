@@ -66,10 +66,14 @@ impl Plan {
         let counted = on_db!(db, conn => bound!(
             sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(statement.sql.clone())), statement
         ).fetch_all(conn).await)?;
-        let many = |at: usize| counted.iter().find(|(place, _)| usize::try_from(*place) == Ok(at)).map(|(_, many)| *many);
+        let many = |at: usize| {
+            counted.iter().find(|(place, _)| usize::try_from(*place) == Ok(at)).map(|(_, many)| *many)
+        };
         let few = indexed
             .iter()
-            .filter_map(|(at, clause)| many(*at).filter(|many| *many < enough(clause)).map(|many| (many, *at)))
+            .filter_map(|(at, clause)| {
+                many(*at).filter(|many| *many < enough(clause)).map(|many| (many, *at))
+            })
             .min();
         let in_order = indexed.iter().find(|(_, clause)| order.is_by_id() && clause.is_in_order());
         Ok(match (few, in_order) {

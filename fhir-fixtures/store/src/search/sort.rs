@@ -125,10 +125,18 @@ impl Sort {
     pub(super) fn ids_from(&self, statement: &mut Statement, table: &str, position: Option<&Position>) {
         let descending = self.needs(SortBy::Id).is_some_and(|key| key.descending);
         if let Some(id) = position.and_then(|Position(fields)| fields.last()) {
-            statement.push(" AND ").push(table).push(".product_id").push(if descending { " < " } else { " > " });
+            statement.push(" AND ").push(table).push(".product_id").push(if descending {
+                " < "
+            } else {
+                " > "
+            });
             statement.bind(id.clone());
         }
-        statement.push(" ORDER BY ").push(table).push(".product_id").push(if descending { " DESC" } else { "" });
+        statement.push(" ORDER BY ").push(table).push(".product_id").push(if descending {
+            " DESC"
+        } else {
+            ""
+        });
     }
 
     /// ` ORDER BY …` over the columns of `q`.
@@ -223,9 +231,10 @@ pub(super) fn keys(statement: &mut Statement, audience: &Audience, sort: &Sort) 
             (Some(SortKey { descending, .. }), Some(values)) => {
                 let Values { table, parameter, key, .. } = values;
                 let first = if descending { "MAX" } else { "MIN" };
+                // The concatenation keeps SQLite from walking along all values of the parameter to the product's first.
                 statement.push(&format!(
                     ", COALESCE((SELECT {first}(k.{key}) FROM {table} k \
-                     WHERE k.product_id = p.product_id AND k.parameter = '{parameter}' AND "
+                     WHERE k.product_id = p.product_id AND (k.parameter || '') = '{parameter}' AND "
                 ));
                 conditions::seen(statement, audience, "k", "seen_by");
                 // 'g' follows every hexadecimal digit, and every code: those of the lists are digits.
@@ -249,7 +258,8 @@ pub(super) fn walk(
     rows: i64,
     clauses: &[Clause],
 ) -> Option<Statement> {
-    let [SortKey { by, descending }, SortKey { by: SortBy::Id, descending: false }] = *sort.0.as_slice() else {
+    let [SortKey { by, descending }, SortKey { by: SortBy::Id, descending: false }] = *sort.0.as_slice()
+    else {
         return None;
     };
     let Values { table, parameter, key, own: (other, this) } = Values::of(by)?;
