@@ -1,10 +1,12 @@
 //! Making a tree fit a version: elements in the order of the specification, nothing that the version does not know,
 //! and a data-absent-reason where it requires what is not there.
 
+use std::ops::Range;
+
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value, json};
 
-use super::{Content, Element, ElementType, Listing, Node};
+use super::{Content, Element, ElementType, Listing, Node, listing::Place};
 
 /// The extension that stands for a missing required value (FHIR "data-absent-reason").
 pub(crate) const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
@@ -26,7 +28,7 @@ pub(crate) fn fit(
 ) -> Option<Map<String, Value>> {
     let listing = Listing::of(version);
     let node = listing.type_node(type_name)?;
-    let mut fitter = Fitter { version, listing, contained, dropped, path: vec![type_name.to_owned()] };
+    let mut fitter = Fitter { version, listing, contained, dropped, path: vec![type_name] };
     fitter.object(object, node)
 }
 
@@ -35,7 +37,7 @@ struct Fitter<'d> {
     listing: &'static Listing,
     contained: Contained<'d>,
     dropped: Dropped<'d>,
-    path: Vec<String>,
+    path: Vec<&'d str>,
 }
 
 impl Fitter<'_> {
@@ -45,57 +47,57 @@ impl Fitter<'_> {
         (self.dropped)(path, reason);
     }
 
-    fn object(&mut self, mut object: Map<String, Value>, node: &'static Node) -> Option<Map<String, Value>> {
+    fn object(&mut self, object: Map<String, Value>, node: &'static Node) -> Option<Map<String, Value>> {
         if self.path.len() > MAX_DEPTH {
             self.drop("", "nested too deep");
             return None;
         }
         let mut out = Map::with_capacity(object.len());
-        let resource_type = if node.is_resource { object.swap_remove("resourceType") } else { None };
-        let mut absent: Vec<&'static Element> = Vec::new();
-        let mut some = false;
-        for element in &node.elements {
-            let mut found = false;
-            for kind in &element.types {
-                let plain = object.swap_remove(&kind.property);
-                let companion = match kind.content {
-                    Content::Primitive(..) if !object.is_empty() => {
-                        object.swap_remove(&format!("_{}", kind.property))
-                    }
-                    _ => None,
-                };
-                if plain.is_none() && companion.is_none() {
-                    continue;
+        let (mut members, mut unknown) = (Vec::with_capacity(object.len()), Vec::new());
+        for (name, value) in object {
+            match node.place(&name) {
+                Some(place) => members.push((place, name, value)),
+                None if node.is_resource && name == "resourceType" => {
+                    out.insert(name, value);
                 }
-                if found {
-                    self.drop(&kind.property, "only one type of a choice is allowed");
-                    continue;
-                }
-                self.path.push(kind.property.clone());
-                let (plain, companion) = self.property(element, kind, plain, companion);
-                self.path.pop();
-                found = plain.is_some() || companion.is_some();
-                out.extend(plain.map(|plain| (kind.property.clone(), plain)));
-                out.extend(companion.map(|companion| (format!("_{}", kind.property), companion)));
-            }
-            some |= found;
-            if !found && element.required {
-                absent.push(element);
+                None => unknown.push(name),
             }
         }
-        for name in object.keys() {
+        // Mostly they are in order.
+        members.sort_by_key(|(place, ..)| *place);
+        let mut members = members.into_iter().peekable();
+        let mut some = !out.is_empty();
+        // The element at hand, and whether anything is left of it.
+        let (mut current, mut found) = (0, false);
+        while let Some((place, name, value)) = members.next() {
+            let Some((element, kind)) = node.at(place) else { continue };
+            if place.element != current {
+                fill(&mut out, node, current..place.element, found);
+                (current, found) = (place.element, false);
+            }
+            let ((plain_name, plain), (companion_name, companion)) = if place.companion {
+                ((None, None), (Some(name), Some(value)))
+            } else {
+                let companion = members.next_if(|(next, ..)| *next == Place { companion: true, ..place });
+                ((Some(name), Some(value)), companion.map(|(_, name, value)| (name, value)).unzip())
+            };
+            if found {
+                self.drop(&kind.property, "only one type of a choice is allowed");
+                continue;
+            }
+            self.path.push(&kind.property);
+            let (plain, companion) = self.property(element, kind, plain, companion);
+            self.path.pop();
+            found = plain.is_some() || companion.is_some();
+            some |= found;
+            out.extend(plain_name.zip(plain));
+            out.extend(companion_name.zip(companion));
+        }
+        fill(&mut out, node, current..node.elements.len(), found);
+        for name in &unknown {
             self.drop(name, "no such element in this version");
         }
-        if !some && resource_type.is_none() {
-            return None;
-        }
-        if !absent.is_empty() {
-            out = fill(out, node, &absent);
-        }
-        if let Some(resource_type) = resource_type {
-            out.shift_insert(0, "resourceType".to_owned(), resource_type);
-        }
-        Some(out)
+        some.then_some(out)
     }
 
     fn property(
@@ -236,29 +238,21 @@ impl Fitter<'_> {
     }
 }
 
-/// Adds the missing required elements, each saying that its value is unknown, in the order of the specification.
-fn fill(mut out: Map<String, Value>, node: &'static Node, absent: &[&'static Element]) -> Map<String, Value> {
-    let unknown = || json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
-    let mut filled = Map::with_capacity(out.len() + absent.len());
-    for element in &node.elements {
-        for kind in &element.types {
-            for name in [kind.property.clone(), format!("_{}", kind.property)] {
-                if let Some(value) = out.swap_remove(&name) {
-                    filled.insert(name, value);
-                }
-            }
-        }
-        let missing = absent.iter().any(|each| std::ptr::eq(*each, element));
-        if let (true, Some(kind)) = (missing, element.types.first()) {
-            let value = if element.repeats { json!([unknown()]) } else { unknown() };
-            let name = match kind.content {
-                Content::Primitive(..) => format!("_{}", kind.property),
-                _ => kind.property.clone(),
-            };
-            filled.insert(name, value);
-        }
+/// Adds those of `elements` that are required, each saying that its value is unknown; of the first something was `found`
+/// or not, the others are missing.
+fn fill(out: &mut Map<String, Value>, node: &Node, elements: Range<usize>, found: bool) {
+    let first = elements.start;
+    let missing = elements.filter(|at| *at != first || !found).filter_map(|at| node.elements.get(at));
+    for element in missing.filter(|element| element.required) {
+        let Some(kind) = element.types.first() else { continue };
+        let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
+        let value = if element.repeats { json!([unknown]) } else { unknown };
+        let name = match kind.content {
+            Content::Primitive(..) => format!("_{}", kind.property),
+            _ => kind.property.clone(),
+        };
+        out.insert(name, value);
     }
-    filled
 }
 
 #[cfg(test)]

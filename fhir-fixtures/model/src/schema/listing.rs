@@ -116,7 +116,32 @@ impl Listing {
     }
 }
 
+/// Where a member of an object stands among those of its node, in the order of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) element: usize,
+    pub(crate) kind: usize,
+    /// The member whose name begins with `_`: extensions of a primitive value (FHIR "json").
+    pub(crate) companion: bool,
+}
+
 impl Node {
+    /// The place of the member of this name.
+    pub(crate) fn place(&self, name: &str) -> Option<Place> {
+        let (property, companion) = name.strip_prefix('_').map_or((name, false), |property| (property, true));
+        let (element, kind) = *self.properties.get(property)?;
+        let place = Place { element, kind, companion };
+        let has_companion =
+            || self.at(place).is_some_and(|(_, kind)| matches!(kind.content, Content::Primitive(..)));
+        (!companion || has_companion()).then_some(place)
+    }
+
+    /// The element and the type at a place.
+    pub(crate) fn at(&self, place: Place) -> Option<(&Element, &ElementType)> {
+        let element = self.elements.get(place.element)?;
+        Some((element, element.types.get(place.kind)?))
+    }
+
     /// The element and the type that a JSON property stands for.
     pub(crate) fn property(&self, name: &str) -> Option<(&Element, &ElementType)> {
         let (element, kind) = *self.properties.get(name)?;

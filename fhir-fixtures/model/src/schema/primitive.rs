@@ -93,7 +93,8 @@ impl Primitive {
                 if text.is_empty() {
                     return Err(Fault::Form("an empty string; leave the element out instead"));
                 }
-                if !text.chars().all(xml::is_character) {
+                let printable = |byte: &u8| matches!(byte, b' '..=b'~');
+                if !text.as_bytes().iter().all(printable) && !text.chars().all(xml::is_character) {
                     return Err(Fault::Form("a control character, which neither FHIR nor XML has"));
                 }
                 let (fine, rule) = self.check_text(text, zone_due);
