@@ -21,8 +21,13 @@ use super::{
 
 /// Records written in one go.
 const BATCH: usize = 512;
-/// How often the end of the chain is noted, and what was written brought to the disk.
+/// How often the end of the chain is noted, and what was written brought to the disk, while records come.
 const NOTE_EVERY: Duration = Duration::from_millis(200);
+/// How long records gather before more are taken. To wake this thread costs a request more than all else about its
+/// record, and a note costs as much as a hundred records: a gateway that is busy pays neither for each.
+const GATHER: Duration = Duration::from_millis(10);
+/// A shorter queue could fill up meanwhile, and is looked at all the time.
+const LONG_QUEUE: usize = 8 * BATCH;
 /// The wait after the disk refused.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,23 +60,45 @@ struct Writer {
 impl Writer {
     fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH);
+        let gathers = waiting.max_capacity() >= LONG_QUEUE;
         while waiting.blocking_recv_many(&mut messages, BATCH) > 0 {
-            let (mut entries, mut flushed) = (Vec::with_capacity(messages.len() + 1), Vec::new());
-            for message in messages.drain(..) {
-                match message {
-                    Message::Call(call) => entries
-                        .extend(ReadRecord::of(&call).map(|read| (call.at, Entry::Read(Box::new(read))))),
-                    Message::Flush(told) => flushed.push(told),
+            // Until nothing came for a while.
+            while !messages.is_empty() {
+                let pause = gathers && messages.len() < BATCH;
+                self.take(&mut messages);
+                if self.noted.elapsed() >= NOTE_EVERY {
+                    self.note();
                 }
+                if pause {
+                    thread::sleep(GATHER);
+                }
+                messages.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(BATCH));
             }
-            self.write(entries);
-            // While more waits, one note for all of it will do.
-            if !flushed.is_empty() || waiting.is_empty() || self.noted.elapsed() >= NOTE_EVERY {
-                self.persist("noted", Trail::note);
-                self.noted = Instant::now();
+            self.note();
+        }
+    }
+
+    /// Writes what was told; answers those who wait for it when it is on the disk.
+    fn take(&mut self, messages: &mut Vec<Message>) {
+        let (mut entries, mut flushed) = (Vec::with_capacity(messages.len() + 1), Vec::new());
+        for message in messages.drain(..) {
+            match message {
+                Message::Call(call) => {
+                    entries.extend(ReadRecord::of(&call).map(|read| (call.at, Entry::Read(Box::new(read)))));
+                }
+                Message::Flush(told) => flushed.push(told),
             }
+        }
+        self.write(entries);
+        if !flushed.is_empty() {
+            self.note();
             flushed.into_iter().map(|told: oneshot::Sender<()>| told.send(())).for_each(drop);
         }
+    }
+
+    fn note(&mut self) {
+        self.persist("noted", Trail::note);
+        self.noted = Instant::now();
     }
 
     /// Writes records, and before them how many were lost since the last ones.

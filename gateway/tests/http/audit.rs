@@ -34,7 +34,8 @@ fn kept_in(folder: &Path) -> AuditSettings {
         folder: folder.to_owned(),
         key: Zeroizing::new(KEY),
         file_size: 4096,
-        queue: 1000,
+        // Long enough for the writer to let records gather, as in the field.
+        queue: 10_000,
         refuses_when_full: false,
     }
 }
