@@ -4,14 +4,17 @@
 //! audience of the product, key still published, not revoked.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use access_token::{AccessTokenClaims, Expected, Scope, SystemScope, TokenError};
 use aws_lc_rs::digest;
+use caller_context::{CallerContextRef, Introduction};
 use http::{HeaderMap, header};
 use moka::sync::Cache;
+use pms_terms::FhirVersion;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
@@ -58,13 +61,42 @@ pub struct Caller {
     pub scope: Scope,
     /// The key that signed it.
     kid: String,
+    /// What a backend is told about it, for the product that it asked first: most ask no other.
+    introduction: OnceLock<(String, FhirVersion, Introduction)>,
 }
 
 impl Caller {
     /// A caller as its token describes it. Scopes of another kind than SMART system scopes grant nothing here.
     pub fn new(claims: AccessTokenClaims, kid: String) -> Self {
         let scope = claims.scope.split(' ').filter_map(|word| word.parse::<SystemScope>().ok()).collect();
-        Self { claims, scope, kid }
+        Self { claims, scope, kid, introduction: OnceLock::new() }
+    }
+
+    /// What the backend of a product is told about it. `None` only when it cannot be written as JSON.
+    pub fn introduction(&self, product: &Product) -> Option<Cow<'_, Introduction>> {
+        let made = || {
+            Introduction::new(CallerContextRef {
+                client_id: &self.claims.client_id,
+                organisation: self.claims.org_id.as_ref(),
+                stakeholder: self.claims.stakeholder,
+                qualified: self.claims.qualified,
+                domains: self.claims.domains,
+                product: &product.id,
+                fhir_version: product.fhir_version,
+                request_id: "",
+            })
+        };
+        let (id, version, known) = if let Some(known) = self.introduction.get() {
+            known
+        } else {
+            let made = made()?;
+            self.introduction.get_or_init(|| (product.id.clone(), product.fhir_version, made))
+        };
+        if *id == product.id && *version == product.fhir_version {
+            Some(Cow::Borrowed(known))
+        } else {
+            made().map(Cow::Owned)
+        }
     }
 }
 

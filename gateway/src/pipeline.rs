@@ -4,7 +4,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use caller_context::{CallerContextRef, Disclosure};
+use caller_context::{Disclosure, Introduction};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use http_service::{AccessNote, BodyFault, NoteWanted, Peer, RequestId, RequestSpan};
@@ -273,21 +273,11 @@ impl Desk {
         B::Error: Into<BoxError>,
     {
         let request: &FhirRequest<'_, '_> = permit.request();
-        let claims = &permit.caller().claims;
         let target = outbound::target(&parts.uri, &request.path, permit.query())
             .ok_or(GatewayError::UpstreamBroken)?;
-        let request_id = request_id(parts);
-        let context = CallerContextRef {
-            client_id: &claims.client_id,
-            organisation: claims.org_id.as_ref(),
-            stakeholder: claims.stakeholder,
-            qualified: claims.qualified,
-            domains: claims.domains,
-            product: &request.product.id,
-            fhir_version: request.product.fhir_version,
-            request_id,
-        };
-        let mut spoken = self.spoken(request.product, context, &parts.method, &target, parts, now)?;
+        let introduction =
+            permit.caller().introduction(request.product).ok_or(GatewayError::UpstreamBroken)?;
+        let mut spoken = self.spoken(request.product, &introduction, &parts.method, &target, parts, now)?;
         spoken.ignored = outbound::ignored(permit.ignored());
         let limit = self.plan.settings.limits.max_body;
         let form = permit.form().map(|form| Bytes::copy_from_slice(form.as_bytes()));
@@ -389,8 +379,9 @@ impl Desk {
         }
         let target: PathAndQuery =
             format!("{}/metadata", product.base_path).parse().map_err(|_| GatewayError::UpstreamBroken)?;
-        let context = outbound::ourselves(&product.id, product.fhir_version, request_id(parts));
-        let mut spoken = self.spoken(product, context, &Method::GET, &target, parts, now)?;
+        let ourselves = outbound::ourselves(&product.id, product.fhir_version, "");
+        let introduction = Introduction::new(ourselves).ok_or(GatewayError::UpstreamBroken)?;
+        let mut spoken = self.spoken(product, &introduction, &Method::GET, &target, parts, now)?;
         (spoken.client, spoken.fault) = (None, None);
         let given =
             http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
@@ -414,14 +405,15 @@ impl Desk {
     fn spoken<'a>(
         &'a self,
         product: &'a Product,
-        context: CallerContextRef<'_>,
+        introduction: &Introduction,
         method: &Method,
         target: &PathAndQuery,
         parts: &'a Parts,
         now: OffsetDateTime,
     ) -> Result<Spoken<'a>, GatewayError> {
         let key = &self.gateway.context_key;
-        let signed = caller_context::sign(context, key, method.as_str(), target.as_str(), now)
+        let signed = introduction
+            .sign(request_id(parts), key, method.as_str(), target.as_str(), now)
             .and_then(|signed| HeaderValue::try_from(signed).ok())
             .ok_or(GatewayError::UpstreamBroken)?;
         Ok(Spoken {

@@ -8,7 +8,7 @@
 mod disclosure;
 mod state;
 
-use std::fmt;
+use std::{fmt, io::Write as _};
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -30,8 +30,11 @@ pub const IGNORED_HEADER: &str = "x-pmsgate-ignored";
 /// How long a context is honoured, in seconds. Covers clock differences between gateway and backend too.
 const LIFETIME: i64 = 30;
 
-/// Bytes of most payloads.
+/// Bytes of most introductions.
 const EXPECTED: usize = 320;
+
+/// Bytes of what each request has of its own, in most.
+const OWN: usize = 96;
 
 /// Longest header that is looked at.
 const MAX_LENGTH: usize = 4096;
@@ -121,20 +124,53 @@ impl fmt::Debug for ContextKey {
     }
 }
 
-#[derive(Serialize)]
-struct SealedRef<'a> {
-    exp: i64,
-    context: CallerContextRef<'a>,
-}
-
 #[derive(Deserialize)]
 struct Sealed {
     exp: i64,
     context: CallerContext,
 }
 
-/// The header value for one request: `method`, and `target` = path and query as the backend will see them.
-/// `None` only when the context cannot be written as JSON.
+/// Who asks, for which product: what is the same in all contexts of a caller, written once.
+#[derive(Clone, Debug)]
+pub struct Introduction(String);
+
+impl Introduction {
+    /// All of `context` but the request's id. `None` only when it cannot be written as JSON.
+    pub fn new(context: CallerContextRef<'_>) -> Option<Self> {
+        let mut payload = Vec::with_capacity(EXPECTED);
+        payload.extend(br#"{"context":"#);
+        serde_json::to_writer(&mut payload, &CallerContextRef { request_id: "", ..context }).ok()?;
+        // The request's id is the last member, and stands behind this with what else is each request's own.
+        payload.truncate(payload.strip_suffix(br#"""}"#)?.len());
+        // Base64 takes three bytes at a time; blanks mean nothing to JSON.
+        payload.resize(payload.len().next_multiple_of(3), b' ');
+        Some(Self(URL_SAFE_NO_PAD.encode(payload)))
+    }
+
+    /// The header value for one request: `method`, and `target` = path and query as the backend will see them.
+    /// `None` only when the request's id cannot be written as JSON.
+    pub fn sign(
+        &self,
+        request_id: &str,
+        key: &ContextKey,
+        method: &str,
+        target: &str,
+        now: OffsetDateTime,
+    ) -> Option<String> {
+        let mut rest = Vec::with_capacity(OWN);
+        serde_json::to_writer(&mut rest, request_id).ok()?;
+        write!(rest, r#"}},"exp":{}}}"#, now.unix_timestamp() + LIFETIME).ok()?;
+        let mut header = String::with_capacity(self.0.len() + 2 * OWN);
+        header.push_str(&self.0);
+        URL_SAFE_NO_PAD.encode_string(rest, &mut header);
+        let tag = tag_of(key, &header, method, target);
+        header.push('.');
+        URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut header);
+        Some(header)
+    }
+}
+
+/// The header value for one request of a caller of whom no more are expected: see [`Introduction::sign`].
 pub fn sign<'a>(
     context: impl Into<CallerContextRef<'a>>,
     key: &ContextKey,
@@ -142,15 +178,8 @@ pub fn sign<'a>(
     target: &str,
     now: OffsetDateTime,
 ) -> Option<String> {
-    let sealed = SealedRef { exp: now.unix_timestamp() + LIFETIME, context: context.into() };
-    let mut payload = Vec::with_capacity(EXPECTED);
-    serde_json::to_writer(&mut payload, &sealed).ok()?;
-    let mut header = String::with_capacity(2 * EXPECTED);
-    URL_SAFE_NO_PAD.encode_string(payload, &mut header);
-    let tag = tag_of(key, &header, method, target);
-    header.push('.');
-    URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut header);
-    Some(header)
+    let context = context.into();
+    Introduction::new(context)?.sign(context.request_id, key, method, target, now)
 }
 
 /// Reads a header value for the request it came with.
@@ -240,6 +269,20 @@ mod tests {
             assert_eq!(verify(&header, &key(1), method, target, NOW), Err(ContextError::WrongSignature));
         }
         assert_eq!(verify(&header, &key(2), "GET", "/a?b=c", NOW), Err(ContextError::WrongSignature));
+    }
+
+    #[test]
+    fn an_introduction_serves_all_requests_of_a_caller() {
+        // Of each length, since base64 goes by threes.
+        for client_id in ["c", "c-", "c-\"1", "c-12"] {
+            let known = CallerContext { client_id: client_id.to_owned(), ..context() };
+            let introduction = Introduction::new((&known).into()).unwrap();
+            for (request_id, target) in [("r-2", "/a"), ("r\"3", "/b?c")] {
+                let header = introduction.sign(request_id, &key(1), "GET", target, NOW).unwrap();
+                let told = CallerContext { request_id: request_id.to_owned(), ..known.clone() };
+                assert_eq!(verify(&header, &key(1), "GET", target, NOW), Ok(told));
+            }
+        }
     }
 
     #[test]
