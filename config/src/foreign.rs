@@ -26,8 +26,8 @@ pub struct Foreign {
     pub path: Option<String>,
     /// What its own links begin with, where that is not the address at which it is asked.
     pub base_url: Option<String>,
-    /// The resource types that it has, of those that a product consists of. Default: all. A type that is not listed is
-    /// not asked for, and nothing of it is shown.
+    /// The resource types that it has, of those that a product consists of, and `Location`. Default: all. A type that is not
+    /// listed is not asked for, and nothing of it is shown.
     pub types: Option<Vec<String>>,
     /// A header that it wants to see, for example `Authorization`.
     pub header: Option<String>,

@@ -27,6 +27,7 @@ TYPES = {
     "SubstanceDefinition": {},
     "ActivityDefinition": {},
     "Organization": {},
+    "Location": {},
     "DocumentReference": {},
     "PractitionerRole": {},
     "Practitioner": {},
@@ -47,12 +48,12 @@ def references(value):
             yield from references(inner)
 
 
-def identified(product, token):
-    """Whether a product has an identifier: `system|value` or `value`."""
+def identified(resource, token):
+    """Whether a resource has an identifier: `system|value` or `value`."""
     system, bar, value = token.rpartition("|")
     return any(
         one.get("value") == value and (not bar or one.get("system", "") == system)
-        for one in product.get("identifier", [])
+        for one in resource.get("identifier", [])
     )
 
 
@@ -61,7 +62,11 @@ def named(product, start):
     return any(one["productName"].lower().startswith(start.lower()) for one in product.get("name", []))
 
 
-OF_PRODUCTS = {"name": named, "identifier": identified}
+# Type: what else finds it.
+LOOKED_INTO = {
+    "MedicinalProductDefinition": {"name": named, "identifier": identified},
+    "Location": {"identifier": identified},
+}
 
 
 def matches(resource, parameter, text, element):
@@ -71,13 +76,14 @@ def matches(resource, parameter, text, element):
         return resource["id"] in alternatives
     if element:
         return any(target in alternatives for target in references(resource.get(element)))
-    return any(OF_PRODUCTS[parameter](resource, one) for one in alternatives)
+    look = LOOKED_INTO[resource["resourceType"]][parameter]
+    return any(look(resource, one) for one in alternatives)
 
 
 def searching(name):
     """A search of one type, with the parameters that it takes in its signature, as the framework wants them."""
     links = TYPES[name]
-    parameters = ["_id", *links, *(OF_PRODUCTS if name == "MedicinalProductDefinition" else ())]
+    parameters = ["_id", *links, *LOOKED_INTO.get(name, ())]
     # A name of Python ends in an underscore where it is a word of the language.
     variables = {p.replace("-", "_") + ("_" if p == "for" else ""): p for p in parameters}
 

@@ -1,6 +1,9 @@
 //! What a product is, for the purpose of deciding who may see it: domain, record status, authorisations, owners.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use pms_terms::{Domains, LocationId, OrganisationId};
 use serde_json::Value;
@@ -354,25 +357,14 @@ fn owners(authorisations: &[MarketingAuthorisation]) -> BTreeSet<OrganisationId>
     current.iter().filter_map(|a| a.holder.as_ref()?.organisation()).cloned().collect()
 }
 
-/// Looks for an id of OMS in the reference itself, in its identifier, and in the Organization it points to.
-/// An organisation's id is preferred to a location's. Ids are known by their form: data exist that give an `ORG-`
-/// id under the system of locations.
+/// An organisation's id is preferred to a location's. Ids are known by their form: data exist that give an `ORG-` id under
+/// the system of locations.
 fn read_holder(
     holder: &Value,
     organisations: &HashMap<ResourceKey, &Value>,
     resolve_location: &dyn Fn(&LocationId) -> Option<OrganisationId>,
 ) -> Holder {
-    let mut candidates: Vec<&str> = Vec::new();
-    candidates.extend(holder.get("identifier").and_then(|identifier| identifier.get("value")?.as_str()));
-    let key = holder.get("reference").and_then(Value::as_str).and_then(links::parse_reference);
-    if let Some(key) = &key {
-        candidates.push(&key.id);
-        let identifiers =
-            organisations.get(key).and_then(|organisation| organisation.get("identifier")?.as_array());
-        for identifier in identifiers.into_iter().flatten() {
-            candidates.extend(identifier.get("value").and_then(Value::as_str));
-        }
-    }
+    let candidates = names(holder, &|key| organisations.get(key).copied());
     if let Some(organisation) = candidates.iter().find_map(|text| text.parse().ok()) {
         return Holder::Organisation(organisation);
     }
@@ -380,6 +372,31 @@ fn read_holder(
         Some(location) => Holder::Location { organisation: resolve_location(&location), location },
         None => Holder::Unresolved,
     }
+}
+
+/// The organisation of OMS that a reference to one names, in the same way as holders are named. `organisation` finds an
+/// Organization.
+pub fn named_organisation<'v>(
+    reference: &'v Value,
+    organisation: &dyn Fn(&ResourceKey) -> Option<&'v Value>,
+) -> Option<OrganisationId> {
+    names(reference, organisation).iter().find_map(|text| text.parse().ok())
+}
+
+/// What may be an id of OMS: in the reference itself, in its identifier, and in the Organization it points to.
+fn names<'v>(
+    reference: &'v Value,
+    organisation: &dyn Fn(&ResourceKey) -> Option<&'v Value>,
+) -> Vec<Cow<'v, str>> {
+    let value = |identifier: &'v Value| identifier.get("value")?.as_str().map(Cow::Borrowed);
+    let mut names: Vec<_> = reference.get("identifier").and_then(value).into_iter().collect();
+    let link = reference.get("reference").and_then(Value::as_str);
+    if let Some(key) = link.and_then(links::parse_reference) {
+        let identifiers = organisation(&key).and_then(|found| found.get("identifier")?.as_array());
+        names.push(Cow::Owned(key.id));
+        names.extend(identifiers.into_iter().flatten().filter_map(value));
+    }
+    names
 }
 
 #[cfg(test)]

@@ -14,9 +14,12 @@ use super::{
     cursor::Place,
     judge::{Judge, Seen, Sheet, viewer},
     page::Unfilterable,
+    register::Register,
     render,
 };
 use crate::{authorize::Permit, error::GatewayError};
+
+const PRODUCT: ResourceType = ResourceType::MedicinalProductDefinition;
 
 /// The server's pages that are read for one page of ours, as long as no more than half of what a request may cost was
 /// spent. Where more hold nothing for the caller, its page is shorter than it asked for.
@@ -129,7 +132,7 @@ impl<'a> Enforcer<'a> {
         let mut found = Found::default();
         let mut place = start;
         for _ in 0..MAX_PAGES {
-            let page = self.server.page(&place.target, ResourceType::MedicinalProductDefinition).await?;
+            let page = self.server.page(&place.target, PRODUCT.as_str()).await?;
             let following = self.server.next(&page)?.map(str::to_owned);
             let mut at = place.skip;
             while at < page.matches.len() {
@@ -140,8 +143,8 @@ impl<'a> Enforcer<'a> {
                 // A server may send more than it was asked for.
                 let due = &page.matches[at..page.matches.len().min(at + place.count + 1)];
                 let judge = self.judged(self.beginning(due)).await?;
-                for (key, _) in due {
-                    let Some(root) = root_for(&judge, key, &place) else {
+                for (id, _) in due {
+                    let Some(root) = root_for(&judge, id, &place) else {
                         found.disclosed.hidden += 1;
                         at += 1;
                         continue;
@@ -175,11 +178,17 @@ impl<'a> Enforcer<'a> {
         self.server.gather(&mut gathering, Gathering::questions).await?;
         gathering.want_mentioned();
         self.server.gather(&mut gathering, Gathering::questions).await?;
-        Ok(Judge::new(&self.server.foreign.matrix, &self.viewer, &gathering))
+        let products = gathering.products();
+        // Owners matter to who is of an organisation.
+        let register = match self.viewer.organisation {
+            Some(_) => Register::ask(&self.server, &products).await?,
+            None => Register::default(),
+        };
+        Ok(Judge::new(&self.server.foreign.matrix, &self.viewer, products, &register))
     }
 
     /// What a page brought along.
-    fn beginning(&self, matches: &[(ResourceKey, Value)]) -> Gathering {
+    fn beginning(&self, matches: &[(String, Value)]) -> Gathering {
         let mut gathering = self.nothing();
         for (_, resource) in matches {
             let mut resource = resource.clone();
@@ -244,8 +253,8 @@ impl<'a> Enforcer<'a> {
 }
 
 /// The product itself, where it is visible and what was asked for is found in what is shown of it.
-fn root_for(judge: &Judge<'_>, key: &ResourceKey, place: &Place) -> Option<Seen> {
-    let sheet = judge.sheet(&key.id)?;
+fn root_for(judge: &Judge<'_>, id: &str, place: &Place) -> Option<Seen> {
+    let sheet = judge.sheet(id)?;
     if !place.checks.is_empty() {
         let shown = sheet.product();
         if !place.checks.iter().all(|check| check.holds(&shown)) {
@@ -261,6 +270,5 @@ fn first(search: Search) -> Place {
     let joint = if query.is_empty() { "" } else { "&" };
     // One more than a page holds: where nothing is hidden, one question tells whether another page follows.
     let asked = count + 1;
-    let root = ResourceType::MedicinalProductDefinition;
-    Place { target: format!("/{root}?{query}{joint}_count={asked}"), skip: 0, count, checks }
+    Place { target: format!("/{PRODUCT}?{query}{joint}_count={asked}"), skip: 0, count, checks }
 }

@@ -7,6 +7,7 @@ use fhir_model::{ResourceType, access::AccessMatrix, links, search};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::server::LOCATION;
 use crate::{fhir_request::normalise, routes::RouteTableError, upstream::Address};
 
 /// The types that name the product to which they belong by links upward.
@@ -36,6 +37,8 @@ pub(crate) struct Foreign {
     bases: Vec<String>,
     /// The types that it has.
     pub(crate) types: BTreeSet<ResourceType>,
+    /// Whether it is asked for locations.
+    pub(crate) has_locations: bool,
     /// What lets the gateway in.
     pub(crate) header: Option<(HeaderName, HeaderValue)>,
     /// The largest answer that is read, in bytes.
@@ -74,7 +77,10 @@ impl Foreign {
         };
         let types = match &settings.types {
             None => ResourceType::ALL.into_iter().collect(),
-            Some(names) => names.iter().map(parsed).collect::<Result<BTreeSet<_>, _>>()?,
+            Some(names) => {
+                let of_products = names.iter().filter(|name| *name != LOCATION);
+                of_products.map(parsed).collect::<Result<BTreeSet<_>, _>>()?
+            }
         };
         if !types.contains(&ResourceType::MedicinalProductDefinition) {
             return Err(wrong("types", "MedicinalProductDefinition", "the server must have products"));
@@ -95,6 +101,7 @@ impl Foreign {
             path,
             bases,
             types,
+            has_locations: settings.types.is_none_or(|names| names.iter().any(|name| name == LOCATION)),
             header,
             max_answer: settings.max_answer,
             max_answers: settings.max_answers,

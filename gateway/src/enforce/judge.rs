@@ -6,11 +6,11 @@ use fhir_model::{
     Product, ResourceKey, ResourceType,
     access::{AccessMatrix, Targets, View, Viewer, column, gate},
     facts::{ProductFacts, facts},
-    gather::Gathering,
     links,
 };
 use serde_json::Value;
 
+use super::register::Register;
 use crate::authenticate::Caller;
 
 /// Products, complete, and the gates of each.
@@ -54,14 +54,18 @@ impl Sheet {
 }
 
 impl<'m> Judge<'m> {
-    /// Looks at the gates of all that was gathered. A holder that is known by its location only owns nothing here: the
-    /// register of locations is not the gateway's.
-    pub(crate) fn new(matrix: &'m AccessMatrix, viewer: &'m Viewer, gathered: &Gathering) -> Self {
+    /// Looks at the gates of all that was gathered.
+    pub(crate) fn new(
+        matrix: &'m AccessMatrix,
+        viewer: &'m Viewer,
+        gathered: Vec<Product>,
+        register: &Register,
+    ) -> Self {
         let with_facts = |product: Product| {
-            let facts = facts(&product, &|_| None);
+            let facts = facts(&product, &|location| register.organisation(location));
             (product.id().to_owned(), (product, facts))
         };
-        let products: BTreeMap<_, _> = gathered.products().into_iter().map(with_facts).collect();
+        let products: BTreeMap<_, _> = gathered.into_iter().map(with_facts).collect();
         let open = |(id, (_, facts)): (&String, &(Product, ProductFacts))| {
             gate(matrix, viewer, facts).visible.then(|| id.clone())
         };

@@ -6,7 +6,8 @@
 //! is not sent ([`Unfilterable`]).
 //!
 //! Pure: what may be searched ([`admissible`]), what the server said ([`page`]), what the caller sees of it
-//! ([`judge`]), where the next page starts ([`cursor`]). [`server`] asks; [`flow`] has the order of work.
+//! ([`judge`]), where the next page starts ([`cursor`]). [`server`] asks, also whose the locations are that hold something
+//! ([`register`]); [`flow`] has the order of work.
 
 mod admissible;
 mod cursor;
@@ -14,6 +15,7 @@ mod flow;
 mod foreign;
 mod judge;
 mod page;
+mod register;
 mod render;
 mod server;
 

@@ -1,6 +1,6 @@
 //! What a foreign server said: a page of a search, read with suspicion.
 
-use fhir_model::{ResourceKey, ResourceType, resource_key, schema::is_valid_id};
+use fhir_model::schema::is_valid_id;
 use serde_json::Value;
 
 /// How deep an answer may nest. The rules stop a little deeper, and then they hide.
@@ -36,7 +36,7 @@ pub enum Unfilterable {
     NotASearchset,
     /// An entry that is not what was asked for, or has no id.
     #[error("an entry is not a {0} with an id")]
-    Entry(ResourceType),
+    Entry(&'static str),
     /// A resource that the server itself calls incomplete.
     #[error("a resource has the tag SUBSETTED")]
     Incomplete,
@@ -54,14 +54,14 @@ pub enum Unfilterable {
 /// One page of a search.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The matches, in the server's order.
-    pub(crate) matches: Vec<(ResourceKey, Value)>,
+    /// The matches with their ids, in the server's order.
+    pub(crate) matches: Vec<(String, Value)>,
     /// The link to the next page, as told.
     pub(crate) next: Option<String>,
 }
 
 /// Reads the answer to a search for resources of a type. Entries that are not matches are not looked at.
-pub(crate) fn read(body: &[u8], expected: ResourceType) -> Result<Page, Unfilterable> {
+pub(crate) fn read(body: &[u8], expected: &'static str) -> Result<Page, Unfilterable> {
     let mut bundle: Value = serde_json::from_slice(body).map_err(|error| {
         // The parser's own limit is deeper than ours.
         if error.to_string().contains("recursion limit") {
@@ -90,13 +90,13 @@ pub(crate) fn read(body: &[u8], expected: ResourceType) -> Result<Page, Unfilter
             continue;
         }
         let resource = entry.get_mut("resource").map(Value::take).ok_or(Unfilterable::Entry(expected))?;
-        let key = resource_key(&resource)
-            .filter(|key| key.resource_type == expected && is_valid_id(&key.id))
-            .ok_or(Unfilterable::Entry(expected))?;
+        let text = |name: &str| resource.get(name).and_then(Value::as_str);
+        let id = text("id").filter(|id| text("resourceType") == Some(expected) && is_valid_id(id));
+        let id = id.ok_or(Unfilterable::Entry(expected))?.to_owned();
         if is_subsetted(&resource) {
             return Err(Unfilterable::Incomplete);
         }
-        matches.push((key, resource));
+        matches.push((id, resource));
     }
     Ok(Page { matches, next })
 }
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    const PRODUCT: ResourceType = ResourceType::MedicinalProductDefinition;
+    const PRODUCT: &str = "MedicinalProductDefinition";
 
     fn entry(resource: &Value) -> Value {
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": resource}]})

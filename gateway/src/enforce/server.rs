@@ -3,10 +3,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use fhir_model::{
-    ResourceType,
-    gather::{Gathering, Question},
-};
+use fhir_model::gather::{Gathering, Question};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -25,6 +22,10 @@ use crate::{
 
 /// Questions that are in flight for one request at once.
 const AT_ONCE: usize = 8;
+/// The type of locations: no part of a product, so that the model does not know it.
+pub(super) const LOCATION: &str = "Location";
+/// Ids in one question.
+const IDS: usize = 50;
 
 /// A foreign server, asked for one request of a caller.
 pub(crate) struct Server<'a> {
@@ -60,7 +61,7 @@ impl<'a> Server<'a> {
     }
 
     /// A page of a search that the caller asked for: when the server refuses it, the caller is told so.
-    pub(crate) async fn page(&self, target: &str, expected: ResourceType) -> Result<Page, GatewayError> {
+    pub(crate) async fn page(&self, target: &str, expected: &'static str) -> Result<Page, GatewayError> {
         let body = self.get(target).await.map_err(|error| match error {
             Failure::Refused(status) if is_about_the_question(status) => Refused::Search.into(),
             error => self.told(error),
@@ -116,18 +117,41 @@ impl<'a> Server<'a> {
         GatewayError::Unfilterable(reason)
     }
 
-    /// All pages of the answer to one question of our own.
+    /// What the server tells of locations, by its own ids for them and by those of others. One that has none, or does not
+    /// take the question, tells nothing.
+    pub(crate) async fn locations(&self, ids: &[&str]) -> Result<Vec<Value>, GatewayError> {
+        let mut found = Vec::new();
+        if self.foreign.has_locations {
+            for parameter in ["identifier", "_id"] {
+                for ids in ids.chunks(IDS) {
+                    let target = format!("/{LOCATION}?{parameter}={}", ids.join(","));
+                    match self.pages(target, LOCATION).await {
+                        Err(Failure::Refused(status)) if is_about_the_question(status) => break,
+                        answer => found.extend(answer.map_err(|error| self.told(error))?),
+                    }
+                }
+            }
+        }
+        for location in &mut found {
+            self.foreign.localise(location);
+        }
+        Ok(found)
+    }
+
+    /// The answer to one question of our own.
     async fn all(&self, question: &Question) -> Result<Vec<Value>, GatewayError> {
-        let mut target = format!("/{}", question.target());
+        let target = format!("/{}", question.target());
+        self.pages(target, question.resource_type.as_str()).await.map_err(|error| self.told(error))
+    }
+
+    /// All pages of a search.
+    async fn pages(&self, mut target: String, expected: &'static str) -> Result<Vec<Value>, Failure> {
         let mut found = Vec::new();
         loop {
-            let body = self.get(&target).await.map_err(|error| self.told(error))?;
-            let page =
-                page::read(&body, question.resource_type).map_err(|reason| self.unfilterable(reason))?;
-            let next = self.next(&page)?.map(str::to_owned);
+            let page = page::read(&self.get(&target).await?, expected)?;
             found.extend(page.matches.into_iter().map(|(_, resource)| resource));
-            match next {
-                Some(next) => target = next,
+            match page.next {
+                Some(link) => self.foreign.follow(&link).ok_or(Unfilterable::Link)?.clone_into(&mut target),
                 None => return Ok(found),
             }
         }
@@ -217,7 +241,7 @@ impl From<Unfilterable> for Failure {
 
 /// Whether an error says that the question is wrong, and not that the gateway may not ask, or not now.
 const fn is_about_the_question(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 401..=403 | 407 | 408 | 429 | 500..)
+    matches!(status.as_u16(), 400..=499 | 501) && !matches!(status.as_u16(), 401..=403 | 407 | 408 | 429)
 }
 
 /// FHIR JSON without a content coding, or nothing.

@@ -529,3 +529,63 @@ async fn an_authority_sees_its_domain() {
     assert!(apart(&human, &veterinary) > 0 && apart(&veterinary, &human) > 0);
     assert_eq!(pages(&house, PRODUCTS, &of(Domains::NONE)).await.concat(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn who_is_known_by_its_location_owns_what_the_server_says_it_does() {
+    let (house, partner) = house().await;
+    // Its holder is an Organization that has the id LOC-100000012 alone.
+    let path = format!("{PRODUCTS}/700000900037/$everything");
+    let (owner, public) = (house.token(), public(&house));
+    let seen = async || house.ask(&path, &owner).await.text.len();
+    let asked = || {
+        partner.received.lock().unwrap().iter().filter(|(uri, _)| uri.path().ends_with("Location")).count()
+    };
+    let others = seen().await;
+    assert_eq!(asked(), 2, "by the ids of OMS and by its own");
+    house.ask(&path, &public).await;
+    assert_eq!(asked(), 2, "who is of no organisation owns nothing anyway");
+
+    let location =
+        json!({"resourceType": "Location", "id": "l1", "identifier": [{"value": "LOC-100000012"}]});
+    partner.resources.lock().unwrap().push(location);
+    let belongs_to = |manager: Value| {
+        partner.change("Location", |location| location["managingOrganization"] = manager.clone());
+    };
+    let url = partner.url();
+    for (manager, owns) in [
+        (Value::Null, false),
+        (json!({"identifier": {"value": "ORG-100000002"}}), false),
+        (json!({"identifier": {"value": "ORG-100000001"}}), true),
+        (json!({"reference": format!("{url}/fhir/Organization/ORG-100000001")}), true),
+        (json!({"reference": "Organization/100004"}), true),
+        (json!({"reference": "Organization/nobody"}), false),
+    ] {
+        belongs_to(manager.clone());
+        assert_eq!(seen().await > others, owns, "{manager}");
+    }
+    belongs_to(json!({"identifier": {"value": "ORG-100000001"}}));
+    for (status, expected) in [
+        (StatusCode::NOT_FOUND, StatusCode::OK),
+        (StatusCode::BAD_REQUEST, StatusCode::OK),
+        (StatusCode::NOT_IMPLEMENTED, StatusCode::OK),
+        (StatusCode::UNAUTHORIZED, StatusCode::BAD_GATEWAY),
+        (StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY),
+        (StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        partner.misbehave(move |target| target.starts_with("/fhir/Location").then(|| fhir(status, "{}")));
+        let answer = house.ask(&path, &owner).await;
+        assert_eq!(answer.status, expected, "{status}");
+        if expected == StatusCode::OK {
+            assert_eq!(answer.text.len(), others, "{status}: it tells nothing of locations");
+        }
+    }
+    partner.misbehave(|_| None);
+    let house = house_before(&partner, |settings| {
+        let types = ["MedicinalProductDefinition", "RegulatedAuthorization"].map(str::to_owned).to_vec();
+        settings.products[0].product.foreign.get_or_insert_default().types = Some(types);
+    })
+    .await;
+    let before = asked();
+    assert_eq!(house.ask(&path, &house.token()).await.status, StatusCode::OK);
+    assert_eq!(asked(), before, "a type that is not listed is not asked for");
+}

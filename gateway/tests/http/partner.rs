@@ -114,7 +114,9 @@ fn search(partner: &Partner, resource_type: &str, uri: &Uri) -> Response {
             }),
             "identifier" => found.retain(|one| {
                 let identifiers = one["identifier"].as_array().into_iter().flatten();
-                identifiers.into_iter().any(|one| one["value"].as_str() == text.rsplit('|').next())
+                let known =
+                    |one: &Value| values.iter().any(|text| one["value"].as_str() == text.rsplit('|').next());
+                identifiers.into_iter().any(known)
             }),
             "subject" | "for" | "package-for" | "form-of" | "contained-item" => found.retain(|one| {
                 links::references(one).iter().any(|link| values.contains(&link.key.to_string().as_str()))

@@ -8,7 +8,7 @@ use std::{
 use fhir_model::{
     access::{DEFAULT_MATRIX, filter},
     demo,
-    gather::Question,
+    gather::{Gathering, Question},
     generate::{Generator, Seed},
     links, resource_key,
 };
@@ -89,6 +89,10 @@ fn gathered(wanted: &ResourceKey) -> Gathering {
     gathering
 }
 
+fn judge<'m>(matrix: &'m AccessMatrix, viewer: &'m Viewer, gathered: &Gathering) -> Judge<'m> {
+    Judge::new(matrix, viewer, gathered.products(), &Register::default())
+}
+
 /// What our own backend's rules say, told the complete products.
 fn expected(matrix: &AccessMatrix, viewer: &Viewer, product: &Product) -> Option<(Vec<Value>, usize)> {
     let of = |product: &Product| facts(product, &|_| None);
@@ -142,7 +146,7 @@ proptest! {
         let product = &PRODUCTS[at];
         let key = ResourceKey::new(ResourceType::MedicinalProductDefinition, product.id());
         let gathered_whole = gathered(&key);
-        let sheet = Judge::new(matrix, &viewer, &gathered_whole).sheet(product.id());
+        let sheet = judge(matrix, &viewer, &gathered_whole).sheet(product.id());
         let shown = sheet.clone().map(|sheet| {
             let subsetted = sheet.resources.iter().filter(|seen| seen.withheld > 0).count();
             let mut resources = sheet.resources;
@@ -156,7 +160,7 @@ proptest! {
         let part = part.get(&product.parts);
         let part_key = resource_key(part).unwrap();
         if !links::parents(part).is_empty() {
-            let alone = Judge::new(matrix, &viewer, &gathered(&part_key)).part(&part_key);
+            let alone = judge(matrix, &viewer, &gathered(&part_key)).part(&part_key);
             let within = sheet.and_then(|sheet| sheet.find(&part_key).cloned());
             if links::parents(part).iter().all(|parent| parent.resource_type != ResourceType::ActivityDefinition) {
                 prop_assert_eq!(alone, within);
