@@ -1,11 +1,15 @@
 //! Following a server that tells news line by line, and gives a sign of life while there is none. Silence means a broken
 //! connection: it is opened again, soon at first and then with more patience.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::StatusCode;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::upstream::body::BoxError;
 
 /// The longest line of a feed, in bytes.
 const MAX_LINE: usize = 4 * 1024;
@@ -18,13 +22,16 @@ const MAX_BACK_OFF: Duration = Duration::from_millis(500);
 /// How often a feed that stays away is complained about.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Who knows what the lines of a feed mean.
+/// An open feed: what comes of it, cut anywhere.
+pub(crate) type Opened = Pin<Box<dyn Stream<Item = Result<Bytes, FeedError>> + Send>>;
+
+/// Who knows where a feed is, and what its lines mean.
 pub(crate) trait Listener {
     /// What is remembered from line to line of one connection.
     type Hearing;
 
-    /// The request that opens the feed, to be told whatever is not known yet.
-    fn open(&self, client: &reqwest::Client) -> reqwest::RequestBuilder;
+    /// Opens the feed, to be told whatever is not known yet.
+    fn open(&self) -> impl Future<Output = Result<Opened, FeedError>> + Send;
 
     /// The longest silence.
     fn patience(&self) -> Duration;
@@ -45,13 +52,25 @@ pub(crate) trait Listener {
     fn complain(&self, error: &FeedError);
 }
 
+impl FeedError {
+    /// The exchange failed.
+    pub(crate) fn http(error: impl Into<BoxError>) -> Self {
+        Self::Http(error.into())
+    }
+
+    /// Only 200 is the beginning of a feed.
+    pub(crate) fn unless_ok(status: StatusCode) -> Result<(), Self> {
+        if status == StatusCode::OK { Ok(()) } else { Err(Self::Status(status)) }
+    }
+}
+
 /// Why a feed broke.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FeedError {
     #[error("{0}")]
-    Http(reqwest::Error),
+    Http(BoxError),
     #[error("status {0}")]
-    Status(u16),
+    Status(StatusCode),
     #[error("nothing was heard within the time allowed")]
     Silent,
     #[error("the feed ended")]
@@ -63,13 +82,13 @@ pub(crate) enum FeedError {
 }
 
 /// Follows a feed until stopped.
-pub(crate) async fn follow(listener: &impl Listener, client: &reqwest::Client, stop: &CancellationToken) {
+pub(crate) async fn follow(listener: &impl Listener, stop: &CancellationToken) {
     let mut back_off = FIRST_BACK_OFF;
     let mut complained: Option<Instant> = None;
     loop {
         let error = tokio::select! {
             () = stop.cancelled() => return,
-            error = listen(listener, client) => error,
+            error = listen(listener) => error,
         };
         let was_fresh = listener.lose();
         // Said when it breaks or does not open, and then no more often than once in a while.
@@ -89,23 +108,19 @@ pub(crate) async fn follow(listener: &impl Listener, client: &reqwest::Client, s
 }
 
 /// Reads one connection to its end, which is always an error.
-async fn listen(listener: &impl Listener, client: &reqwest::Client) -> FeedError {
-    let response = match timeout(CONNECT_TIMEOUT, listener.open(client).send()).await {
+async fn listen(listener: &impl Listener) -> FeedError {
+    let mut chunks = match timeout(CONNECT_TIMEOUT, listener.open()).await {
         Err(_) => return FeedError::Silent,
-        Ok(Err(error)) => return FeedError::Http(error),
-        Ok(Ok(response)) if response.status() != http::StatusCode::OK => {
-            return FeedError::Status(response.status().as_u16());
-        }
-        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return error,
+        Ok(Ok(chunks)) => chunks,
     };
-    let mut chunks = response.bytes_stream();
     let mut lines = Lines::default();
     let mut hearing = listener.begin();
     loop {
         let chunk = match timeout(listener.patience(), chunks.next()).await {
             Err(_) => return FeedError::Silent,
             Ok(None) => return FeedError::Ended,
-            Ok(Some(Err(error))) => return FeedError::Http(error),
+            Ok(Some(Err(error))) => return error,
             Ok(Some(Ok(chunk))) => chunk,
         };
         listener.sign();

@@ -15,13 +15,14 @@ use std::{
 
 use access_token::{AccessTokenClaims, FeedLine, Revocation, RevocationSubject};
 use config::FeedLoss;
+use futures_util::TryStreamExt as _;
 use http_service::Clock;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    feed::{self, FeedError, Listener},
+    feed::{self, FeedError, Listener, Opened},
     settings::RevocationSettings,
 };
 
@@ -142,7 +143,7 @@ impl Revocations {
 
     /// Follows the feed until stopped.
     pub async fn follow(&self, client: reqwest::Client, clock: Clock, stop: CancellationToken) {
-        feed::follow(&Follower { revocations: self, clock: &clock }, &client, &stop).await;
+        feed::follow(&Follower { revocations: self, client, clock: &clock }, &stop).await;
     }
 
     fn write(&self, change: impl FnOnce(&mut Table)) {
@@ -173,6 +174,7 @@ fn seconds_since(micros: i64, now: OffsetDateTime) -> f64 {
 /// What listens to the feed.
 struct Follower<'f> {
     revocations: &'f Revocations,
+    client: reqwest::Client,
     clock: &'f Clock,
 }
 
@@ -186,12 +188,16 @@ struct Hearing {
 impl Listener for Follower<'_> {
     type Hearing = Hearing;
 
-    fn open(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
+    async fn open(&self) -> Result<Opened, FeedError> {
         let Revocations { settings, position, .. } = self.revocations;
-        client
+        let request = self
+            .client
             .get(format!("{}?after={}", settings.feed_url, position.load(Ordering::Acquire)))
             .header(http::header::ACCEPT, "application/x-ndjson")
-            .bearer_auth(&settings.feed_key)
+            .bearer_auth(&settings.feed_key);
+        let answer = request.send().await.map_err(FeedError::http)?;
+        FeedError::unless_ok(answer.status())?;
+        Ok(Box::pin(answer.bytes_stream().map_err(FeedError::http)))
     }
 
     fn patience(&self) -> Duration {

@@ -139,7 +139,7 @@ impl Gateway {
                 revocations.follow(client.clone(), self.clock.clone(), stop.clone()).await;
             }
         };
-        let upstreams = self.watch_upstreams(&client, &stop);
+        let upstreams = self.watch_upstreams(&stop);
         tokio::join!(
             keys,
             revocations,
@@ -159,13 +159,13 @@ impl Gateway {
 
     /// Asks for the health of the plan's upstreams and follows the changes of their data, from the next plan on for that
     /// one's.
-    async fn watch_upstreams(&self, client: &reqwest::Client, stop: &CancellationToken) {
+    async fn watch_upstreams(&self, stop: &CancellationToken) {
         let mut plans = self.plans.subscribe();
         while !stop.is_cancelled() {
             let plan = Arc::clone(&plans.borrow_and_update());
             tokio::select! {
                 () = plan.watch_health(stop) => {}
-                () = plan.follow_changes(client, (&self.context_key, &self.clock), stop) => {}
+                () = plan.follow_changes((&self.context_key, &self.clock), stop) => {}
                 // Err cannot be: the sender is ours.
                 _ = plans.changed() => {}
             }

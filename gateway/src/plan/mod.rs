@@ -81,16 +81,11 @@ impl Plan {
     }
 
     /// Follows the changes of all upstreams' data, where answers are kept, until stopped. Of foreign servers no answer is.
-    pub(crate) async fn follow_changes(
-        &self,
-        client: &reqwest::Client,
-        us: (&ContextKey, &Clock),
-        stop: &CancellationToken,
-    ) {
+    pub(crate) async fn follow_changes(&self, us: (&ContextKey, &Clock), stop: &CancellationToken) {
         let Some(responses) = &self.responses else { return stop.cancelled().await };
         let follow = |cluster: &Arc<Cluster>| {
             let cluster = Arc::clone(cluster);
-            async move { cluster.changes.follow(client, us, || responses.empty(), stop).await }
+            async move { cluster.changes.follow(us, || responses.empty(), stop).await }
         };
         let ours = |at: &usize| {
             self.routes.products().iter().any(|product| product.cluster == *at && product.foreign.is_none())

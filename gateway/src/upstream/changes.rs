@@ -3,25 +3,35 @@
 //!
 //! Every upstream of a cluster shows the same data. Each is listened to on its feed of changes, and whatever it says of
 //! its state with an answer counts as well: who is told that a merge was done finds nothing older here from then on. An
-//! upstream that is not heard for a moment is not believed, and nothing that it said before.
+//! upstream that is not heard for a moment is not believed, and nothing that it said before. It is listened to in the way
+//! in which requests are sent to it, over a connection of its own.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use caller_context::{CHANGES_PATH, ContextKey, DataState, HEADER};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use http::{Request, header};
+use http_body_util::BodyDataStream;
 use http_service::Clock;
 use pms_terms::FhirVersion;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Address, outbound};
-use crate::feed::{self, FeedError, Listener};
+use super::{Connector, RequestBody, outbound};
+use crate::feed::{self, FeedError, Listener, Opened};
 
 /// How long an upstream is believed after it was heard. It is heard several times in a second; nothing that changed
 /// longer ago than this is missed.
 const BELIEVED: Duration = Duration::from_millis(900);
+
+/// How long a connection to an upstream may take to stand.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is known of a cluster's changes.
 #[derive(Debug)]
@@ -35,7 +45,7 @@ pub struct Changes {
 /// One upstream as a source of news.
 #[derive(Debug)]
 struct Source {
-    address: Address,
+    connector: Arc<Connector>,
     /// The run of its program that was heard last.
     instance: AtomicU64,
     /// Milliseconds after the start until which it is believed.
@@ -44,13 +54,13 @@ struct Source {
 
 impl Changes {
     /// Nothing is known before [`Changes::follow`] runs.
-    pub fn new<'a>(addresses: impl Iterator<Item = &'a Address>) -> Self {
-        let source = |address: &Address| Source {
-            address: address.clone(),
+    pub fn new<'a>(connectors: impl Iterator<Item = &'a Arc<Connector>>) -> Self {
+        let source = |connector: &Arc<Connector>| Source {
+            connector: Arc::clone(connector),
             instance: AtomicU64::new(0),
             believed_until: AtomicU64::new(0),
         };
-        Self { started: Instant::now(), latest: AtomicI64::new(0), sources: addresses.map(source).collect() }
+        Self { started: Instant::now(), latest: AtomicI64::new(0), sources: connectors.map(source).collect() }
     }
 
     /// Whether an answer of this state is what would be answered now: its upstream still runs as it did then, and
@@ -76,14 +86,13 @@ impl Changes {
     /// Follows the feeds of all upstreams until stopped; `changed` is called whenever something did.
     pub async fn follow(
         &self,
-        client: &reqwest::Client,
         (key, clock): (&ContextKey, &Clock),
-        changed: impl Fn(),
+        changed: impl Fn() + Sync,
         stop: &CancellationToken,
     ) {
         let ears: Vec<_> =
             self.sources.iter().map(|source| Ear::new(self, source, key, clock, &changed)).collect();
-        futures_util::future::join_all(ears.iter().map(|ear| feed::follow(ear, client, stop))).await;
+        futures_util::future::join_all(ears.iter().map(|ear| feed::follow(ear, stop))).await;
     }
 
     /// Takes in what a source says on its feed. Whether it is news that something changed.
@@ -134,7 +143,7 @@ impl<'e, F> Ear<'e, F> {
         clock: &'e Clock,
         changed: &'e F,
     ) -> Self {
-        let upstream = source.address.authority.to_string();
+        let upstream = source.connector.address().authority.to_string();
         let fresh = metrics::gauge!("pmsgate_gateway_change_feed_fresh", "upstream" => upstream.clone());
         fresh.set(0.0);
         let breaks = metrics::counter!("pmsgate_gateway_change_feed_breaks_total", "upstream" => upstream);
@@ -142,16 +151,27 @@ impl<'e, F> Ear<'e, F> {
     }
 }
 
-impl<F: Fn()> Listener for Ear<'_, F> {
+impl<F: Fn() + Sync> Listener for Ear<'_, F> {
     /// Whether a line came.
     type Hearing = bool;
 
-    fn open(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
+    async fn open(&self) -> Result<Opened, FeedError> {
         let context = outbound::ourselves("", FhirVersion::V5_0_0, "changes");
         let signed = caller_context::sign(context, self.key, "GET", CHANGES_PATH, self.clock.now());
-        client
-            .get(format!("{}{CHANGES_PATH}", self.source.address))
+        let connector = &self.source.connector;
+        let request = Request::get(CHANGES_PATH)
+            .header(header::HOST, connector.address().authority.as_str())
             .header(HEADER, signed.unwrap_or_default())
+            .body(RequestBody::Empty)
+            .map_err(FeedError::http)?;
+        let connection = connector.connect(CONNECT_TIMEOUT).await.map_err(FeedError::http)?;
+        // An upstream that admits no stream is not there.
+        let mut channel = connection.into_channel().ok_or(FeedError::Ended)?;
+        let answer = channel.send(request).await.map_err(|failed| FeedError::http(failed.into_error()))?;
+        FeedError::unless_ok(answer.status())?;
+        let chunks = BodyDataStream::new(answer.into_body()).map_err(FeedError::http);
+        // The connection lives as long as the channel.
+        Ok(Box::pin(chunks.inspect(move |_| _ = &channel)))
     }
 
     fn patience(&self) -> Duration {
@@ -184,7 +204,7 @@ impl<F: Fn()> Listener for Ear<'_, F> {
 
     fn complain(&self, error: &FeedError) {
         tracing::warn!(
-            upstream = %self.source.address, %error,
+            upstream = %self.source.connector.address(), %error,
             "feed of changes broken; until it is open again no answer is kept"
         );
     }
@@ -193,15 +213,19 @@ impl<F: Fn()> Listener for Ear<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Http2;
 
     fn state(instance: u64, change: i64) -> DataState {
         DataState { instance, change }
     }
 
     fn changes(upstreams: u16) -> Changes {
-        let addresses: Vec<Address> =
-            (1..=upstreams).map(|port| format!("http://127.0.0.1:{port}").parse().unwrap()).collect();
-        Changes::new(addresses.iter())
+        let connector = |port| {
+            let address = format!("http://127.0.0.1:{port}").parse().unwrap();
+            Arc::new(Connector::new(address, Http2::Never, None))
+        };
+        let connectors: Vec<_> = (1..=upstreams).map(connector).collect();
+        Changes::new(connectors.iter())
     }
 
     #[tokio::test(start_paused = true)]

@@ -132,7 +132,7 @@ impl Cluster {
     /// A cluster; all of it is fit at first.
     pub fn new(connectors: impl IntoIterator<Item = Connector>) -> Self {
         let upstreams: Vec<_> = connectors.into_iter().map(Upstream::new).collect();
-        let changes = Changes::new(upstreams.iter().map(|upstream| upstream.connector.address()));
+        let changes = Changes::new(upstreams.iter().map(|upstream| &upstream.connector));
         Self { upstreams, turn: AtomicUsize::new(0), changes }
     }
 

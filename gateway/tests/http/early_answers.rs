@@ -13,8 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    house::{Answer, House},
-    upstream_faults::MERGE,
+    house::{Answer, House, MERGE},
     wire::PATIENCE,
 };
 

@@ -41,6 +41,7 @@ use crate::data::{self, Data};
 pub(crate) const NOW: OffsetDateTime = datetime!(2026-06-12 12:00 UTC);
 pub(crate) const SEARCH: &str = "/pms/api/v3/MedicinalProductDefinition";
 pub(crate) const READ: &str = "/pms/api/v3/MedicinalProductDefinition/600000000001";
+pub(crate) const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 const FEED_KEY: &str = "feed-key";
 
 /// Everything that a test needs; ends with it.

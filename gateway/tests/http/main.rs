@@ -20,6 +20,7 @@ mod malformed_http2;
 mod openapi;
 mod partner;
 mod protocols;
+mod raw_upstream;
 mod reload;
 mod response_cache;
 mod revocations;

@@ -5,11 +5,9 @@ use std::time::Duration;
 use http_service::ServeOptions;
 
 use crate::{
-    house::{House, READ},
+    house::{House, MERGE, READ},
     wire::{self, tls::Authority},
 };
-
-const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 
 /// A house whose listener waits for little.
 async fn house(tls: Option<&Authority>) -> House {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_service::ServeOptions;
 
 use crate::{
-    house::{House, READ, SEARCH},
+    house::{House, MERGE, READ, SEARCH},
     wire::{
         self, PATIENCE,
         frames::{
@@ -16,8 +16,6 @@ use crate::{
         tls::Authority,
     },
 };
-
-const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 
 async fn house(tls: Option<&Authority>) -> House {
     let shown = tls.map(|authority| authority.issue("gate", "localhost").shown());

@@ -12,8 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    house::{House, READ, SEARCH, fhir},
-    upstream_faults::MERGE,
+    house::{House, MERGE, READ, SEARCH, fhir},
     wire::{
         PATIENCE,
         tls::{self, Authority},

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     house::{House, READ, SEARCH, eventually, fhir, serve},
-    upstream_faults::{GOOD, head, raw_upstream, towards},
+    raw_upstream::{Good, towards},
 };
 
 #[tokio::test]
@@ -112,25 +112,15 @@ async fn routes_and_limits_change_at_once_and_who_began_before_ends_under_both()
 
 #[tokio::test]
 async fn connections_to_upstreams_that_stay_are_kept() {
-    let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
-    let address = raw_upstream(move |_, mut stream| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async move {
-            while head(&mut stream).await.is_some() {
-                stream.write_all(GOOD.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    let house = House::start_with(towards(address)).await;
+    let good = Good::start().await;
+    let house = House::start_with(towards(good.address)).await;
     for _ in 0..3 {
         assert_eq!(house.ask(READ, &house.token()).await.text, "{}");
         let mut settings = house.settings.clone();
         settings.products[0].product.operations.pop();
         house.gateway.reload(settings).unwrap();
     }
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!(good.connections(), 1);
 }
 
 #[tokio::test]

@@ -16,10 +16,9 @@ use http::{HeaderValue, StatusCode, header};
 use time::Duration as Span;
 use tokio::sync::Semaphore;
 
-use crate::house::{Answer, House, READ, Received, SEARCH, eventually, fhir};
+use crate::house::{Answer, House, MERGE, READ, Received, SEARCH, eventually, fhir};
 
 const OTHER: &str = "/pms/api/v3/MedicinalProductDefinition/600000000002";
-const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
 const MAX_ENTRY: u64 = 4096;
 
 type Answering = Box<dyn Fn(&Received) -> Response + Send + Sync>;
@@ -47,7 +46,7 @@ async fn house_with(change: impl FnOnce(&mut GatewaySettings)) -> House {
 }
 
 /// Each answer has another number.
-fn number_answers(house: &House) {
+pub(crate) fn number_answers(house: &House) {
     let count = AtomicUsize::new(0);
     house.upstream.answer(move |received| {
         let number = count.fetch_add(1, Ordering::SeqCst);
@@ -70,7 +69,7 @@ fn numbered(number: usize) -> Response {
 }
 
 /// The gateway hears the feed of changes: it keeps what it is asked for twice.
-async fn is_heard(house: &House) {
+pub(crate) async fn is_heard(house: &House) {
     let tries = AtomicUsize::new(0);
     eventually("an answer is kept", || async {
         // Limits are not what is tried here.
@@ -83,7 +82,7 @@ async fn is_heard(house: &House) {
 }
 
 /// What the gateway knows of changes is what the upstream knows.
-async fn is_up_to_date(house: &House, before: &Answer) {
+pub(crate) async fn is_up_to_date(house: &House, before: &Answer) {
     let token = house.token();
     eventually("the change is heard", || async { house.ask(READ, &token).await.text != before.text }).await;
 }

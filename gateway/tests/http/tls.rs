@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     house::{House, READ},
-    upstream_faults::raw_upstream,
+    raw_upstream::raw_upstream,
     upstream_protocols::{asked, secured, spoken, trusting, unreachable},
     wire::{
         PATIENCE,

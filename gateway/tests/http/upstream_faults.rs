@@ -12,70 +12,21 @@ use std::{
 use axum::response::IntoResponse as _;
 use gateway::GatewaySettings;
 use http::StatusCode;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::Semaphore};
+
+use crate::{
+    house::{Answer, House, MERGE, READ, eventually},
+    raw_upstream::{GOOD, Good, head, raw_upstream, towards},
 };
-
-use crate::house::{Answer, House, READ, eventually};
-
-pub(crate) const GOOD: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
-pub(crate) const MERGE: &str = "/pms/api/v5-alpha/MedicinalProductDefinition/$merge";
-
-/// An upstream of raw bytes: each connection is handed to `converse` with its number.
-pub(crate) async fn raw_upstream<F, C>(converse: F) -> SocketAddr
-where
-    F: Fn(usize, TcpStream) -> C + Send + 'static,
-    C: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        for number in 0.. {
-            let Ok((stream, _)) = listener.accept().await else { return };
-            tokio::spawn(converse(number, stream));
-        }
-    });
-    address
-}
-
-/// Reads one request head; `None` at the end of the connection.
-pub(crate) async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(b"\r\n\r\n") {
-        bytes.push(stream.read_u8().await.ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
-pub(crate) fn towards(address: SocketAddr) -> impl FnOnce(&mut GatewaySettings) {
-    move |settings| {
-        for product in &mut settings.products {
-            product.upstreams = vec![format!("http://{address}")];
-        }
-    }
-}
 
 #[tokio::test]
 async fn connections_are_reused() {
-    let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
-    let address = raw_upstream(move |_, mut stream| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async move {
-            while head(&mut stream).await.is_some() {
-                stream.write_all(GOOD.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    let house = House::start_with(towards(address)).await;
+    let good = Good::start().await;
+    let house = House::start_with(towards(good.address)).await;
     for _ in 0..20 {
         assert_eq!(house.ask(READ, &house.token()).await.text, "{}");
     }
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!((good.connections(), good.requests()), (1, 20));
 }
 
 #[tokio::test]
@@ -234,25 +185,6 @@ async fn nonsense_instead_of_http_is_a_bad_gateway() {
     assert_eq!((answer.status, answer.rule().as_str()), (StatusCode::BAD_GATEWAY, "upstream-answer"));
 }
 
-/// An upstream that answers every request well and counts them.
-async fn good_upstream() -> (SocketAddr, Arc<AtomicUsize>) {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    let address = raw_upstream(move |_, mut stream| {
-        let counted = Arc::clone(&counted);
-        async move {
-            while let Some(head) = head(&mut stream).await {
-                if !head.contains("/metadata") {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                }
-                stream.write_all(GOOD.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    (address, requests)
-}
-
 /// A port on which nobody listens.
 async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -268,22 +200,22 @@ fn among(addresses: [SocketAddr; 2]) -> impl FnOnce(&mut GatewaySettings) {
 
 #[tokio::test]
 async fn several_upstreams_share_the_work() {
-    let ((one, first), (two, second)) = (good_upstream().await, good_upstream().await);
-    let house = House::start_with(among([one, two])).await;
+    let (one, two) = (Good::start().await, Good::start().await);
+    let house = House::start_with(among([one.address, two.address])).await;
     for _ in 0..20 {
         assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
     }
-    assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (10, 10));
+    assert_eq!((one.requests(), two.requests()), (10, 10));
 }
 
 #[tokio::test]
 async fn what_one_upstream_does_not_take_another_answers() {
-    let (good, requests) = good_upstream().await;
-    let house = House::start_with(among([nobody().await, good])).await;
+    let good = Good::start().await;
+    let house = House::start_with(among([nobody().await, good.address])).await;
     for _ in 0..20 {
         assert_eq!(house.ask(READ, &house.token()).await.status, StatusCode::OK);
     }
-    assert_eq!(requests.load(Ordering::SeqCst), 20);
+    assert_eq!(good.requests(), 20);
 }
 
 #[tokio::test]

@@ -15,16 +15,20 @@ use gateway::{GatewaySettings, Http2, UpstreamSettings};
 use h2::{Reason, server::SendResponse};
 use http::{Request, Response, StatusCode};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
-    net::TcpListener,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    house::{Answer, House, READ, eventually},
-    upstream_faults::{GOOD, MERGE, head, raw_upstream, towards},
-    wire::tls::{self, Authority, Identity},
+    house::{Answer, House, MERGE, READ, eventually},
+    raw_upstream::{GOOD, head, raw_upstream, towards},
+    response_cache::{is_heard, is_up_to_date, keeping, number_answers},
+    wire::{
+        frames,
+        tls::{self, Authority, Identity},
+    },
 };
 
 /// What an upstream of HTTP/2 does with a request: the number of its connection, that of the request on it.
@@ -357,6 +361,99 @@ async fn certificates_towards_an_upstream_are_taken_anew_and_bad_ones_are_not() 
     let fresh = House::start_with(|_| {}).await;
     drop(fresh);
     assert_eq!(asked(&house).await.0, StatusCode::OK, "the one before stays");
+}
+
+/// TLS before a server of ours, which speaks without.
+fn terminate(listener: TcpListener, acceptor: TlsAcceptor, behind: String) {
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, behind) = (acceptor.clone(), behind.clone());
+            tokio::spawn(async move {
+                let Ok(mut near) = tls::accept(&acceptor, stream).await else { return };
+                let mut far = TcpStream::connect(behind).await.unwrap();
+                // Whoever ends first ends both.
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn answers_are_kept_of_an_upstream_that_asks_who_we_are() {
+    let ours = Authority::new();
+    let way = as_whom(&ours.issue("client", "gateway"), trusting(ours.file()));
+    for alpn in ["h2", "http/1.1"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = ours.mutual(&ours.issue("server", "localhost"), alpn);
+        let way = way.clone();
+        let house = House::start_with(|settings| {
+            let behind = settings.products[0].upstreams[0].strip_prefix("http://").unwrap();
+            terminate(listener, acceptor, behind.to_owned());
+            spoken(address, "https", way)(settings);
+            keeping(settings);
+        })
+        .await;
+        number_answers(&house);
+        house.upstream.data.begin();
+        is_heard(&house).await;
+        let first = house.ask(READ, &house.token()).await;
+        let second = house.ask(READ, &house.token()).await;
+        assert_eq!(first.text, second.text, "{alpn}");
+        assert_eq!(second.header("cache-status"), "pmsgate; hit; ttl=60", "{alpn}");
+        house.upstream.data.change();
+        is_up_to_date(&house, &second).await;
+    }
+}
+
+#[tokio::test]
+async fn hints_on_the_way_to_an_answer_break_nothing_over_http2() {
+    // h2's server sends no 1xx by its usual way, so the frames are written by hand.
+    let address = raw_upstream(|_, mut stream| async move {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        stream.write_all(&frames::frame(frames::SETTINGS, 0, 0, &[])).await.unwrap();
+        let answer = |stream: u32, end: u8, lines: &[(&str, &str)]| {
+            frames::frame(frames::HEADERS, frames::END_HEADERS | end, stream, &frames::head(lines))
+        };
+        let mut bytes = Vec::new();
+        while matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+            let (whole, rest) = frames::cut(&bytes);
+            bytes = rest.to_vec();
+            for frame in whole {
+                let written = match frame.kind {
+                    frames::SETTINGS if frame.content.is_empty() && frame.flags == 1 => continue,
+                    frames::SETTINGS => frames::frame(frames::SETTINGS, 1, 0, &[]),
+                    frames::PING if frame.flags == 0 => frames::frame(frames::PING, 1, 0, &frame.content),
+                    frames::HEADERS => [
+                        answer(frame.stream, 0, &[(":status", "103"), ("link", "</x>")]),
+                        answer(frame.stream, 0, &[(":status", "100")]),
+                        answer(frame.stream, 0, &[(":status", "103"), ("link", "</y>")]),
+                        answer(
+                            frame.stream,
+                            0,
+                            &[(":status", "200"), ("content-type", "application/fhir+json")],
+                        ),
+                        frames::frame(frames::DATA, frames::END_STREAM, frame.stream, b"{}"),
+                    ]
+                    .concat(),
+                    _ => continue,
+                };
+                stream.write_all(&written).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let house = House::start_with(spoken(address, "http", known())).await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    for _ in 0..3 {
+        for client in [&house.client, &client] {
+            let request = client.get(house.url(READ)).bearer_auth(house.token());
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "{}"));
+            assert!(!answer.headers.contains_key("link"), "hints are not passed on");
+        }
+    }
 }
 
 #[tokio::test]

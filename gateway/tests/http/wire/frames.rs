@@ -57,12 +57,18 @@ fn length(block: &mut Vec<u8>, length: usize) {
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) kind: u8,
+    pub(crate) flags: u8,
     pub(crate) stream: u32,
     pub(crate) content: Vec<u8>,
 }
 
 /// The frames in what was read; a last one that is not whole is left out.
-pub(crate) fn read(mut bytes: &[u8]) -> Vec<Read> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<Read> {
+    cut(bytes).0
+}
+
+/// The frames in what was read, and the beginning of one that is not whole.
+pub(crate) fn cut(mut bytes: &[u8]) -> (Vec<Read>, &[u8]) {
     let mut frames = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -70,10 +76,10 @@ pub(crate) fn read(mut bytes: &[u8]) -> Vec<Read> {
             break;
         }
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        frames.push(Read { kind: head[3], stream, content: rest[..length].to_vec() });
+        frames.push(Read { kind: head[3], flags: head[4], stream, content: rest[..length].to_vec() });
         bytes = &rest[length..];
     }
-    frames
+    (frames, bytes)
 }
 
 /// Whether a stream was answered with 200: the eighth entry of the static table (RFC 7541, Appendix A).
