@@ -13,10 +13,8 @@ const REPRESENTATION: [HeaderName; 3] =
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     class: Class,
-    /// By [`crate::routes::Product::index`].
-    product: usize,
     fhir_version: FhirVersion,
-    /// By [`crate::routes::Operation::index`]: method, interaction, type.
+    /// By [`crate::routes::Operation::index`]: product, method, interaction, type.
     operation: usize,
     path: Box<str>,
     /// What is sent on of query and form, decoded, in the order given: links repeat it in that order.
@@ -67,7 +65,6 @@ impl Key {
                 qualified: claims.qualified,
                 domains: claims.domains,
             },
-            product: request.product.index,
             fhir_version: request.product.fhir_version,
             operation: request.operation.index,
             path: request.path.as_ref().into(),
@@ -82,5 +79,43 @@ impl Key {
         let organisation = self.class.organisation.as_ref().map_or(0, |own| own.as_str().len());
         let texts = self.path.len() + self.parameters.len() + self.ignored.len();
         organisation + texts + self.representation.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::{authorize::authorize, fhir_request, routes::Routes, settings::GatewaySettings, testing};
+
+    /// The key of one and the same request, under this route table.
+    fn key(change: impl FnOnce(&mut GatewaySettings)) -> Key {
+        let mut settings = testing::settings("http://127.0.0.1:9");
+        change(&mut settings);
+        let routes = Routes::compile(&settings).unwrap();
+        let path = "/pms/api/v3/MedicinalProductDefinition/1";
+        let fhir_request::Target::Operation(request) =
+            fhir_request::read(&routes, &Method::GET, path, None).unwrap()
+        else {
+            panic!("a read is an operation")
+        };
+        let caller = testing::caller(|claims| claims.roles = vec!["PMS.Industry.API".into()]);
+        Key::of(&authorize(&caller, &request, false).unwrap(), &HeaderMap::new())
+    }
+
+    /// Of one route table the path says all of these; the property of the whole cache cannot see them.
+    #[test]
+    fn what_a_path_leads_to_counts_beside_the_path() {
+        let usual = key(|_| {});
+        assert_eq!(usual, key(|_| {}));
+        assert_ne!(usual, key(|settings| settings.products[0].product.fhir_version = FhirVersion::V5_0_0));
+        assert_ne!(
+            usual,
+            key(|settings| settings.products.rotate_right(1)),
+            "an operation of another product"
+        );
+        let others = key(|settings| settings.products[0].product.operations.rotate_right(1));
+        assert_ne!(usual, others, "another operation");
     }
 }
