@@ -419,6 +419,13 @@ fn refused_by_levels(refused: &enforce::Refused) -> Refusal {
         Refused::Search => {
             Refusal::new(StatusCode::BAD_REQUEST, "invalid", "search-not-taken", "FHIR search", text)
         }
+        Refused::OtherState => Refusal::new(
+            StatusCode::PRECONDITION_FAILED,
+            "conflict",
+            "precondition",
+            "RFC 9110, section 13.1.1",
+            text,
+        ),
         Refused::NotAsXml => {
             Refusal::new(StatusCode::NOT_ACCEPTABLE, "not-supported", "not-as-xml", "FHIR xml", text)
         }

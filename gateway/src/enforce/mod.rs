@@ -64,6 +64,9 @@ pub enum Refused {
         "the FHIR server behind this API does not take this search; look at its parameters and their values"
     )]
     Search,
+    /// A state that is not the one which the request assumes (`If-Match`).
+    #[error("the state is not the one that If-Match names: read it without the condition")]
+    OtherState,
     /// Something of the answer has no form in XML.
     #[error("this answer cannot be written as XML; ask for `application/fhir+json`")]
     NotAsXml,

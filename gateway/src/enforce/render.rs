@@ -5,7 +5,8 @@ use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use caller_context::Disclosure;
 use fhir_model::xml;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_service::conditional::{Judgement, Validators};
 use pms_terms::FhirVersion;
 use serde_json::Value;
 
@@ -43,7 +44,15 @@ pub(crate) fn respond(
     if let Ok(value) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, value);
     }
-    if is_known(&parts.headers, &tag) {
+    // A search by POST sets no conditions (RFC 9110 §13.2.1).
+    let judgement = match parts.method {
+        Method::POST => Judgement::Answer,
+        _ => Validators { tag: &tag, changed: None }.judge(&parts.headers),
+    };
+    if judgement == Judgement::Failed {
+        return Err(Refused::OtherState.into());
+    }
+    if judgement == Judgement::NotModified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let media_type = if xml { xml::MEDIA_TYPE } else { "application/fhir+json" };
@@ -55,15 +64,4 @@ pub(crate) fn respond(
     }
     response.extensions_mut().insert(disclosed);
     Ok(response)
-}
-
-/// Whether the caller has just this already (RFC 9110 §13.1.2, weak comparison).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
 }

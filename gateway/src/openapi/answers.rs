@@ -1,7 +1,7 @@
 //! Refusals, headers and schemas that operations share. The examples of refusals are the gateway's own answers.
 
 use config::Interaction;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{examples, parameters};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     error::GatewayError,
     fhir_request::RequestRefusal,
     outcome,
+    response_cache::ResponseCache,
     routes::{Operation, Product},
     settings::GatewaySettings,
 };
@@ -27,9 +28,23 @@ pub(super) fn fhir(schema: &str, example: &Value) -> Value {
     })
 }
 
+/// References to headers, and to the one that every answer has.
+pub(super) fn header_references<'n>(names: impl Iterator<Item = &'n str>) -> Value {
+    let one = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    Value::Object(names.chain(["X-Request-Id"]).map(one).collect())
+}
+
+/// Whether answers to an operation may be kept by the gateway and given again.
+pub(super) fn may_be_kept(product: &Product, operation: &Operation) -> bool {
+    product.foreign.is_none() && ResponseCache::is_for(operation.interaction)
+}
+
 /// The statuses with which an operation may refuse.
-pub(super) fn refusals_of(operation: &Operation) -> Vec<&'static str> {
+pub(super) fn refusals_of(product: &Product, operation: &Operation) -> Vec<&'static str> {
     let mut statuses = vec!["400", "401", "403", "404", "406"];
+    if !parameters::conditions(product, operation).is_empty() {
+        statuses.push("412");
+    }
     match operation.interaction {
         Interaction::Merge => statuses.extend(["409", "413", "415", "422"]),
         Interaction::Search if parameters::is_form(operation) => statuses.extend(["413", "415"]),
@@ -49,6 +64,7 @@ pub(super) const fn name(status: &str) -> &'static str {
         b"404" => "NotFound",
         b"406" => "NotAcceptable",
         b"409" => "Conflict",
+        b"412" => "PreconditionFailed",
         b"413" => "ContentTooLarge",
         b"414" => "AddressTooLong",
         b"415" => "UnsupportedMediaType",
@@ -62,7 +78,8 @@ pub(super) const fn name(status: &str) -> &'static str {
 
 /// The refusals that the operations of a product know.
 pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
-    let mut statuses: Vec<&str> = product.operations.iter().flat_map(refusals_of).collect();
+    let mut statuses: Vec<&str> =
+        product.operations.iter().flat_map(|operation| refusals_of(product, operation)).collect();
     statuses.sort_unstable();
     statuses.dedup();
     let scope = product.operations.first().map_or("", |operation| &operation.scope_text);
@@ -87,6 +104,11 @@ pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
             "404" => ("There is none that the client may see.", examples::not_found(), &[]),
             "406" => ("The format asked for is not served.", examples::not_acceptable(), &[]),
             "409" => ("A merge with this `Idempotency-Key` is at work: ask again.", examples::conflict(), &[]),
+            "412" => (
+                "The state is not the one that `If-Match` or `If-Unmodified-Since` names.",
+                examples::other_state(),
+                &[],
+            ),
             "413" => (
                 "The body is too large.",
                 ours(&GatewayError::BodyTooLarge { limit: settings.limits.max_body }),
@@ -99,7 +121,7 @@ pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
             ),
             "415" => ("The body has a type that is not read here.", examples::unsupported(), &[]),
             "422" => ("The merge breaks rules, each an issue with its name, place and words. Nothing was changed.", examples::rule(), &[]),
-            "429" => ("Too many requests.", examples::throttled(), &["Retry-After", "RateLimit-Policy", "RateLimit"]),
+            "429" => ("Too many requests.", examples::throttled(), &["Retry-After"]),
             "502" => (
                 "The product backend cannot be reached or gave no usable answer.",
                 ours(&GatewayError::UpstreamUnreachable),
@@ -108,11 +130,10 @@ pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
             "503" => ("Not now.", ours(&GatewayError::Busy), &["Retry-After"]),
             _ => ("The product backend took too long.", ours(&GatewayError::UpstreamTimeout), &[]),
         };
-        let headers: Map<String, Value> = headers
-            .iter()
-            .chain(&["X-Request-Id"])
-            .map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
-            .collect();
+        // What is refused before limits are asked says nothing of them.
+        let limits: &[&str] =
+            if matches!(status, "400" | "401" | "403") { &[] } else { &["RateLimit-Policy", "RateLimit"] };
+        let headers = header_references(headers.iter().chain(limits).copied());
         let answer =
             json!({"description": description, "headers": headers, "content": fhir("OperationOutcome", &example)});
         (name(status).to_owned(), answer)
@@ -122,9 +143,6 @@ pub(super) fn refusals(settings: &GatewaySettings, product: &Product) -> Value {
 
 /// The headers of answers, as far as a product's operations use them.
 pub(super) fn headers(product: &Product) -> Value {
-    let has = |wanted: &[Interaction]| {
-        product.operations.iter().any(|operation| wanted.contains(&operation.interaction))
-    };
     let text = json!({"type": "string"});
     let mut headers = json!({
         "X-Request-Id": {"description": "The request in our logs. Name it when you ask for help.", "schema": text},
@@ -136,12 +154,25 @@ pub(super) fn headers(product: &Product) -> Value {
         "RateLimit-Policy": {"description": "The budgets of this client: so many requests in so many seconds.", "schema": text},
         "RateLimit": {"description": "What is left of them.", "schema": text},
     });
-    if has(&[Interaction::Read, Interaction::Vread, Interaction::History, Interaction::Everything]) {
-        headers["ETag"] = json!({"description": "This state, for `If-None-Match`.", "schema": text});
+    let conditions: Vec<_> =
+        product.operations.iter().flat_map(|operation| parameters::conditions(product, operation)).collect();
+    if !conditions.is_empty() {
+        headers["ETag"] =
+            json!({"description": "This state, for `If-None-Match` and `If-Match`.", "schema": text});
+    }
+    if conditions.contains(&&"If-Modified-Since") {
         headers["Last-Modified"] =
             json!({"description": "When it last changed, for `If-Modified-Since`.", "schema": text});
     }
-    if has(&[Interaction::Merge]) {
+    if product.operations.iter().any(|operation| may_be_kept(product, operation)) {
+        headers["Cache-Status"] = json!({
+            "description": "Where the gateway keeps answers: whether this is one (RFC 9211). `Cache-Control: no-cache` asks for another.",
+            "schema": text,
+        });
+        headers["Age"] =
+            json!({"description": "Seconds since a kept answer was made.", "schema": {"type": "integer"}});
+    }
+    if product.operations.iter().any(|operation| operation.interaction == Interaction::Merge) {
         headers["Content-Location"] = json!({"description": "Where the outcome will be.", "schema": {"type": "string", "format": "uri"}});
     }
     headers

@@ -189,6 +189,13 @@ pub(super) fn not_acceptable() -> Value {
     refused("not-supported", text, "not-acceptable", "FHIR http, content types", None)
 }
 
+/// A condition that does not hold.
+pub(super) fn other_state() -> Value {
+    let text =
+        "The state is not the one that If-Match or If-Unmodified-Since names: read it without the condition.";
+    refused("conflict", text, "precondition", "RFC 9110, section 13", None)
+}
+
 /// A key whose merge is not done yet.
 pub(super) fn conflict() -> Value {
     let text = "A request with this Idempotency-Key is at work. Wait for its answer, or send it again a little later.";

@@ -175,6 +175,65 @@ mod tests {
     }
 
     #[test]
+    fn conditions_limits_and_kept_answers_are_named_where_they_apply() {
+        let routes = routes();
+        let mut settings = settings("http://127.0.0.1:9");
+        let product =
+            |id: &str| document(&settings, routes.products().iter().find(|one| one.id == id).unwrap());
+        let read = product("pms-read-v3");
+        let at = |path: &str, method: &str| &read["paths"][path][method];
+        let has = |operation: &Value, name: &str| {
+            let reference = format!("#/components/parameters/{name}");
+            operation["parameters"].as_array().unwrap().iter().any(|one| one["$ref"] == *reference)
+        };
+        let headers = |operation: &Value, status: &str| {
+            let headers = operation["responses"][status]["headers"].as_object();
+            let mut names: Vec<_> = headers.into_iter().flat_map(|all| all.keys().cloned()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let of_time = ["If-Modified-Since", "If-Unmodified-Since"];
+        for (path, by_time) in [
+            ("/MedicinalProductDefinition", false),
+            ("/MedicinalProductDefinition/{id}", true),
+            ("/MedicinalProductDefinition/{id}/$everything", true),
+        ] {
+            let operation = at(path, "get");
+            assert!(has(operation, "If-None-Match") && has(operation, "If-Match"), "{path}");
+            assert!(of_time.iter().all(|name| has(operation, name) == by_time), "{path}");
+            let validators = if by_time { "ETag Last-Modified " } else { "ETag " };
+            let (more, last) = ("Age Cache-Status ", "RateLimit RateLimit-Policy X-Request-Id");
+            let expected = format!("{more}{validators}{last}");
+            assert_eq!(
+                (headers(operation, "200"), headers(operation, "304")),
+                (expected.clone(), expected),
+                "{path}"
+            );
+            assert!(operation["responses"]["412"].is_object(), "{path}");
+        }
+        let form = at("/MedicinalProductDefinition/_search", "post");
+        assert!(!has(form, "If-None-Match") && form["responses"]["412"].is_null());
+        let merge = &product("pms-write-v5-alpha")["paths"]["/MedicinalProductDefinition/$merge"]["post"];
+        assert_eq!(headers(merge, "200"), "RateLimit RateLimit-Policy X-Request-Id");
+        for (status, told) in [("Unauthorized", false), ("TooManyRequests", true), ("NotFound", true)] {
+            let headers = &read["components"]["responses"][status]["headers"];
+            assert_eq!(
+                headers["RateLimit"].is_object() && headers["RateLimit-Policy"].is_object(),
+                told,
+                "{status}"
+            );
+        }
+
+        settings.products = vec![crate::testing::partner("http://127.0.0.1:9")];
+        let routes = Routes::compile(&settings).unwrap();
+        let filtered = document(&settings, &routes.products()[0]);
+        assert!(filtered["components"]["parameters"]["If-Match"].is_object());
+        for name in ["Last-Modified", "Cache-Status"] {
+            assert!(filtered["components"]["headers"][name].is_null(), "{name}");
+        }
+    }
+
+    #[test]
     fn who_may_use_a_parameter_is_said() {
         let routes = routes();
         let settings = settings("http://127.0.0.1:9");

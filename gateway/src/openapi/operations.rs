@@ -21,13 +21,13 @@ pub(super) fn operation(settings: &GatewaySettings, product: &Product, operation
         "summary": format!("{}: {}", operation.ep, operation.title),
         "description": words(operation),
         "security": [{SCHEME: [operation.scope_text]}],
-        "parameters": parameters::of(settings, operation),
+        "parameters": parameters::of(settings, product, operation),
     });
     if let Some(body) = request_body(settings, product, operation) {
         described["requestBody"] = body;
     }
     let mut responses = successes(product, operation);
-    for status in answers::refusals_of(operation) {
+    for status in answers::refusals_of(product, operation) {
         responses.insert(
             status.to_owned(),
             json!({"$ref": format!("#/components/responses/{}", answers::name(status))}),
@@ -102,58 +102,54 @@ fn request_body(settings: &GatewaySettings, product: &Product, operation: &Opera
 
 /// The answers that are no refusal.
 fn successes(product: &Product, operation: &Operation) -> Map<String, Value> {
-    let header = |name: &str| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
-    let headers = |names: &[&str]| Value::Object(names.iter().map(|name| header(name)).collect());
-    let unchanged = json!({
-        "description": "What you have is up to date.",
-        "headers": headers(&["ETag", "X-Request-Id"]),
-    });
-    let validators = ["ETag", "Last-Modified", "X-Request-Id"];
-    let ok = |description: &str, names: &[&str], schema: &str, example: &Value| json!({"description": description, "headers": headers(names), "content": fhir(schema, example)});
+    let conditions = parameters::conditions(product, operation);
+    let headers = |names: &[&str]| {
+        let mut all = names.to_vec();
+        if answers::may_be_kept(product, operation) {
+            all.extend(["Age", "Cache-Status"]);
+        }
+        answers::header_references(all.into_iter().chain(["RateLimit-Policy", "RateLimit"]))
+    };
+    let validators: &[&str] = match conditions {
+        [] => &[],
+        conditions if conditions.contains(&"If-Modified-Since") => &["ETag", "Last-Modified"],
+        _ => &["ETag"],
+    };
+    let done = |description: &str, schema: &str, example: &Value| json!({"description": description, "headers": headers(validators), "content": fhir(schema, example)});
     let running =
         |description: &str, names: &[&str]| json!({"description": description, "headers": headers(names)});
-    let answers: Vec<(&str, Value)> = match operation.interaction {
-        Interaction::Search => vec![(
-            "200",
-            ok("A page of products.", &["X-Request-Id"], "Bundle", &examples::page(product, operation)),
-        )],
-        Interaction::Read | Interaction::Vread => vec![
-            ("200", ok("The product.", &validators, "Resource", &examples::product())),
-            ("304", unchanged),
-        ],
-        Interaction::History => vec![
-            ("200", ok("The versions.", &validators, "Bundle", &examples::history(product))),
-            ("304", unchanged),
-        ],
-        Interaction::Everything => vec![
-            (
-                "200",
-                ok("The product and its resources.", &validators, "Bundle", &examples::everything(product)),
-            ),
-            ("304", unchanged),
-        ],
+    let mut answers = match operation.interaction {
+        Interaction::Search => {
+            vec![("200", done("A page of products.", "Bundle", &examples::page(product, operation)))]
+        }
+        Interaction::Read | Interaction::Vread => {
+            vec![("200", done("The product.", "Resource", &examples::product()))]
+        }
+        Interaction::History => vec![("200", done("The versions.", "Bundle", &examples::history(product)))],
+        Interaction::Everything => {
+            let example = examples::everything(product);
+            vec![("200", done("The product and its resources.", "Bundle", &example))]
+        }
         Interaction::Merge => vec![
-            ("200", ok("Done.", &["X-Request-Id"], "Bundle", &examples::merge_response(product))),
+            ("200", done("Done.", "Bundle", &examples::merge_response(product))),
             (
                 "202",
                 running(
                     "Accepted, to be done later; its outcome is at `Content-Location`.",
-                    &["Content-Location", "Retry-After", "X-Request-Id"],
+                    &["Content-Location", "Retry-After"],
                 ),
             ),
         ],
         Interaction::TransactionResponse => vec![
             (
                 "200",
-                ok(
-                    "Done or refused; the Bundle says which.",
-                    &["X-Request-Id"],
-                    "Bundle",
-                    &examples::merge_response(product),
-                ),
+                done("Done or refused; the Bundle says which.", "Bundle", &examples::merge_response(product)),
             ),
-            ("202", running("Not done yet.", &["Retry-After", "X-Request-Id"])),
+            ("202", running("Not done yet.", &["Retry-After"])),
         ],
     };
+    if !conditions.is_empty() {
+        answers.push(("304", running("What you have is up to date.", validators)));
+    }
     answers.into_iter().map(|(status, answer)| (status.to_owned(), answer)).collect()
 }

@@ -20,7 +20,7 @@ pub(super) fn shared(settings: &GatewaySettings, product: &Product) -> Value {
                 shared.insert(name.to_owned(), query_parameter(settings, name, &groups));
             }
         }
-        for header in header_names(settings, operation) {
+        for header in header_names(settings, product, operation) {
             shared.insert(header.to_owned(), header_parameter(header));
         }
     }
@@ -28,7 +28,7 @@ pub(super) fn shared(settings: &GatewaySettings, product: &Product) -> Value {
 }
 
 /// Those of one operation: references to what is shared, in full what is for some groups only.
-pub(super) fn of(settings: &GatewaySettings, operation: &Operation) -> Vec<Value> {
+pub(super) fn of(settings: &GatewaySettings, product: &Product, operation: &Operation) -> Vec<Value> {
     let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     let mut parameters: Vec<Value> = in_path(operation).map(reference).collect();
     if !is_form(operation) {
@@ -41,7 +41,7 @@ pub(super) fn of(settings: &GatewaySettings, operation: &Operation) -> Vec<Value
             });
         }
     }
-    parameters.extend(header_names(settings, operation).into_iter().map(reference));
+    parameters.extend(header_names(settings, product, operation).into_iter().map(reference));
     parameters
 }
 
@@ -125,15 +125,29 @@ fn words(settings: &GatewaySettings, name: &str, groups: &[Stakeholder]) -> Stri
     )
 }
 
-/// The request headers that mean something to an operation.
-fn header_names(settings: &GatewaySettings, operation: &Operation) -> Vec<&'static str> {
+/// The conditions that an operation judges (RFC 9110 §13): none of a search by POST. Searches, and all that the gateway
+/// filters, have no time of their last change.
+pub(super) fn conditions(product: &Product, operation: &Operation) -> &'static [&'static str] {
     use config::Interaction::{Everything, History, Merge, Read, Search, TransactionResponse, Vread};
+    match operation.interaction {
+        Merge | TransactionResponse => &[],
+        Search if is_form(operation) => &[],
+        Search => &["If-None-Match", "If-Match"],
+        _ if product.foreign.is_some() => &["If-None-Match", "If-Match"],
+        Read | Vread | History | Everything => {
+            &["If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"]
+        }
+    }
+}
+
+/// The request headers that mean something to an operation.
+fn header_names(settings: &GatewaySettings, product: &Product, operation: &Operation) -> Vec<&'static str> {
     let mut names = match operation.interaction {
-        Search => vec!["Prefer"],
-        Read | Vread | History | Everything => vec!["If-None-Match", "If-Modified-Since"],
-        Merge => vec!["Idempotency-Key", "Prefer-Async"],
-        TransactionResponse => vec![],
+        config::Interaction::Search => vec!["Prefer"],
+        config::Interaction::Merge => vec!["Idempotency-Key", "Prefer-Async"],
+        _ => vec![],
     };
+    names.extend(conditions(product, operation));
     names.push("X-Request-Id");
     if settings.sandbox {
         names.push("X-Sandbox-Fault");
@@ -164,6 +178,13 @@ fn header_parameter(name: &str) -> Value {
         "If-Modified-Since" => {
             ("The `Last-Modified` of what you have: 304 while it is the same.", json!({"type": "string"}))
         }
+        "If-Match" => {
+            ("The `ETag` of the state that is assumed: 412 when it is another.", json!({"type": "string"}))
+        }
+        "If-Unmodified-Since" => (
+            "The `Last-Modified` of the state that is assumed: 412 when it changed.",
+            json!({"type": "string"}),
+        ),
         "X-Sandbox-Fault" => (
             "Sandbox only: the answer goes wrong on purpose. `429` and `503` refuse with `Retry-After` before anything \
              is done; `slow=2s` (up to 60s) waits first; `truncate` does what was asked and breaks the answer off \

@@ -446,11 +446,19 @@ async fn a_change_of_what_is_hidden_changes_no_tag() {
     let after = tags().await;
     assert!(before.0 != after.0 && before.1 == after.1, "{before:?} {after:?}");
 
-    for (known, status) in [(after.1.as_str(), StatusCode::NOT_MODIFIED), ("W/\"1\"", StatusCode::OK)] {
-        let request = house.get(&path, &public(&house)).header("if-none-match", known);
+    for (condition, known, status) in [
+        ("if-none-match", after.1.as_str(), StatusCode::NOT_MODIFIED),
+        ("if-none-match", "W/\"1\"", StatusCode::OK),
+        ("if-match", after.1.as_str(), StatusCode::OK),
+        ("if-match", "W/\"1\"", StatusCode::PRECONDITION_FAILED),
+    ] {
+        let request = house.get(&path, &public(&house)).header(condition, known);
         let answer = Answer::of(request.send().await.unwrap()).await;
-        assert_eq!(answer.status, status);
+        assert_eq!(answer.status, status, "{condition}: {known}");
         assert_eq!(answer.text.is_empty(), status == StatusCode::NOT_MODIFIED);
+        if status == StatusCode::PRECONDITION_FAILED {
+            assert_eq!(answer.rule(), "precondition");
+        }
     }
     let head = house.client.head(house.url(&path)).bearer_auth(public(&house)).send().await.unwrap();
     assert_eq!((head.status(), head.headers()["etag"].to_str().unwrap()), (StatusCode::OK, after.1.as_str()));
