@@ -255,7 +255,7 @@ async fn fhirpy_reads_a_foreign_server_to_its_last_page() {
     let client = program.authority(&["human", "veterinary"]);
     let token = api.token(&client).await;
     let known = ids(&api, &format!("{PARTNER}?_count=50"), &token).await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/with_fhirpy_to_the_end.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/with_fhirpy.py");
     let output = Command::new(&python)
         .arg(script)
         .env("PMSGATE_BASE_URL", &program.ready.base_url)
