@@ -3,6 +3,7 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
+use bytes::Bytes;
 use caller_context::CallerContextRef;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
 use http_service::{QuestionSpan, REQUEST_ID_HEADER};
@@ -152,12 +153,15 @@ pub fn request<B>(
     }
     if let Some(client) = spoken.client {
         // RFC 7239 §6: an IPv6 address is bracketed and quoted.
-        let mut text = String::with_capacity(LONGEST_ADDRESS);
-        let _ = write!(text, "{client}");
         let (open, close) = if client.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
-        let forwarded = [open, &text, close, &spoken.face.forwarded].concat();
-        insert(headers, FORWARDED, HeaderValue::try_from(forwarded));
-        insert(headers, X_FORWARDED_FOR, HeaderValue::from_str(&text));
+        let mut text = String::with_capacity(LONGEST_ADDRESS + 8 + spoken.face.forwarded.len());
+        let _ = write!(text, "{open}{client}");
+        let address = open.len()..text.len();
+        let _ = write!(text, "{close}{}", spoken.face.forwarded);
+        // Both headers share one text.
+        let text = Bytes::from(text);
+        insert(headers, X_FORWARDED_FOR, HeaderValue::from_maybe_shared(text.slice(address)));
+        insert(headers, FORWARDED, HeaderValue::from_maybe_shared(text));
     }
     if let Some(span) = spoken.span {
         span.announce(headers);
