@@ -3,6 +3,8 @@
 use pms_terms::{Domains, OrganisationId, Stakeholder};
 use serde::{Deserialize, Serialize};
 
+use crate::Confirmation;
+
 /// The `typ` header of every access token (RFC 9068 §2.1).
 pub const TOKEN_TYPE: &str = "at+jwt";
 
@@ -48,5 +50,5 @@ pub struct AccessTokenClaims {
     pub secret_id: String,
     /// Proof-of-possession binding (RFC 7800, RFC 8705, RFC 9449), when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cnf: Option<serde_json::Value>,
+    pub cnf: Option<Confirmation>,
 }

@@ -33,9 +33,23 @@ pub struct Jwk {
     /// RSA exponent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e: Option<String>,
+    /// SHA-1 thumbprint of the key's certificate (RFC 7517 §4.8): a name by which clients refer to the key, no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x5t: Option<String>,
+    /// SHA-256 thumbprint of the key's certificate (RFC 7517 §4.9).
+    #[serde(rename = "x5t#S256", default, skip_serializing_if = "Option::is_none")]
+    pub x5t_s256: Option<String>,
 }
 
+/// Members that only a private or a symmetric key has (RFC 7518 §6).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 impl Jwk {
+    /// The member of a JWK that nobody but its owner may know, if it has one.
+    pub fn private_member(jwk: &serde_json::Value) -> Option<&'static str> {
+        PRIVATE_MEMBERS.into_iter().find(|name| jwk.get(*name).is_some())
+    }
+
     /// The SHA-256 thumbprint of the required members in their fixed order (RFC 7638 §3), base64url.
     /// `None` when a required member is missing or the key type is unknown.
     pub fn thumbprint(&self) -> Option<String> {
