@@ -39,6 +39,7 @@ pub use products::{ApiProduct, ApiProducts, Interaction, Method, Operation, Para
 pub use sections::{
     audit::{Audit, WhenFull},
     backend::Backend,
+    client_keys::ClientKeys,
     compat::Compat,
     credentials::{Credentials, Delivery},
     data_files::Data,

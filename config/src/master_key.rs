@@ -28,6 +28,8 @@ pub enum Purpose {
     AuditChain,
     /// HMAC over the gateways' records of who read what.
     ReadTrail,
+    /// HMAC that makes nonces for DPoP proofs.
+    DpopNonce,
     /// HMAC over the portal's sessions, forms and one-time tokens, and AEAD over what its rows hide.
     Portal,
 }
@@ -42,6 +44,7 @@ impl Purpose {
             Self::PageCursor => b"pmsgate page cursor v1",
             Self::AuditChain => b"pmsgate audit chain v1",
             Self::ReadTrail => b"pmsgate read trail v1",
+            Self::DpopNonce => b"pmsgate dpop nonce v1",
             Self::Portal => b"pmsgate portal v1",
         }
     }

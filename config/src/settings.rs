@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Audit, Backend, ClientAddressFrom, ClockOffset, Compat, ConfigError, Credentials, Data, DatabaseSection,
-    Gateway, Listen, Mail, Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
+    Audit, Backend, ClientAddressFrom, ClientKeys, ClockOffset, Compat, ConfigError, Credentials, Data,
+    DatabaseSection, Gateway, Listen, Mail, Portal, Span, Telemetry, TlsMode, Tokens, Webhooks,
 };
 
 /// The whole configuration of the program.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The life of a client secret.
     pub credentials: Credentials,
+    /// Reading the keys that clients publish.
+    pub client_keys: ClientKeys,
     /// How people register, sign in and ask for access.
     pub portal: Portal,
     /// How e-mails leave the house.
@@ -73,6 +75,7 @@ impl Default for Settings {
             database: DatabaseSection::default(),
             tokens: Tokens::default(),
             credentials: Credentials::default(),
+            client_keys: ClientKeys::default(),
             portal: Portal::default(),
             mail: Mail::default(),
             webhooks: Webhooks::default(),

@@ -95,6 +95,8 @@ acts! {
     SecretRotated = "secret.rotated" of Client,
     /// One secret was ended on purpose.
     SecretRevoked = "secret.revoked" of Client,
+    /// A client registered keys or a certificate to prove itself by.
+    ProofRegistered = "proof.registered" of Client,
     /// A successor authenticated its client for the first time.
     SuccessorUsed = "secret.successor_used" of Client,
     /// People were told that a secret ends, or has ended.

@@ -76,6 +76,8 @@ pub struct Client {
     pub domains: Domains,
     /// The most it may be granted: its role's scope, or less.
     pub allowed: Scope,
+    /// Whether it may have only tokens that are bound to a key of its own (RFC 9449 §5.2, `dpop_bound_access_tokens`).
+    pub dpop_required: bool,
     /// Whether it may have tokens now.
     pub status: ClientStatus,
     /// When it was registered.
@@ -183,6 +185,7 @@ mod tests {
             qualified: false,
             domains: Domains::BOTH,
             allowed: Scope::parse("system/*.rs").unwrap(),
+            dpop_required: false,
             status,
             created_at: datetime!(2026-01-01 0:00 UTC),
         }

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::{Secret, SecretId, SecretState};
+use crate::{AuthenticationMethod, Secret, SecretId, SecretState};
 
 /// The most secrets of a client that are live at the same time.
 pub const MAX_LIVE_SECRETS: usize = 2;
@@ -73,13 +73,37 @@ pub fn rotate(
     Rotation { changed }
 }
 
+/// Decides what a credential of `method` registered at `now` does to those before it.
+///
+/// Those of the same method go on as after any rotation. Those of another one end now: a client has one method at a time,
+/// so that whoever finds an old secret cannot go round the key (RFC 7591 §2, one `token_endpoint_auth_method`). Tokens
+/// that were bought with them run out by themselves, which is the time to switch in.
+pub fn supersede(
+    current: Vec<Secret>,
+    method: AuthenticationMethod,
+    mode: RotationMode,
+    now: OffsetDateTime,
+) -> Rotation {
+    let (same, other): (Vec<Secret>, Vec<Secret>) =
+        current.into_iter().partition(|one| one.proof.method() == method);
+    let mut rotation = rotate(same, mode, None, now);
+    for mut one in other.into_iter().filter(|one| one.is_live(now)) {
+        match mode {
+            RotationMode::Immediately => one.revoked_at = Some(now),
+            RotationMode::Overlap(_) => one.retires_at = Some(now),
+        }
+        rotation.changed.push(one);
+    }
+    rotation
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use time::macros::datetime;
 
     use super::*;
-    use crate::{ClientId, ClientSecret, SecretLifetime, SecretPepper};
+    use crate::{ClientId, ClientSecret, Proof, SecretLifetime, SecretPepper};
 
     fn secret(number: u8, issued_at: OffsetDateTime) -> Secret {
         Secret::issue(
@@ -146,6 +170,31 @@ mod tests {
         );
         assert_eq!(rotation.changed.len(), 2);
         assert!(rotation.changed.iter().all(|s| s.state(now) == SecretState::Revoked));
+    }
+
+    #[test]
+    fn another_method_ends_at_once_and_the_same_one_overlaps() {
+        let key = |number: u8| {
+            let proof = Proof::KeysAt("https://client.example/jwks".to_owned());
+            Secret { proof, ..secret(number, datetime!(2026-01-01 0:00 UTC)) }
+        };
+        let now = datetime!(2026-02-02 0:00 UTC);
+        let current = || vec![key(1), secret(2, datetime!(2026-01-01 0:00 UTC))];
+        let states = |method, mode| {
+            let mut changed = supersede(current(), method, mode, now).changed;
+            changed.sort_by_key(|one| one.proof.method() != AuthenticationMethod::PrivateKeyJwt);
+            changed.into_iter().map(|one| one.state(now)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            states(AuthenticationMethod::PrivateKeyJwt, RotationMode::DEFAULT),
+            [SecretState::Live, SecretState::Retired]
+        );
+        assert_eq!(
+            states(AuthenticationMethod::ClientSecret, RotationMode::DEFAULT),
+            [SecretState::Retired, SecretState::Live]
+        );
+        let immediately = states(AuthenticationMethod::PrivateKeyJwt, RotationMode::Immediately);
+        assert_eq!(immediately, [SecretState::Revoked; 2]);
     }
 
     proptest! {

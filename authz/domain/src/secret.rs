@@ -1,8 +1,9 @@
-//! One secret's life: live from its issue until it expires, retires after a rotation, or is revoked.
+//! One credential's life: live from its issue until it expires, retires after a rotation, or is revoked. Most are
+//! secrets; a registered key lives by the same rules.
 
 use time::{Date, Duration, Month, OffsetDateTime};
 
-use crate::{ClientId, ClientSecret, InvalidTransition, SecretHash, SecretId, SecretPepper};
+use crate::{ClientId, ClientSecret, InvalidTransition, Proof, SecretId, SecretPepper};
 
 /// How long a secret lives from its issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +60,17 @@ impl SecretState {
     }
 }
 
-/// What is kept of a secret. The text itself is not among it.
+/// What is kept of a secret, or of what is registered in place of one. The text itself is not among it.
 #[derive(Clone, Debug)]
 pub struct Secret {
     /// Names the secret in lists and tokens.
     pub id: SecretId,
     /// Whose secret it is.
     pub client_id: ClientId,
-    /// The first characters, for people.
+    /// The first characters, or the name of a key, for people.
     pub hint: String,
-    /// Keyed hash of the text.
-    pub hash: SecretHash,
+    /// What it is known by.
+    pub proof: Proof,
     /// When it was assigned, in whole seconds.
     pub issued_at: OffsetDateTime,
     /// The instant from which it is expired.
@@ -92,12 +93,24 @@ impl Secret {
         lifetime: SecretLifetime,
         now: OffsetDateTime,
     ) -> Self {
+        let proof = Proof::Secret(pepper.hash(text.expose()));
+        Self { hint: text.hint(), ..Self::register(id, client_id, proof, lifetime, now) }
+    }
+
+    /// The record of what `client_id` registers to prove itself by, at `now` cut to the second.
+    pub fn register(
+        id: SecretId,
+        client_id: ClientId,
+        proof: Proof,
+        lifetime: SecretLifetime,
+        now: OffsetDateTime,
+    ) -> Self {
         let issued_at = now.replace_nanosecond(0).unwrap_or(now);
         Self {
             id,
             client_id,
-            hint: text.hint(),
-            hash: pepper.hash(text.expose()),
+            hint: proof.hint(),
+            proof,
             issued_at,
             expires_at: lifetime.expires_at(issued_at),
             retires_at: None,
@@ -136,7 +149,10 @@ impl Secret {
                 self.revoked_at = Some(now);
                 Ok(self)
             }
-            state => Err(InvalidTransition { what: "secret", state: state.as_str(), act: "revoked" }),
+            state => {
+                let what = self.proof.method().noun();
+                Err(InvalidTransition { what, state: state.as_str(), act: "revoked" })
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ struct Row {
     sees_human: bool,
     sees_veterinary: bool,
     allowed_scope: String,
+    dpop_required: bool,
     status: String,
     created_at: i64,
     category: Option<String>,
@@ -54,6 +55,7 @@ impl TryFrom<Row> for RegisteredClient {
             qualified: row.qualified,
             domains: Domains { human: row.sees_human, veterinary: row.sees_veterinary },
             allowed: Scope::parse(&row.allowed_scope).map_err(|_| cell("allowed_scope").corrupt())?,
+            dpop_required: row.dpop_required,
             status: cell("status").parse(&row.status)?,
             created_at: instant(row.created_at),
         };
@@ -69,7 +71,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.label, c.contact, c.role, c.organisation_id, c.owner_account_id, c.external_key,
-                 c.qualified, c.sees_human, c.sees_veterinary, c.allowed_scope, c.status, c.created_at, o.category
+                 c.qualified, c.sees_human, c.sees_veterinary, c.allowed_scope, c.dpop_required, c.status, c.created_at, o.category
              FROM clients c LEFT JOIN organisations o ON o.id = c.organisation_id ",
             $rest
         )
@@ -81,14 +83,15 @@ pub async fn insert(db: &mut Db<'_>, client: &Client) -> Result<(), DatabaseErro
     let allowed = client.allowed.to_string();
     on_db!(db, conn => sqlx::query(
         "INSERT INTO clients (id, label, contact, role, organisation_id, qualified, sees_human, sees_veterinary,
-             allowed_scope, status, created_at, owner_account_id, external_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+             allowed_scope, status, created_at, owner_account_id, external_key, dpop_required)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     )
     .bind(client.id.as_str()).bind(client.label.as_str()).bind(client.contact.as_deref())
     .bind(client.role.as_str()).bind(client.organisation.as_ref().map(OrganisationId::as_str))
     .bind(client.qualified).bind(client.domains.human).bind(client.domains.veterinary)
     .bind(allowed.as_str()).bind(client.status.as_str()).bind(micros(client.created_at))
     .bind(client.owner.as_deref()).bind(client.external_key.as_deref())
+    .bind(client.dpop_required)
     .execute(conn).await.map(|_| ()))?;
     Ok(())
 }
@@ -173,6 +176,17 @@ pub async fn set_particulars(
 ) -> Result<bool, DatabaseError> {
     let changed = on_db!(db, conn => sqlx::query("UPDATE clients SET label = $2, contact = $3 WHERE id = $1")
         .bind(id.as_str()).bind(label).bind(contact).execute(conn).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}
+
+/// Writes whether a client's tokens must be bound to a key. Whether it was there.
+pub async fn set_dpop_required(
+    db: &mut Db<'_>,
+    id: &ClientId,
+    required: bool,
+) -> Result<bool, DatabaseError> {
+    let changed = on_db!(db, conn => sqlx::query("UPDATE clients SET dpop_required = $2 WHERE id = $1")
+        .bind(id.as_str()).bind(required).execute(conn).await.map(|done| done.rows_affected()))?;
     Ok(changed == 1)
 }
 

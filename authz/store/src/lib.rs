@@ -30,6 +30,7 @@ pub mod sandbox_clock;
 pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;
+pub mod used_assertions;
 pub mod webhooks;
 
 use database::{Database, DatabaseError, Migration, UnitOfWork, on_db};
@@ -66,6 +67,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "revocation issue",
         sql: include_str!("../migrations/0007_revocation_issue.sql"),
     },
+    Migration {
+        version: 8,
+        name: "keys of clients",
+        sql: include_str!("../migrations/0008_client_keys.sql"),
+    },
+    Migration { version: 9, name: "bound tokens", sql: include_str!("../migrations/0009_bound_tokens.sql") },
 ];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on

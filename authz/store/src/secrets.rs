@@ -1,6 +1,6 @@
-//! Client secrets: keyed hashes, hints and times.
+//! What clients prove themselves by: keyed hashes of secrets, public keys; hints and times.
 
-use authz_domain::{ClientId, Secret, SecretHash, SecretId};
+use authz_domain::{ClientId, Proof, Secret, SecretId};
 use database::{DatabaseError, Db, instant, micros, on_db};
 use time::OffsetDateTime;
 
@@ -11,6 +11,8 @@ struct Row {
     id: String,
     client_id: String,
     hint: String,
+    method: String,
+    /// Of a secret: its hash. Of other methods: what is kept for them.
     hash: String,
     issued_at: i64,
     expires_at: i64,
@@ -27,7 +29,8 @@ impl TryFrom<Row> for Secret {
         Ok(Self {
             id: cell("id").parse(&row.id)?,
             client_id: cell("client_id").parse(&row.client_id)?,
-            hash: SecretHash::from_hex(&row.hash).ok_or_else(|| cell("hash").corrupt())?,
+            proof: Proof::from_stored(cell("method").parse(&row.method)?, &row.hash)
+                .ok_or_else(|| cell("hash").corrupt())?,
             hint: row.hint,
             issued_at: instant(row.issued_at),
             expires_at: instant(row.expires_at),
@@ -40,16 +43,17 @@ impl TryFrom<Row> for Secret {
 
 /// Keeps a new secret's record, as the client's newest.
 pub async fn insert(db: &mut Db<'_>, secret: &Secret) -> Result<(), DatabaseError> {
-    let hash = secret.hash.to_hex();
+    let (method, hash) = (secret.proof.method().as_str(), secret.proof.to_stored());
     on_db!(db, conn => sqlx::query(
         "INSERT INTO client_secrets (id, client_id, number, hint, hash, issued_at, expires_at, retires_at, revoked_at,
-             last_used_at)
-         SELECT $1, $2, COALESCE(MAX(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9
+             last_used_at, method)
+         SELECT $1, $2, COALESCE(MAX(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10
          FROM client_secrets WHERE client_id = $2"
     )
     .bind(secret.id.as_str()).bind(secret.client_id.as_str()).bind(secret.hint.as_str()).bind(hash.as_str())
     .bind(micros(secret.issued_at)).bind(micros(secret.expires_at)).bind(secret.retires_at.map(micros))
     .bind(secret.revoked_at.map(micros)).bind(secret.last_used_at.map(micros))
+    .bind(method)
     .execute(conn).await.map(|_| ()))?;
     Ok(())
 }
@@ -57,7 +61,7 @@ pub async fn insert(db: &mut Db<'_>, secret: &Secret) -> Result<(), DatabaseErro
 /// All secrets of a client, newest first. Takes any text.
 pub async fn of_client(db: &mut Db<'_>, client_id: &str) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+        "SELECT id, client_id, hint, method, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
          FROM client_secrets WHERE client_id = $1 ORDER BY number DESC"
     ).bind(client_id).fetch_all(conn).await)?;
     rows.into_iter().map(Secret::try_from).collect()
@@ -67,7 +71,7 @@ pub async fn of_client(db: &mut Db<'_>, client_id: &str) -> Result<Vec<Secret>, 
 /// most `limit`. Every live secret is among the first two. Takes any text.
 pub async fn presentable(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+        "SELECT id, client_id, hint, method, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
          FROM client_secrets WHERE client_id = $1
          ORDER BY CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END, number DESC LIMIT $2"
     ).bind(client_id).bind(limit).fetch_all(conn).await)?;
@@ -77,7 +81,7 @@ pub async fn presentable(db: &mut Db<'_>, client_id: &str, limit: i64) -> Result
 /// Every secret of every client, newest first within a client.
 pub async fn list(db: &mut Db<'_>) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+        "SELECT id, client_id, hint, method, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
          FROM client_secrets ORDER BY client_id, number DESC"
     ).fetch_all(conn).await)?;
     rows.into_iter().map(Secret::try_from).collect()
@@ -86,7 +90,7 @@ pub async fn list(db: &mut Db<'_>) -> Result<Vec<Secret>, DatabaseError> {
 /// Secrets that were not ended on purpose and expire before `before`, soonest first.
 pub async fn expiring_before(db: &mut Db<'_>, before: OffsetDateTime) -> Result<Vec<Secret>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, client_id, hint, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
+        "SELECT id, client_id, hint, method, hash, issued_at, expires_at, retires_at, revoked_at, last_used_at
          FROM client_secrets WHERE expires_at < $1 AND revoked_at IS NULL ORDER BY expires_at, id"
     ).bind(micros(before)).fetch_all(conn).await)?;
     rows.into_iter().map(Secret::try_from).collect()

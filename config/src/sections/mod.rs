@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod backend;
+pub(crate) mod client_keys;
 pub(crate) mod compat;
 pub(crate) mod credentials;
 pub(crate) mod data_files;

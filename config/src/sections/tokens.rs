@@ -17,6 +17,9 @@ pub struct Tokens {
     pub algorithm: TokenAlgorithm,
     /// How long a token lives; never past its secret's expiry.
     pub lifetime: Span,
+    /// Whether DPoP proofs must hold a nonce of ours, at the token endpoint and at gateways: then none can be made ahead of
+    /// time by somebody who has a client's key for a moment. Costs clients one more request every few minutes.
+    pub dpop_nonces: bool,
     /// How old a signing key gets before the next one takes over.
     pub key_rotation: Span,
     /// How long the next key is published before it signs. At least twice `key_set_max_age`.
@@ -57,6 +60,7 @@ impl Default for Tokens {
             tenants: vec!["6f0c1d4e-3b52-4c8a-9d27-5e8a1b7c9f30".to_owned()],
             algorithm: TokenAlgorithm::Es256,
             lifetime: Span::seconds(3600),
+            dpop_nonces: false,
             key_rotation: Span::days(90),
             key_lead: Span::seconds(3600),
             key_set_max_age: Span::seconds(300),

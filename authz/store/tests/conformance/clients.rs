@@ -1,11 +1,11 @@
 //! Clients and their secrets.
 
-use access_token::Scope;
+use access_token::{Algorithm, Scope, SigningKey};
 use authz_domain::{
-    Client, ClientId, ClientSecret, ClientStatus, OrganisationCategory, Secret, SecretId, SecretLifetime,
-    SecretPepper,
+    Client, ClientId, ClientKeys, ClientSecret, ClientStatus, OrganisationCategory, Proof, Secret, SecretId,
+    SecretLifetime, SecretPepper,
 };
-use authz_store::{clients, organisations, secrets};
+use authz_store::{clients, organisations, secrets, used_assertions};
 use database::DatabaseError;
 use pms_terms::Domains;
 use time::Duration;
@@ -24,6 +24,7 @@ fn client(number: u8, organisation: Option<&str>) -> Client {
         qualified: true,
         domains: Domains::HUMAN,
         allowed: Scope::parse("system/*.rs system/MedicinalProductDefinition.cruds").unwrap(),
+        dpop_required: false,
         status: ClientStatus::Active,
         created_at: NOW,
     }
@@ -108,7 +109,7 @@ async fn secrets_come_newest_first_with_their_times() {
         assert_eq!(found.iter().map(|s| &s.id).collect::<Vec<_>>(), [&new.id, &old.id]);
         assert_eq!(found[1].retires_at, old.retires_at);
         assert_eq!(found[0].expires_at, new.expires_at);
-        assert!(bool::from(found[0].hash.ct_eq(&new.hash)));
+        assert!(bool::from(found[0].proof.secret().unwrap().ct_eq(new.proof.secret().unwrap())));
         let newest = secret(3, &client).revoke(NOW + Duration::HOUR).unwrap();
         secrets::insert(&mut db, &newest).await.unwrap();
         let presentable = secrets::presentable(&mut db, client.id.as_str(), 2).await.unwrap();
@@ -154,6 +155,45 @@ async fn expiring_secrets_come_soonest_first_and_no_revoked_one() {
         let found = secrets::expiring_before(&mut db, NOW + Duration::days(800)).await.unwrap();
         assert_eq!(found.iter().map(|s| &s.id).collect::<Vec<_>>(), [&one.id, &two.id]);
         assert!(secrets::expiring_before(&mut db, one.expires_at).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_stands_in_place_of_a_secret_reads_back() {
+    on_each(|database| async move {
+        let mut work = work(&database).await;
+        let mut db = work.db();
+        let client = client(1, None);
+        clients::insert(&mut db, &client).await.unwrap();
+        let jwk = SigningKey::generate(Algorithm::Es256).unwrap().public_jwk().clone();
+        let keys = ClientKeys::from_value(serde_json::to_value(jwk).unwrap()).unwrap();
+        let published = Proof::KeysAt("https://client.example/jwks".to_owned());
+        for (number, proof) in (1..).zip([Proof::Keys(keys), published]) {
+            let id = SecretId::from_entropy([number; 16]);
+            let kept = Secret::register(id, client.id.clone(), proof, SecretLifetime::DEFAULT, NOW);
+            secrets::insert(&mut db, &kept).await.unwrap();
+            let found = secrets::of_client(&mut db, client.id.as_str()).await.unwrap().remove(0);
+            assert_eq!(format!("{found:?}"), format!("{kept:?}"));
+            assert_eq!(found.proof.to_stored(), kept.proof.to_stored());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_assertion_is_used_once_until_it_is_forgotten() {
+    on_each(|database| async move {
+        let mut work = work(&database).await;
+        let mut db = work.db();
+        let until = NOW + Duration::minutes(5);
+        assert!(used_assertions::use_once(&mut db, "a", "jti", until).await.unwrap());
+        assert!(!used_assertions::use_once(&mut db, "a", "jti", until).await.unwrap());
+        assert!(used_assertions::use_once(&mut db, "b", "jti", until).await.unwrap());
+        assert_eq!(used_assertions::forget_dead(&mut db, NOW).await.unwrap(), 0);
+        assert!(!used_assertions::use_once(&mut db, "a", "jti", until).await.unwrap());
+        assert_eq!(used_assertions::forget_dead(&mut db, until).await.unwrap(), 2);
+        assert!(used_assertions::use_once(&mut db, "a", "jti", until).await.unwrap());
     })
     .await;
 }

@@ -32,6 +32,7 @@ fn client(number: u8, organisation: Option<&str>, owner: Option<&str>, key: Opti
         qualified: false,
         domains: Domains::BOTH,
         allowed: Scope::parse("system/*.rs clients.read").unwrap(),
+        dpop_required: false,
         status: ClientStatus::Active,
         created_at: NOW + Duration::seconds(i64::from(number / 2)),
     }

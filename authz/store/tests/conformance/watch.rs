@@ -29,6 +29,7 @@ async fn secret(db: &mut Db<'_>) -> Secret {
         qualified: false,
         domains: Domains::BOTH,
         allowed: Scope::parse("system/*.rs").unwrap(),
+        dpop_required: false,
         status: ClientStatus::Active,
         created_at: NOW,
     };

@@ -1,0 +1,27 @@
+//! `[client_keys]`: reading the keys that clients publish.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Network, Span};
+
+/// Reading the keys that clients publish under an address of their own (`jwks_uri`), always by `https://`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientKeys {
+    /// Private, loopback or otherwise internal networks that may be called all the same, for example `10.20.0.0/16`.
+    /// Default: none, so that nobody can make this server call its neighbours.
+    pub allowed_networks: Vec<Network>,
+    /// Certificates in PEM to trust beside the system's, for addresses inside. Default: only the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long one reading may take.
+    pub timeout: Span,
+}
+
+impl Default for ClientKeys {
+    fn default() -> Self {
+        Self { allowed_networks: Vec::new(), ca_file: None, timeout: Span::seconds(5) }
+    }
+}
