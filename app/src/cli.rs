@@ -141,11 +141,12 @@ pub enum Part {
 /// `client …`.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
-    /// Create a client and its first secret, which is shown once.
+    /// Create a client and its first secret, which is shown once; or with keys of its own in place of a secret.
     #[command(after_help = "Examples:\n  \
 pmsgate client create --organisation ORG-100000001 --role pms-industry-api --label 'ERP link' --contact it@example.org\n  \
 pmsgate client create --organisation ORG-100000101 --role pms-nca-api --domain human\n  \
-pmsgate client create --role public-pms-api --contact reader@example.org")]
+pmsgate client create --role public-pms-api --contact reader@example.org\n  \
+pmsgate client create --organisation ORG-100000001 --role pms-industry-api --jwks keys.json")]
     Create(ClientCreate),
     /// List all clients.
     List,
@@ -166,7 +167,27 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         #[command(flatten)]
         why: Why,
     },
-    /// Change what a client is called, or its technical contact.
+    /// Register what a client proves itself by in place of a secret: the public keys that it signs assertions with. Keys
+    /// registered before work for the overlap; a secret stops at once.
+    #[command(after_help = "Examples:\n  \
+pmsgate client register CLIENT_ID --jwks keys.json\n  \
+pmsgate client register CLIENT_ID --jwks-uri https://client.example/jwks.json\n  \
+pmsgate client register CLIENT_ID --certificate client.pem --immediately --reason 'key lost'")]
+    Register {
+        /// The client's id.
+        client_id: String,
+        /// What is registered.
+        #[command(flatten)]
+        proof: ProofArgs,
+        /// End what was registered before, and the tokens bought with it, at once.
+        #[arg(long)]
+        immediately: bool,
+        /// Why it is done.
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Change what a client is called, its technical contact, or whether its tokens must be bound to a key.
+    #[command(after_help = "Example:\n  pmsgate client change CLIENT_ID --dpop required")]
     Change {
         /// The client's id.
         client_id: String,
@@ -176,6 +197,9 @@ pmsgate client create --role public-pms-api --contact reader@example.org")]
         /// E-mail of the technical contact.
         #[arg(long, value_name = "MAIL")]
         contact: Option<String>,
+        /// Whether its tokens must be bound to a key of its own by DPoP proofs (RFC 9449).
+        #[arg(long, value_name = "required|optional")]
+        dpop: Option<DpopWish>,
     },
     /// End one secret of a client at once, with the tokens bought with it.
     RevokeSecret {
@@ -218,6 +242,7 @@ impl ClientCommand {
     pub fn reason(&self) -> &str {
         match self {
             Self::Rotate { why, .. }
+            | Self::Register { why, .. }
             | Self::RevokeSecret { why, .. }
             | Self::Suspend { why, .. }
             | Self::Resume { why, .. }
@@ -227,12 +252,36 @@ impl ClientCommand {
     }
 }
 
+/// Whether a client's tokens must be bound to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DpopWish {
+    /// They must.
+    Required,
+    /// They may.
+    Optional,
+}
+
 /// Why something is done.
 #[derive(Debug, Args)]
 pub struct Why {
     /// Why, for the audit trail.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub reason: String,
+}
+
+/// What a client proves itself by in place of a secret.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ProofArgs {
+    /// Public keys that sign assertions (private_key_jwt): a file with a JWK Set or one JWK; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub jwks: Option<PathBuf>,
+    /// Where the client publishes such a set, by https.
+    #[arg(long, value_name = "URL")]
+    pub jwks_uri: Option<String>,
+    /// A certificate whose key signs assertions, as MSAL has it: a file, PEM or DER.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
 }
 
 /// `client create`.
@@ -264,6 +313,9 @@ pub struct ClientCreate {
     /// everything its role may.
     #[arg(long, value_name = "SCOPE")]
     pub scope: Vec<String>,
+    /// What it proves itself by, when it shall have no secret.
+    #[command(flatten)]
+    pub proof: Option<ProofArgs>,
 }
 
 /// `credentials …`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access_token::DpopNonces;
 use anyhow::Result;
 use config::{DataFiles, Settings};
 use gateway::{Addresses, AuditSettings, Gateway, GatewaySettings};
@@ -15,13 +16,15 @@ pub(crate) struct GatewaySource {
     pub(crate) feed_key: String,
     /// Where the record of who read what is kept, if it is.
     pub(crate) audit: Option<AuditSettings>,
+    /// What makes the nonces that DPoP proofs must hold, if they must.
+    pub(crate) dpop_nonces: Option<DpopNonces>,
 }
 
 impl GatewaySource {
     /// The settings with these data files.
     pub(crate) fn with(&self, files: &DataFiles) -> GatewaySettings {
         let settings = GatewaySettings::new(&self.settings, files, &self.addresses, self.feed_key.clone());
-        GatewaySettings { audit: self.audit.clone(), ..settings }
+        GatewaySettings { audit: self.audit.clone(), dpop_nonces: self.dpop_nonces.clone(), ..settings }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use access_token::DpopNonces;
 use anyhow::{Context as _, Result, bail};
 use authz_server::{Authz, DemoCredentials};
 use caller_context::ContextKey;
@@ -355,6 +356,11 @@ impl<'h> Builder<'h> {
             addresses,
             feed_key,
             audit: house.read_trail(),
+            dpop_nonces: house
+                .settings
+                .tokens
+                .dpop_nonces
+                .then(|| DpopNonces::new(&house.master_key.derive(Purpose::DpopNonce))),
         };
         let context_key = ContextKey::new(&house.master_key.derive(Purpose::CallerContext));
         let gateway = Gateway::new(source.with(&house.files), context_key, house.clock.clone())?;

@@ -1,7 +1,8 @@
-//! Who calls: bearer token → [`Caller`], offline, by keys known beforehand and a cache of verdicts.
+//! Who calls: access token → [`Caller`], offline, by keys known beforehand and a cache of verdicts.
 //!
 //! A token that was checked before costs a SHA-256, a look-up and the rules that can change with time: expiry,
-//! audience of the product, key still published, not revoked.
+//! audience of the product, key still published, not revoked. A token that is bound to a key costs the proof of that key
+//! with each request besides.
 
 use std::{
     borrow::Cow,
@@ -9,10 +10,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use access_token::{AccessTokenClaims, Expected, Scope, SystemScope, TokenError};
+use access_token::{AccessTokenClaims, DpopRefused, Expected, Scope, SystemScope, TokenError};
 use aws_lc_rs::digest;
 use caller_context::{CallerContextRef, Introduction};
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 use moka::sync::Cache;
 use pms_terms::FhirVersion;
 use time::{Duration, OffsetDateTime};
@@ -20,6 +21,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{
     error::GatewayError,
     keys::{Keys, NoKey},
+    possession::Possession,
     revocation::{Revocations, Standing},
     routes::Product,
 };
@@ -103,7 +105,7 @@ impl Caller {
 /// Why the caller is not known. Texts are shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
-    /// No bearer token at all; another scheme counts as none.
+    /// No token at all; another scheme counts as none.
     #[error("no access token was sent: put one into the header `Authorization: Bearer …`")]
     NoToken,
     /// More than one Authorization header.
@@ -115,9 +117,23 @@ pub enum Unauthenticated {
     /// The token breaks a rule.
     #[error("{0}")]
     Refused(TokenError),
-    /// The token is bound to a key (`cnf`) whose possession cannot be proven here.
-    #[error("the token is bound to a key (cnf), and proof of possession is not accepted here")]
+    /// A token that is bound to a key was sent as Bearer, by whoever has it (RFC 9449 §7.2).
+    #[error(
+        "the token is bound to a key: send it as `Authorization: DPoP …` with a proof in the header DPoP"
+    )]
     Bound,
+    /// A token that is bound to no key was sent with the scheme DPoP.
+    #[error("the token is not bound to a key: send it as `Authorization: Bearer …`")]
+    NotBound,
+    /// The token is bound to a certificate, and this connection has another one or none.
+    #[error("the token is bound to a client certificate, which this connection was not made with")]
+    OtherCertificate,
+    /// The proof of the key breaks a rule.
+    #[error("{0}")]
+    Proof(DpopRefused),
+    /// The proof lacks the nonce that is wanted; this is the one.
+    #[error("{}", DpopRefused::Nonce)]
+    Nonce(String),
     /// The client, its secret or the token was revoked.
     #[error("the token was revoked, or the client or secret that obtained it")]
     Revoked,
@@ -148,6 +164,7 @@ pub struct Authenticator {
     leeway: Duration,
     verified: Cache<Digest, Arc<Caller>, BuildHasherDefault<OfDigest>>,
     refused: Cache<Digest, TokenError>,
+    possession: Possession,
     hits: metrics::Counter,
     misses: metrics::Counter,
 }
@@ -160,6 +177,7 @@ impl Authenticator {
         issuers: Vec<String>,
         leeway: std::time::Duration,
         capacity: u64,
+        possession: Possession,
     ) -> Self {
         Self {
             keys,
@@ -171,24 +189,28 @@ impl Authenticator {
                 .time_to_idle(IDLE)
                 .build_with_hasher(BuildHasherDefault::default()),
             refused: Cache::builder().max_capacity(REFUSED_CAPACITY).time_to_live(IDLE).build(),
+            possession,
             hits: metrics::counter!("pmsgate_gateway_token_cache_total", "result" => "hit"),
             misses: metrics::counter!("pmsgate_gateway_token_cache_total", "result" => "miss"),
         }
     }
 
-    /// Who sends these headers to this product. `may_try` is asked before a token that was never judged is.
+    /// Who sends this request to this product. `may_try` is asked before a token that was never judged is.
     pub async fn caller(
         &self,
-        headers: &HeaderMap,
+        parts: &Parts,
         product: &Product,
         now: OffsetDateTime,
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
-        let credentials = match bearer_credentials(headers) {
+        let (scheme, credentials) = match credentials(&parts.headers) {
             Ok(credentials) => credentials,
             Err(refused) => return may_try().and(Err(refused.into())),
         };
         let caller = self.verified(credentials, now, may_try).await?;
+        if scheme != Scheme::Bearer || caller.claims.cnf.is_some() {
+            self.possession.check(scheme, &caller.claims, credentials, parts, now)?;
+        }
         if caller.claims.aud != product.resource {
             let found = caller.claims.aud.clone();
             return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
@@ -233,7 +255,6 @@ impl Authenticator {
         };
         let expected = Expected { issuers: &self.issuers, audience: None, leeway: self.leeway };
         match access_token::verify(token, &verification_key, &expected, now) {
-            Ok(claims) if claims.cnf.is_some() => Err(Unauthenticated::Bound.into()),
             Ok(claims) => {
                 let caller = Arc::new(Caller::new(claims, header.kid));
                 self.verified.insert(key, Arc::clone(&caller));
@@ -279,22 +300,36 @@ impl Authenticator {
     }
 }
 
-/// What follows `Bearer` in the one Authorization header of a request (RFC 6750 §2.1); not yet looked at.
-fn bearer_credentials(headers: &HeaderMap) -> Result<&[u8], Unauthenticated> {
-    const SCHEME: usize = "bearer".len();
+/// The scheme of an Authorization header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449 §7.1.
+    Dpop,
+}
+
+/// What follows the scheme in the one Authorization header of a request (RFC 6750 §2.1, RFC 9449 §7.1); not yet looked at.
+fn credentials(headers: &HeaderMap) -> Result<(Scheme, &[u8]), Unauthenticated> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Unauthenticated::NoToken) };
     if values.next().is_some() {
         return Err(Unauthenticated::SeveralHeaders);
     }
     let value = value.as_bytes();
-    if !value.get(..SCHEME).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) {
+    let starts =
+        |name: &str| value.get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()));
+    let (scheme, length) = if starts("bearer") {
+        (Scheme::Bearer, "bearer".len())
+    } else if starts("dpop") {
+        (Scheme::Dpop, "dpop".len())
+    } else {
         return Err(Unauthenticated::NoToken);
-    }
-    match &value[SCHEME..] {
+    };
+    match &value[length..] {
         [b' ', rest @ ..] if rest.len() <= MAX_TOKEN_LENGTH => {
             let start = rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
-            Ok(&rest[start..])
+            Ok((scheme, &rest[start..]))
         }
         [] | [b' ', ..] => Err(Unauthenticated::NotABearerToken),
         _ => Err(Unauthenticated::NoToken),
@@ -329,18 +364,21 @@ mod tests {
     }
 
     fn bearer_token(headers: &HeaderMap) -> Result<&str, Unauthenticated> {
-        as_token(bearer_credentials(headers)?)
+        as_token(credentials(headers)?.1)
     }
 
     #[test]
     fn exactly_one_bearer_token_is_taken() {
         assert_eq!(bearer_token(&with(&["Bearer a.b.c"])), Ok("a.b.c"));
         assert_eq!(bearer_token(&with(&["bEARER  a.b.c"])), Ok("a.b.c"));
+        assert_eq!(credentials(&with(&["dpop a.b.c"])), Ok((Scheme::Dpop, &b"a.b.c"[..])));
         assert_eq!(bearer_token(&with(&[])), Err(Unauthenticated::NoToken));
         assert_eq!(bearer_token(&with(&["Basic YTpi"])), Err(Unauthenticated::NoToken));
         assert_eq!(bearer_token(&with(&["Bearer a", "Bearer a"])), Err(Unauthenticated::SeveralHeaders));
         let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_LENGTH + 1));
-        for malformed in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer \"a\"", long.as_str()] {
+        for malformed in
+            ["Bearer", "DPoP", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer \"a\"", long.as_str()]
+        {
             assert_eq!(
                 bearer_token(&with(&[malformed])),
                 Err(Unauthenticated::NotABearerToken),

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use access_token::{AUTHENTICATION_METHODS, ProofAlgorithm};
 use bytes::Bytes;
 use config::Interaction;
 use http::HeaderValue;
@@ -235,6 +236,9 @@ pub fn protected_resource(settings: &GatewaySettings, product: &Product) -> Valu
         "authorization_servers": settings.issuers.first().into_iter().collect::<Vec<_>>(),
         "scopes_supported": scopes(product),
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ProofAlgorithm::NAMES,
+        // A client may be held to it: then its tokens are bound, and what is bound is never taken as Bearer.
+        "dpop_bound_access_tokens_required": false,
         "resource_documentation": format!("{}/swagger", product.public_base),
     })
 }
@@ -246,12 +250,13 @@ pub fn smart_configuration(settings: &GatewaySettings, product: &Product) -> Val
         "issuer": issuer,
         "jwks_uri": format!("{}/oauth2/jwks", settings.public_base_url),
         "token_endpoint": settings.token_endpoint,
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
         "introspection_endpoint": beside(&settings.token_endpoint, "introspect"),
         "revocation_endpoint": beside(&settings.token_endpoint, "revoke"),
         "grant_types_supported": ["client_credentials"],
         "scopes_supported": scopes(product),
-        "capabilities": ["client-confidential-symmetric", "permission-v2"],
+        "capabilities": ["client-confidential-symmetric", "client-confidential-asymmetric", "permission-v2"],
     })
 }
 

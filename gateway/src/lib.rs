@@ -25,6 +25,7 @@ pub mod openapi;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;
+mod possession;
 pub mod rate_limit;
 mod response_cache;
 pub mod revocation;

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use access_token::{DPOP_NONCE_HEADER, ProofAlgorithm};
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -37,6 +38,11 @@ pub struct Circumstances<'a> {
     pub apim: bool,
 }
 
+const BEARER: &str = "Bearer";
+const DPOP: &str = "DPoP";
+/// The other way to send a token, without the particulars that the first challenge has.
+const DPOP_OFFER: HeaderValue = HeaderValue::from_static("DPoP algs=\"ES256 ES384 RS256 RS384 PS256\"");
+
 /// A refusal in the words of FHIR and HTTP.
 #[derive(Debug)]
 struct Refusal {
@@ -53,6 +59,10 @@ struct Refusal {
     apim: Option<Cow<'static, str>>,
     /// The `error` of the challenge; a challenge without it is sent with every other 401.
     challenge: Option<&'static str>,
+    /// The scheme of the challenge.
+    scheme: &'static str,
+    /// A nonce for the next DPoP proof.
+    nonce: Option<String>,
     /// The scope that would have helped.
     scope: Option<String>,
     retry_after: Option<u32>,
@@ -77,6 +87,8 @@ impl Refusal {
             text,
             apim: None,
             challenge: None,
+            scheme: BEARER,
+            nonce: None,
             scope: None,
             retry_after: None,
             allow: None,
@@ -96,6 +108,13 @@ pub fn respond(error: &GatewayError, circumstances: &Circumstances<'_>) -> (Resp
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if refusal.status == StatusCode::UNAUTHORIZED || refusal.challenge.is_some() {
         insert(headers, header::WWW_AUTHENTICATE, &challenge(&refusal, circumstances));
+        if refusal.challenge.is_none() {
+            // RFC 9449 §7.1: who sent nothing may choose.
+            headers.append(header::WWW_AUTHENTICATE, DPOP_OFFER);
+        }
+    }
+    if let Some(nonce) = &refusal.nonce {
+        insert(headers, HeaderName::from_static(DPOP_NONCE_HEADER), nonce);
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -359,7 +378,29 @@ fn unauthenticated(refused: &Unauthenticated) -> Refusal {
             let (code, rule, apim) = crate::authenticate::kind(error);
             presented(code, rule, apim)
         }
-        Unauthenticated::Bound => presented("security", "token-bound", "Access denied due to invalid JWT."),
+        // RFC 9449 §7.2: whoever sent it as Bearer learns the scheme that it wants.
+        Unauthenticated::Bound | Unauthenticated::NotBound => Refusal {
+            scheme: DPOP,
+            reference: "RFC 9449 section 7",
+            ..presented("security", "token-bound", "Access denied due to invalid JWT.")
+        },
+        Unauthenticated::OtherCertificate => Refusal {
+            reference: "RFC 8705 section 3",
+            ..presented("security", "token-certificate", "Access denied due to invalid JWT.")
+        },
+        Unauthenticated::Proof(_) => Refusal {
+            scheme: DPOP,
+            challenge: Some("invalid_dpop_proof"),
+            reference: "RFC 9449 section 4.3",
+            ..presented("security", "proof-invalid", "Access denied due to invalid JWT.")
+        },
+        Unauthenticated::Nonce(nonce) => Refusal {
+            scheme: DPOP,
+            challenge: Some("use_dpop_nonce"),
+            nonce: Some(nonce.clone()),
+            reference: "RFC 9449 section 9",
+            ..presented("security", "proof-nonce", "Access denied due to invalid JWT.")
+        },
         Unauthenticated::Revoked => {
             presented("security", "token-revoked", "Access denied due to invalid JWT.")
         }
@@ -432,10 +473,11 @@ fn refused_by_levels(refused: &enforce::Refused) -> Refusal {
     }
 }
 
-/// RFC 6750 §3, RFC 9728 §5.1. `error` stands only where a token was presented.
+/// RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1. `error` stands only where a token was presented.
 fn challenge(refusal: &Refusal, circumstances: &Circumstances<'_>) -> String {
     let mut challenge = String::with_capacity(256);
-    challenge.push_str("Bearer realm=\"");
+    challenge.push_str(refusal.scheme);
+    challenge.push_str(" realm=\"");
     challenge.push_str(circumstances.product.map_or("pmsgate", |product| &product.id));
     challenge.push('"');
     let mut add = |name: &str, value: &str| {
@@ -459,6 +501,9 @@ fn challenge(refusal: &Refusal, circumstances: &Circumstances<'_>) -> String {
     }
     if let Some(product) = circumstances.product {
         add("resource_metadata", &product.resource_metadata);
+    }
+    if refusal.scheme == DPOP {
+        add("algs", &ProofAlgorithm::NAMES.join(" "));
     }
     challenge
 }

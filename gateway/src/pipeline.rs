@@ -253,7 +253,7 @@ impl Desk {
             Some(address) => limits.may_try(address).map_err(GatewayError::LimitExceeded),
             None => Ok(()),
         };
-        let answer = self.gateway.authenticator.caller(&parts.headers, product, now, may_try).await;
+        let answer = self.gateway.authenticator.caller(parts, product, now, may_try).await;
         if let (Err(GatewayError::Unauthenticated(_)), Some(address)) = (&answer, address) {
             limits.failed(address);
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+use access_token::DpopNonces;
 pub use config::Http2;
 use config::{ApiProduct, Catalogue, DataFile, DataFiles, FeedLoss, ParameterTexts, RequestLimits};
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ pub struct GatewaySettings {
     pub clock_skew: Duration,
     /// How many verified tokens are remembered.
     pub token_cache_capacity: u64,
+    /// What makes the nonces that DPoP proofs must hold; none: they need none.
+    pub dpop_nonces: Option<DpopNonces>,
     /// The API products.
     pub products: Vec<ProductSettings>,
     /// The access-level matrix; read only where a product is filtered here.
@@ -95,6 +98,7 @@ impl GatewaySettings {
             }),
             clock_skew: section.clock_skew.0,
             token_cache_capacity: section.token_cache,
+            dpop_nonces: None,
             products: products
                 .iter()
                 .map(|product| ProductSettings {

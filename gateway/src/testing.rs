@@ -47,6 +47,7 @@ pub fn settings(upstream: &str) -> GatewaySettings {
         revocations: None,
         clock_skew: Duration::from_secs(60),
         token_cache_capacity: 1000,
+        dpop_nonces: None,
         products: vec![
             product(
                 "pms-read-v3",

@@ -16,7 +16,7 @@ export function setting(name) {
 export const BASE_URL = setting("PMSGATE_BASE_URL");
 export const TENANT = setting("PMSGATE_TENANT");
 export const CLIENT_ID = setting("PMSGATE_CLIENT_ID");
-export const CLIENT_SECRET = setting("PMSGATE_CLIENT_SECRET");
+export const CLIENT_SECRET = process.env.PMSGATE_CLIENT_SECRET; // none where a client has a key
 export const SCOPE = setting("PMSGATE_SCOPE");
 export const READ_URL = setting("PMSGATE_READ_URL");
 export const FHIR_JSON = "application/fhir+json";

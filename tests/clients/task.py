@@ -15,7 +15,7 @@ def setting(name):
 BASE_URL = setting("PMSGATE_BASE_URL")
 TENANT = setting("PMSGATE_TENANT")
 CLIENT_ID = setting("PMSGATE_CLIENT_ID")
-CLIENT_SECRET = setting("PMSGATE_CLIENT_SECRET")
+CLIENT_SECRET = os.environ.get("PMSGATE_CLIENT_SECRET")  # none where a client has a key
 SCOPE = setting("PMSGATE_SCOPE")
 READ_URL = setting("PMSGATE_READ_URL")
 setting("REQUESTS_CA_BUNDLE")

@@ -6,6 +6,7 @@ mod administrator_guide;
 mod api_documents;
 mod audit_export;
 mod certificates;
+mod clients_without_secrets;
 mod clock_travel;
 mod crash;
 mod credentials;

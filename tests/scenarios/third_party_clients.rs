@@ -4,17 +4,20 @@
 //! any other way, a scenario whose library is missing says so and does nothing.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use harness::{ApiClient, Program};
 use oauth2::{
     AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, Scope, TokenResponse, TokenUrl,
     basic::BasicClient,
 };
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::Value;
 
 /// A tenant segment as a caller of the agency would have it.
@@ -53,7 +56,25 @@ async fn run_script(
     tokens: u64,
 ) {
     let program = serve().await;
-    let read_url = product_url(&program, &program.api()).await;
+    let demo = program.ready.demo.as_ref().unwrap();
+    let credentials = [
+        ("PMSGATE_CLIENT_ID", demo.client_id.clone()),
+        ("PMSGATE_CLIENT_SECRET", demo.client_secret.clone()),
+    ];
+    run_on(&program, &credentials, interpreter, node_modules, script, client, tokens).await;
+}
+
+/// Runs a script against a program, with the credentials that it wants.
+async fn run_on(
+    program: &Program,
+    credentials: &[(&str, String)],
+    interpreter: &Path,
+    node_modules: Option<&Path>,
+    script: &str,
+    client: &str,
+    tokens: u64,
+) {
+    let read_url = product_url(program, &program.api()).await;
     let ca_file = program.ready.ca_file.as_ref().unwrap();
     let demo = program.ready.demo.as_ref().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
@@ -62,8 +83,7 @@ async fn run_script(
         .arg(&script)
         .env("PMSGATE_BASE_URL", &program.ready.base_url)
         .env("PMSGATE_TENANT", TENANT)
-        .env("PMSGATE_CLIENT_ID", &demo.client_id)
-        .env("PMSGATE_CLIENT_SECRET", &demo.client_secret)
+        .envs(credentials.iter().map(|(name, value)| (name, value)))
         .env("PMSGATE_SCOPE", &demo.scope)
         .env("PMSGATE_READ_URL", &read_url)
         .env("REQUESTS_CA_BUNDLE", ca_file)
@@ -122,6 +142,48 @@ async fn openid_client_discovers_and_reads_a_product() {
 #[tokio::test]
 async fn simple_oauth2_reads_a_product() {
     run_node("with_simple_oauth2.mjs", "simple-oauth2", 6).await;
+}
+
+/// A client with an RSA key and a certificate of it in place of a secret, and what a script needs to sign with it.
+fn certified_client(program: &Program) -> Vec<(&'static str, String)> {
+    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
+    let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, certificate.der()));
+    let (key_file, certificate_file) =
+        (program.data_dir().join("client-key.pem"), program.data_dir().join("client.pem"));
+    fs::write(&key_file, pair.serialize_pem()).unwrap();
+    fs::write(&certificate_file, certificate.pem()).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let options = ["--organisation", "ORG-100000001", "--role", "pms-industry-api", "--certificate"];
+    let made = program.result(&[&["client", "create"], &options[..], &[&path(&certificate_file)]].concat());
+    vec![
+        ("PMSGATE_CLIENT_ID", made["client_id"].as_str().unwrap().to_owned()),
+        ("PMSGATE_CLIENT_KEY_FILE", path(&key_file)),
+        ("PMSGATE_CLIENT_CERTIFICATE_FILE", path(&certificate_file)),
+        ("PMSGATE_CLIENT_KEY_ID", kid),
+    ]
+}
+
+#[tokio::test]
+async fn authlib_signs_with_a_private_key() {
+    let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
+    let program = serve().await;
+    run_on(&program, &certified_client(&program), &python, None, "with_authlib_key.py", "Authlib", 6).await;
+}
+
+#[tokio::test]
+async fn msal_signs_with_the_key_of_a_certificate() {
+    let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
+    let program = serve().await;
+    run_on(&program, &certified_client(&program), &python, None, "with_msal_certificate.py", "msal", 2).await;
+}
+
+#[tokio::test]
+async fn openid_client_signs_with_a_private_key() {
+    let Some(modules) = provided("PMSGATE_TEST_NODE_MODULES") else { return };
+    let program = serve().await;
+    let (client, script) = (certified_client(&program), "with_openid_client_key.mjs");
+    run_on(&program, &client, Path::new("node"), Some(&modules), script, "openid-client", 4).await;
 }
 
 /// The `oauth2` crate brings no HTTP client of its own here: it hands requests to ours.

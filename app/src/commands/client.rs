@@ -1,15 +1,23 @@
 //! `pmsgate client …`: API clients and their secrets.
 
-use anyhow::Result;
-use authz_domain::{Actor, SecretState};
-use authz_server::{ClientView, IssuedCredentials, NewClient, SecretView};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail};
+use authz_domain::{Actor, AuthenticationMethod, SecretState};
+use authz_server::{
+    ClientView, EndedSecret, IssuedCredentials, NewClient, NewProof, RegisteredProof, SecretView,
+};
 use pms_terms::{Domains, OrganisationId};
 use serde_json::{Value, json};
 
 use super::{iso, print};
 use crate::{
     House,
-    cli::{ClientCommand, ClientCreate, Common},
+    cli::{ClientCommand, ClientCreate, Common, DpopWish, ProofArgs},
 };
 
 const CREDENTIAL_COLUMNS: &[&str] =
@@ -17,6 +25,9 @@ const CREDENTIAL_COLUMNS: &[&str] =
 /// And the older secrets that stopped working with it.
 const ROTATION_COLUMNS: &[&str] =
     &["client_id", "client_secret", "secret_id", "issued_at", "expires_at", "token_url", "scope", "ended"];
+/// What was registered in place of a secret.
+const REGISTRATION_COLUMNS: &[&str] =
+    &["client_id", "method", "secret_id", "hint", "issued_at", "expires_at", "token_url", "scope", "ended"];
 const LIST_COLUMNS: &[&str] =
     &["client_id", "label", "organisation", "role", "status", "contact", "expires_at"];
 const SHOW_COLUMNS: &[&str] = &[
@@ -31,28 +42,43 @@ const SHOW_COLUMNS: &[&str] = &[
     "status",
     "contact",
     "created_at",
+    "authentication",
+    "dpop_required",
     "secrets",
 ];
 
 pub(super) async fn run(common: &Common, command: ClientCommand) -> Result<()> {
     let acts = House::open(common)?.use_cases().await?.because(command.reason())?;
     match command {
-        ClientCommand::Create(options) => {
-            let issued = acts.create_client(Actor::Operator, new_client(options)).await?;
-            print(common, credentials(&issued), CREDENTIAL_COLUMNS)
+        ClientCommand::Create(mut options) => {
+            let proof = options.proof.take().map(read).transpose()?;
+            let new = new_client(options);
+            if let Some(proof) = proof {
+                let registered = acts.create_client_with(Actor::Operator, new, proof).await?;
+                print(common, registration(&registered), REGISTRATION_COLUMNS)
+            } else {
+                let issued = acts.create_client(Actor::Operator, new).await?;
+                print(common, credentials(&issued), CREDENTIAL_COLUMNS)
+            }
+        }
+        ClientCommand::Register { client_id, proof, immediately, .. } => {
+            let proof = read(proof)?;
+            let registered = acts.register_proof(Actor::Operator, &client_id, proof, immediately).await?;
+            print(common, registration(&registered), REGISTRATION_COLUMNS)
         }
         ClientCommand::Rotate { client_id, immediately, .. } => {
             let issued = acts.rotate_secret(Actor::Operator, &client_id, immediately).await?;
             let mut shown = credentials(&issued);
-            let ended = issued.ended.iter();
-            shown["ended"] =
-                ended.map(|one| json!({ "secret_id": one.id.as_str(), "hint": one.hint })).collect();
+            shown["ended"] = ended(&issued.ended);
             print(common, shown, ROTATION_COLUMNS)
         }
-        ClientCommand::Change { client_id, label, contact } => {
+        ClientCommand::Change { client_id, label, contact, dpop } => {
             let before = acts.show_client(&client_id).await?.client;
             let (label, contact) = (label.unwrap_or(before.label), contact.or(before.contact));
             acts.change_client(Actor::Operator, &client_id, &label, contact.as_deref()).await?;
+            if let Some(wish) = dpop {
+                acts.require_dpop(Actor::Operator, &client_id, wish == DpopWish::Required).await?;
+            }
             print(common, client(&acts.show_client(&client_id).await?), SHOW_COLUMNS)
         }
         ClientCommand::RevokeSecret { client_id, secret_id, .. } => {
@@ -110,6 +136,46 @@ fn credentials(issued: &IssuedCredentials) -> Value {
     })
 }
 
+/// What was handed over by name of a file, read.
+fn read(proof: ProofArgs) -> Result<NewProof> {
+    let bytes = |path: &Path| read_file(path).with_context(|| format!("{} cannot be read", path.display()));
+    Ok(match proof {
+        ProofArgs { jwks: Some(path), .. } => NewProof::Keys(bytes(&path)?),
+        ProofArgs { jwks_uri: Some(address), .. } => NewProof::KeysAt(address),
+        ProofArgs { certificate: Some(path), .. } => NewProof::KeyOf(bytes(&path)?),
+        ProofArgs { jwks: None, jwks_uri: None, certificate: None } => bail!("say what is to be registered"),
+    })
+}
+
+/// The bytes of a file, or of standard input for `-`.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    }
+}
+
+/// What was registered in place of a secret. Nothing in it is one.
+fn registration(made: &RegisteredProof) -> Value {
+    json!({
+        "client_id": made.client_id.as_str(),
+        "method": made.method.as_str(),
+        "secret_id": made.secret_id.as_str(),
+        "hint": made.hint,
+        "issued_at": iso(made.issued_at),
+        "expires_at": iso(made.expires_at),
+        "token_url": made.token_url,
+        "scope": made.scope,
+        "ended": ended(&made.ended),
+    })
+}
+
+fn ended(ended: &[EndedSecret]) -> Value {
+    ended.iter().map(|one| json!({ "secret_id": one.id.as_str(), "hint": one.hint })).collect()
+}
+
 /// The contract's client object.
 fn client(view: &ClientView) -> Value {
     let client = &view.client;
@@ -127,6 +193,8 @@ fn client(view: &ClientView) -> Value {
         "contact": client.contact,
         "created_at": iso(client.created_at),
         "expires_at": live.map(|secret| secret.secret.ends_at()).max().map(iso),
+        "dpop_required": client.dpop_required,
+        "authentication": view.method().map(AuthenticationMethod::as_str),
         "secrets": view.secrets.iter().map(secret).collect::<Vec<_>>(),
     })
 }
@@ -135,6 +203,7 @@ fn secret(view: &SecretView) -> Value {
     let secret = &view.secret;
     json!({
         "secret_id": secret.id.as_str(),
+        "method": secret.proof.method().as_str(),
         "hint": secret.hint,
         "issued_at": iso(secret.issued_at),
         "expires_at": iso(secret.expires_at),

@@ -11,7 +11,9 @@ use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AuthzKeys, AuthzSettings, UseCaseError, UseCases, jobs, router,
+    AuthzKeys, AuthzSettings, UseCaseError, UseCases, jobs,
+    key_sets::{KeySets, KeySetsError},
+    router,
     state::{FollowError, State},
 };
 
@@ -47,6 +49,9 @@ pub enum StartError {
     /// The signing keys.
     #[error("the signing keys cannot be used: is this the master key that the database was made with?")]
     SigningKeys(#[source] UseCaseError),
+    /// Clients' keys cannot be read.
+    #[error(transparent)]
+    ClientKeys(#[from] KeySetsError),
     /// A stored signing key does not open.
     #[error("the signing keys cannot be read: is this the master key that the database was made with?")]
     Sealed(#[source] crate::SealError),
@@ -86,7 +91,8 @@ impl Authz {
         let use_cases =
             UseCases::shared(Arc::clone(&settings), keys.clone(), database.clone(), clock.clone());
         use_cases.maintain_signing_keys().await.map_err(StartError::SigningKeys)?;
-        let state = Arc::new(State::new(settings, keys, database, clock, stop));
+        let key_sets = KeySets::new(&settings.client_keys).await?;
+        let state = Arc::new(State::new(settings, keys, database, clock, key_sets, stop));
         state.catch_up().await?;
         Ok(Self { state })
     }

@@ -60,8 +60,10 @@ pub(crate) fn position(presented: &SecretHash, secrets: &[CachedSecret]) -> Opti
     const PADDING: SecretHash = SecretHash::from_bytes([0; 32]);
     let mut found = 0_u64;
     for place in 0..SECRETS_COMPARED {
-        let (candidate, real) =
-            secrets.get(place).map_or((&PADDING, Choice::from(0)), |own| (&own.secret.hash, Choice::from(1)));
+        let (candidate, real) = secrets
+            .get(place)
+            .and_then(|own| own.secret.proof.secret())
+            .map_or((&PADDING, Choice::from(0)), |own| (own, Choice::from(1)));
         let hit = presented.ct_eq(candidate) & real;
         found = u64::conditional_select(&found, &(place as u64 + 1), hit);
     }
@@ -136,6 +138,7 @@ fn decoy() -> RegisteredClient {
         qualified: false,
         domains: Domains::NONE,
         allowed: Scope::parse("system/*.rs").unwrap_or_default(),
+        dpop_required: false,
         status: ClientStatus::Revoked,
         created_at: OffsetDateTime::UNIX_EPOCH,
     };

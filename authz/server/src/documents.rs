@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access_token::AdministrationScope;
+use access_token::{AUTHENTICATION_METHODS, AdministrationScope, ProofAlgorithm};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -34,11 +34,13 @@ impl Documents {
             "introspection_endpoint": format!("{base}/oauth2/introspect"),
             "revocation_endpoint": format!("{base}/oauth2/revoke"),
             "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": AUTH_METHODS,
+            "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
+            "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
             "scopes_supported": scopes(settings),
             "response_types_supported": [],
             "code_challenge_methods_supported": [],
-            "capabilities": ["client-confidential-symmetric", "permission-v2"],
+            "capabilities": ["client-confidential-symmetric", "client-confidential-asymmetric", "permission-v2"],
         });
         let tenants = settings
             .tenants
@@ -63,8 +65,6 @@ impl Documents {
     }
 }
 
-const AUTH_METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
-
 /// RFC 8414 §2 and what OpenID Connect Discovery 1.0 §3 requires, because generic clients insist on it. The
 /// authorization endpoint exists and says that no person signs in here.
 fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, authorize: &str) -> Value {
@@ -80,9 +80,13 @@ fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, aut
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "scopes_supported": scopes(settings),
-        "token_endpoint_auth_methods_supported": AUTH_METHODS,
-        "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
-        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
+        "introspection_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
+        "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
+        "dpop_signing_alg_values_supported": ProofAlgorithm::NAMES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [settings.signing_keys.algorithm.as_str()],
     })

@@ -15,11 +15,13 @@ mod documents;
 mod entropy;
 mod jobs;
 mod key_ring;
+mod key_sets;
 mod last_use;
 mod mail;
 mod oauth;
 mod origin;
 mod portal;
+mod public_address;
 mod revocation_board;
 mod router;
 mod sandbox_clock;
@@ -32,14 +34,19 @@ mod webhook_call;
 
 pub use audit_words::audit_event;
 pub use authz::{Authz, StartError, migrate, migration_status};
+pub use key_sets::KeySetsError;
 pub use mail::{Letter, Part};
 pub use portal::settings::{MailSettings, MailTransport, PortalSettings, TextMessages};
+pub use public_address::Reach;
 pub use seal::SealError;
-pub use settings::{AuthzKeys, AuthzSettings, ProductLink, SettingsError, WebhookSettings};
+pub use settings::{
+    AuthzKeys, AuthzSettings, ClientKeySettings, ProductLink, SettingsError, WebhookSettings,
+};
 pub use use_cases::{
     ApiAccessForm, ClientView, ClockView, Decision, DemoCredentials, DocumentRefused, EndedSecret,
     EnsuredClient, ExpiringSecret, FieldRefused, HouseHealth, ImportReport, IssuedCredentials, KeyRotation,
-    NewAccount, NewClient, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins, PlannedRole,
-    RefusedRecord, RenewalForm, RequestPlan, Reviewer, Rotate, SecretView, SigningKeyView, SubmitRefused,
-    Submitted, TrailVerdict, UseCaseError, UseCases, WebhookView, by_month, organisations_in, sandbox_offset,
+    NewAccount, NewClient, NewProof, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins,
+    PlannedRole, RefusedRecord, RegisteredProof, RenewalForm, RequestPlan, Reviewer, Rotate, SecretView,
+    SigningKeyView, SubmitRefused, Submitted, TrailVerdict, UseCaseError, UseCases, WebhookView, by_month,
+    organisations_in, sandbox_offset,
 };

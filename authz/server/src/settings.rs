@@ -1,19 +1,19 @@
 //! What the authorization server needs to know, in its own words: made from the program's configuration once.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use access_token::{Algorithm, MalformedScope, Scope};
+use access_token::{Algorithm, DpopNonces, MalformedScope, Scope};
 use authz_domain::{
     ApiRole, ChainKey, HeldRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy,
     UnknownCategory,
 };
-use config::{DataFiles, Delivery, Lifetime, MasterKey, Network, Purpose, Settings, Span, TokenAlgorithm};
+use config::{DataFiles, Delivery, Lifetime, MasterKey, Purpose, Settings, Span, TokenAlgorithm};
 use pms_terms::OrganisationId;
 use thiserror::Error;
 use time::Duration;
 use zeroize::Zeroizing;
 
-use crate::portal::settings::PortalSettings;
+use crate::{portal::settings::PortalSettings, public_address::Reach};
 
 /// What verifiers may tolerate in clock differences; revocations outlive their last token by as much.
 pub(crate) const LEEWAY: Duration = Duration::minutes(5);
@@ -29,6 +29,8 @@ pub struct AuthzSettings {
     pub tenants: Vec<String>,
     /// How long a token lives, unless its secret ends before.
     pub token_lifetime: Duration,
+    /// Whether DPoP proofs must hold a nonce of ours.
+    pub dpop_nonces: bool,
     /// How long verifiers may keep the key set.
     pub key_set_max_age: Duration,
     /// How signing keys follow each other.
@@ -57,6 +59,8 @@ pub struct AuthzSettings {
     pub clock_offset: Duration,
     /// Which webhooks are called, and how.
     pub webhooks: WebhookSettings,
+    /// From where keys of clients are read, and how.
+    pub client_keys: ClientKeySettings,
     /// The portal.
     pub portal: Arc<PortalSettings>,
 }
@@ -64,11 +68,22 @@ pub struct AuthzSettings {
 /// Which webhooks are called, and how.
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
-    /// Private networks that may be called all the same.
-    pub allowed_networks: Vec<Network>,
+    /// Where they may be.
+    pub reach: Reach,
     /// Whether `http://` is taken, too.
     pub plain_http: bool,
     /// How long one call may take.
+    pub timeout: std::time::Duration,
+}
+
+/// From where the keys that clients publish are read, and how.
+#[derive(Clone, Debug)]
+pub struct ClientKeySettings {
+    /// Where they may be published.
+    pub reach: Reach,
+    /// Certificates in PEM to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// How long one reading may take.
     pub timeout: std::time::Duration,
 }
 
@@ -137,6 +152,7 @@ impl AuthzSettings {
             issuer: tokens.issuer.clone().unwrap_or_else(|| base_url.to_owned()),
             tenants: tokens.tenants.clone(),
             token_lifetime,
+            dpop_nonces: tokens.dpop_nonces,
             key_set_max_age,
             signing_keys: SigningKeyPolicy {
                 algorithm: match tokens.algorithm {
@@ -166,9 +182,14 @@ impl AuthzSettings {
             sandbox: settings.is_sandbox(),
             clock_offset: Duration::seconds(settings.sandbox_clock.seconds),
             webhooks: WebhookSettings {
-                allowed_networks: settings.webhooks.allowed_networks.clone(),
+                reach: Reach::new(settings.webhooks.allowed_networks.clone()),
                 plain_http: settings.is_sandbox(),
                 timeout: settings.webhooks.timeout.0,
+            },
+            client_keys: ClientKeySettings {
+                reach: Reach::new(settings.client_keys.allowed_networks.clone()),
+                ca_file: settings.client_keys.ca_file.clone(),
+                timeout: settings.client_keys.timeout.0,
             },
             portal: Arc::new(
                 PortalSettings::from_config(settings, files).map_err(SettingsError::AccessCategory)?,
@@ -218,6 +239,13 @@ impl AuthzSettings {
         format!("{}/oauth2/token", self.base_url)
     }
 
+    /// What a client may call this server in an assertion: its issuers and token endpoints.
+    pub(crate) fn audiences(&self) -> Vec<String> {
+        let endpoints =
+            self.tenants.iter().map(|tenant| format!("{}/{tenant}/oauth2/v2.0/token", self.base_url));
+        self.issuers().into_iter().chain([self.token_url()]).chain(endpoints).collect()
+    }
+
     /// The distinct resources of all roles, in the order of the catalogue.
     pub(crate) fn resources(&self) -> Vec<&str> {
         let mut resources = Vec::new();
@@ -262,6 +290,7 @@ pub struct AuthzKeys {
     pub(crate) seal: Zeroizing<[u8; 32]>,
     pub(crate) feed: Zeroizing<String>,
     pub(crate) portal: Zeroizing<[u8; 32]>,
+    pub(crate) dpop_nonces: DpopNonces,
     pub(crate) audit: ChainKey,
 }
 
@@ -274,6 +303,7 @@ impl AuthzKeys {
             pepper_bytes,
             seal: master_key.derive(Purpose::SigningKeySeal),
             portal: master_key.derive(Purpose::Portal),
+            dpop_nonces: DpopNonces::new(&master_key.derive(Purpose::DpopNonce)),
             audit: ChainKey::new(&master_key.derive(Purpose::AuditChain)),
             feed: Zeroizing::new(hex::encode(master_key.derive(Purpose::RevocationFeed).as_slice())),
         }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use access_token::{DpopNonces, SeenProofs};
 use arc_swap::ArcSwap;
 use authz_store::{
     changes::{self, Change},
@@ -20,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AuthzKeys, AuthzSettings, SealError, client_cache::ClientCache, documents::Documents, key_ring::KeyRing,
-    last_use::LastUse, portal::PortalState, revocation_board::RevocationBoard, throttle::Throttle,
+    key_sets::KeySets, last_use::LastUse, portal::PortalState, revocation_board::RevocationBoard,
+    throttle::Throttle,
 };
 
 /// Everything the handlers share.
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
     pub(crate) clients: ClientCache,
+    pub(crate) key_sets: KeySets,
+    pub(crate) seen_proofs: SeenProofs,
     pub(crate) ring: ArcSwap<KeyRing>,
     pub(crate) throttle: Throttle,
     pub(crate) last_use: LastUse,
@@ -107,6 +111,7 @@ impl State {
         keys: AuthzKeys,
         database: Database,
         clock: Clock,
+        key_sets: KeySets,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -117,6 +122,8 @@ impl State {
             database,
             clock,
             clients: ClientCache::new(),
+            key_sets,
+            seen_proofs: SeenProofs::default(),
             throttle: Throttle::new(),
             last_use: LastUse::default(),
             portal: PortalState::new(),
@@ -129,6 +136,11 @@ impl State {
             following: AtomicBool::new(true),
             seen: Mutex::new(Seen { seq: -1, at: OffsetDateTime::UNIX_EPOCH }),
         }
+    }
+
+    /// What makes the nonces that DPoP proofs must hold, where they must.
+    pub(crate) fn dpop_nonces(&self) -> Option<&DpopNonces> {
+        self.settings.dpop_nonces.then_some(&self.keys.dpop_nonces)
     }
 
     /// Takes in whatever changed since the last time: one cheap query when nothing did.

@@ -1,5 +1,6 @@
 //! Who is refused, with which status, rule and challenge.
 
+use access_token::Confirmation;
 use http::StatusCode;
 use pms_terms::Stakeholder;
 
@@ -42,7 +43,7 @@ async fn every_kind_of_wrong_token_has_its_own_answer() {
             "The token is for api://pmsgate/public, not for this resource",
         ),
         (
-            house.token_with(|c| c.cnf = Some(serde_json::json!({"jkt": "x"}))),
+            house.token_with(|c| c.cnf = Some(Confirmation::Key("x".to_owned()))),
             StatusCode::UNAUTHORIZED,
             "token-bound",
             r#"error="invalid_token""#,

@@ -7,6 +7,7 @@ mod cache_property;
 mod challenges;
 mod data;
 mod documents;
+mod dpop;
 mod early_answers;
 mod enforcing;
 mod forms;

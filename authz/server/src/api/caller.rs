@@ -9,12 +9,16 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 use http_service::AccessNote;
 use pms_terms::{ADMINISTRATION_RESOURCE, OrganisationId};
 
 use super::problem::Problem;
-use crate::{client_cache::CachedClient, oauth::introspect::own_claims, state::State};
+use crate::{
+    client_cache::CachedClient,
+    oauth::{introspect::own_claims, possession},
+    state::State,
+};
 
 /// The client that calls, as handlers see it.
 #[derive(Clone, Debug)]
@@ -61,10 +65,13 @@ impl Caller {
 /// The layer in front of every operation.
 pub(crate) async fn admit(
     Extract((state, needed)): Extract<(Arc<State>, AdministrationScope)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    match authorise(&state, request.headers(), needed).await {
+    let (parts, body) = request.into_parts();
+    let admitted = authorise(&state, &parts, needed).await;
+    let mut request = Request::from_parts(parts, body);
+    match admitted {
         Ok(caller) => {
             let client_id = Some(caller.id().to_owned());
             request.extensions_mut().insert(caller);
@@ -78,11 +85,11 @@ pub(crate) async fn admit(
 
 async fn authorise(
     state: &Arc<State>,
-    headers: &HeaderMap,
+    parts: &Parts,
     needed: AdministrationScope,
 ) -> Result<Caller, Problem> {
     let now = state.clock.now();
-    let Some(token) = bearer(headers)? else {
+    let Some((by_dpop, token)) = token(&parts.headers)? else {
         let detail = "send a token of the token endpoint: Authorization: Bearer …";
         return Err(Problem::unauthorized(detail, false));
     };
@@ -90,6 +97,8 @@ async fn authorise(
     let Some(claims) = claims else {
         return Err(Problem::unauthorized("the token is not ours, has expired, or was revoked", true));
     };
+    possession::check(state, &claims, by_dpop, token, parts, now)
+        .map_err(|refused| Problem::unauthorized(refused, true))?;
     if claims.aud != ADMINISTRATION_RESOURCE {
         let detail =
             format!("the token is for {}, not for this API: ask for the scope you need here", claims.aud);
@@ -116,8 +125,8 @@ async fn authorise(
     Ok(Caller { client, secret })
 }
 
-/// The token of exactly one `Authorization` header (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// The token of exactly one `Authorization` header (RFC 6750 §2.1), and whether it comes by DPoP (RFC 9449 §7.1).
+fn token(headers: &HeaderMap) -> Result<Option<(bool, &str)>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -125,7 +134,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
     let text = value.to_str().unwrap_or_default();
     match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some((false, token.trim()))),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => Ok(Some((true, token.trim()))),
         _ => Err(Problem::unauthorized("the Authorization header is not Bearer and a token", false)),
     }
 }

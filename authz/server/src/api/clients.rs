@@ -160,6 +160,9 @@ pub(crate) async fn change(
         let contact = change.contact.as_deref().or(view.client.contact.as_deref());
         acts.change_client(caller.actor(), &id, label, contact).await?;
     }
+    if let Some(required) = change.dpop_required {
+        acts.require_dpop(caller.actor(), &id, required).await?;
+    }
     match (change.status, view.client.status) {
         (Some(WantedStatus::Suspended), status) if status != ClientStatus::Suspended => {
             acts.suspend_client(caller.actor(), &id).await?;

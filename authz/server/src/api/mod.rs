@@ -141,10 +141,28 @@ pub(crate) fn operations() -> Vec<Operation> {
                 Answer::ok(201, "The new secret, shown once.", Kind::Credentials),
                 Answer::problem(
                     409,
-                    "There is a newer secret than the one you know of, or the client is revoked.",
+                    "There is a newer secret than the one you know of, the client authenticates by something else, or it \
+                     is revoked.",
                 ),
             ],
             route: post(secrets::rotate),
+        },
+        Operation {
+            method: "post",
+            path: "/api/v1/clients/{client_id}/keys",
+            id: "registerKeys",
+            summary: "Register the public keys that a client signs with",
+            description: "The client authenticates by private_key_jwt from then on. Keys registered before work for the \
+                          configured overlap, never past their own expiry; a secret stops at once, and tokens bought \
+                          with it run out by themselves. Keys expire as secrets do.",
+            scope: WriteClients,
+            parameters: vec![CLIENT_ID],
+            body: Some(Kind::ProofWanted),
+            answers: vec![
+                Answer::ok(201, "What was registered.", Kind::ProofMade),
+                Answer::problem(409, "The client is revoked."),
+            ],
+            route: post(secrets::register),
         },
         Operation {
             method: "delete",

@@ -7,11 +7,12 @@ use database::micros;
 use pms_terms::{Domains, OrganisationId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
     mail::credentials::exact,
-    use_cases::{ClientView, ExpiringSecret, IssuedCredentials, SecretView},
+    use_cases::{ClientView, ExpiringSecret, IssuedCredentials, NewProof, RegisteredProof, SecretView},
 };
 
 /// A client that calls the APIs.
@@ -43,16 +44,22 @@ pub(crate) struct Client {
     created_at: String,
     /// Until when its newest live secret works; null when it has none. ISO 8601.
     expires_at: Option<String>,
-    /// Its secrets, newest first.
+    /// How it authenticates: client_secret or private_key_jwt; null when it has no live credential.
+    authentication: Option<String>,
+    /// Whether it may have only tokens that are bound to a key of its own (RFC 9449).
+    dpop_required: bool,
+    /// Its secrets and what is registered in place of them, newest first.
     secrets: Vec<Secret>,
 }
 
-/// A secret without its text.
+/// A secret without its text, or what is registered in place of one.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Secret {
     /// Its name.
     secret_id: String,
-    /// Its first characters.
+    /// How the client authenticates by it: client_secret or private_key_jwt.
+    method: String,
+    /// Its first characters; of keys, the first one's name, or the address where they are published.
     hint: String,
     /// live, expired, retired or revoked.
     status: String,
@@ -130,6 +137,8 @@ pub(crate) struct ClientChange {
     pub(crate) contact: Option<String>,
     /// active or suspended.
     pub(crate) status: Option<WantedStatus>,
+    /// Whether it may have only tokens that are bound to a key of its own (RFC 9449).
+    pub(crate) dpop_required: Option<bool>,
     /// Why, for the audit trail: at most 1000 characters.
     #[serde(default)]
     pub(crate) reason: String,
@@ -165,6 +174,60 @@ pub(crate) struct OwnRotation {
     pub(crate) immediately: bool,
     /// Why, for the audit trail: at most 1000 characters.
     pub(crate) reason: String,
+}
+
+/// What a client is to prove itself by: exactly one of `jwks`, `jwks_uri` and `certificate`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProofWanted {
+    /// A JWK Set of public keys that sign assertions (RFC 7523), or one such key.
+    pub(crate) jwks: Option<Value>,
+    /// Where the client publishes such a set: an https address.
+    pub(crate) jwks_uri: Option<String>,
+    /// A certificate in PEM whose key signs assertions, as MSAL has it.
+    pub(crate) certificate: Option<String>,
+    /// End what was registered before at once, with every token bought with it: for a compromise.
+    #[serde(default)]
+    pub(crate) immediately: bool,
+    /// Why, for the audit trail: at most 1000 characters.
+    #[serde(default)]
+    pub(crate) reason: String,
+}
+
+impl ProofWanted {
+    /// The one thing that is to be registered.
+    pub(crate) fn proof(&self) -> Option<NewProof> {
+        let wanted = [
+            self.jwks.as_ref().map(|jwks| NewProof::Keys(jwks.to_string().into_bytes())),
+            self.jwks_uri.clone().map(NewProof::KeysAt),
+            self.certificate.as_ref().map(|pem| NewProof::KeyOf(pem.clone().into_bytes())),
+        ];
+        let mut wanted = wanted.into_iter().flatten();
+        wanted.next().filter(|_| wanted.next().is_none())
+    }
+}
+
+/// What was registered.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ProofMade {
+    /// The client.
+    client_id: String,
+    /// How it authenticates from now on.
+    method: String,
+    /// The name of what was registered, in lists and tokens.
+    secret_id: String,
+    /// The first key's name, or the address.
+    hint: String,
+    /// ISO 8601.
+    issued_at: String,
+    /// From then on it is refused. ISO 8601.
+    expires_at: String,
+    /// Where to get tokens, with POST.
+    token_url: String,
+    /// What to ask for.
+    scope: String,
+    /// What stopped working by it.
+    ended: Vec<EndedSecret>,
 }
 
 /// New credentials. The secret is shown here and nowhere else.
@@ -311,6 +374,8 @@ impl From<&ClientView> for Client {
             contact: client.contact.clone(),
             created_at: exact(client.created_at),
             expires_at: live.map(|one| one.secret.ends_at()).max().map(exact),
+            dpop_required: client.dpop_required,
+            authentication: view.method().map(|method| method.to_string()),
             secrets: view.secrets.iter().map(Secret::from).collect(),
         }
     }
@@ -321,6 +386,7 @@ impl From<&SecretView> for Secret {
         let secret = &view.secret;
         Self {
             secret_id: secret.id.to_string(),
+            method: secret.proof.method().to_string(),
             hint: secret.hint.clone(),
             status: view.state.as_str().to_owned(),
             issued_at: exact(secret.issued_at),
@@ -341,12 +407,30 @@ impl From<&IssuedCredentials> for Credentials {
             expires_at: exact(issued.expires_at),
             token_url: issued.token_url.clone(),
             scope: issued.scope.clone(),
-            ended: issued
-                .ended
-                .iter()
-                .map(|one| EndedSecret { secret_id: one.id.to_string(), hint: one.hint.clone() })
-                .collect(),
+            ended: issued.ended.iter().map(EndedSecret::from).collect(),
         }
+    }
+}
+
+impl From<&RegisteredProof> for ProofMade {
+    fn from(made: &RegisteredProof) -> Self {
+        Self {
+            client_id: made.client_id.to_string(),
+            method: made.method.to_string(),
+            secret_id: made.secret_id.to_string(),
+            hint: made.hint.clone(),
+            issued_at: exact(made.issued_at),
+            expires_at: exact(made.expires_at),
+            token_url: made.token_url.clone(),
+            scope: made.scope.clone(),
+            ended: made.ended.iter().map(EndedSecret::from).collect(),
+        }
+    }
+}
+
+impl From<&crate::use_cases::EndedSecret> for EndedSecret {
+    fn from(ended: &crate::use_cases::EndedSecret) -> Self {
+        Self { secret_id: ended.id.to_string(), hint: ended.hint.clone() }
     }
 }
 

@@ -124,10 +124,13 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::Particulars(_)
             | UseCaseError::ContactMissing(_)
             | UseCaseError::NoDomain
+            | UseCaseError::Proof(_)
+            | UseCaseError::KeyAddress(_)
             | UseCaseError::Reason => Self::unacceptable(error.to_string()),
             UseCaseError::TooManyClients { .. }
             | UseCaseError::State(_)
             | UseCaseError::RotatedMeanwhile
+            | UseCaseError::OtherMethod(_)
             | UseCaseError::OtherClient(_)
             | UseCaseError::DecidedMeanwhile => Self::conflict(error.to_string()),
             UseCaseError::Database(DatabaseError::Unavailable(_)) => Self::new(

@@ -1,4 +1,5 @@
-//! Secrets at the administration API: rotation by an operator and by the machine itself, revocation, what expires.
+//! Secrets at the administration API, and what is registered in place of them: rotation by an operator and by the
+//! machine itself, revocation, what expires.
 
 use std::sync::Arc;
 
@@ -14,9 +15,9 @@ use time::Duration;
 use super::{
     caller::Caller,
     clients::{NO_STORE, find_to_change},
-    model::{Credentials, Expiring, ExpiringItem, OwnRotation, Rotation},
+    model::{Credentials, Expiring, ExpiringItem, OwnRotation, ProofMade, ProofWanted, Rotation},
     problem::Problem,
-    read::{Query, json_or_default},
+    read::{Query, json, json_or_default},
 };
 use crate::{
     state::State,
@@ -40,6 +41,26 @@ pub(crate) async fn rotate(
     };
     let issued = acts.because(&wanted.reason)?.rotate(caller.actor(), &id, how).await?;
     Ok((StatusCode::CREATED, NO_STORE, Json(Credentials::from(&issued))).into_response())
+}
+
+/// `POST /api/v1/clients/{client_id}/keys`
+pub(crate) async fn register(
+    Extract(state): Extract<Arc<State>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted: ProofWanted = json(&headers, body).await?;
+    let proof = wanted.proof().ok_or_else(|| {
+        Problem::malformed(
+            "send exactly one of 'jwks', 'jwks_uri' and 'certificate': a client has one method",
+        )
+    })?;
+    let (acts, _) = find_to_change(state, &caller, &id).await?;
+    let acts = acts.because(&wanted.reason)?;
+    let made = acts.register_proof(caller.actor(), &id, proof, wanted.immediately).await?;
+    Ok((StatusCode::CREATED, NO_STORE, Json(ProofMade::from(&made))).into_response())
 }
 
 /// `DELETE /api/v1/clients/{client_id}/secrets/{secret_id}`

@@ -1,8 +1,10 @@
-//! Removes what lapsed: sessions, registrations, one-time tokens, sent messages.
+//! Removes what lapsed: sessions, registrations, one-time tokens, used assertions, sent messages.
 
 use std::sync::Arc;
 
-use authz_store::{credential_links, one_time_tokens, outbox, registrations, sessions, webhooks};
+use authz_store::{
+    credential_links, one_time_tokens, outbox, registrations, sessions, used_assertions, webhooks,
+};
 use database::DatabaseError;
 use time::Duration;
 
@@ -28,6 +30,7 @@ async fn forget(state: &State) -> Result<(), DatabaseError> {
     registrations::forget_lapsed(&mut db, now).await?;
     one_time_tokens::forget_before(&mut db, now - TOKENS_KEPT).await?;
     credential_links::forget_before(&mut db, now).await?;
+    used_assertions::forget_dead(&mut db, now).await?;
     outbox::forget_sent(&mut db, now - SENT_KEPT).await?;
     webhooks::forget_delivered(&mut db, now - SENT_KEPT).await?;
     work.commit().await

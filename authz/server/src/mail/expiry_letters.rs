@@ -83,6 +83,7 @@ pub(crate) mod tests {
             qualified: false,
             domains: Domains::BOTH,
             allowed: Scope::parse("system/*.rs").unwrap(),
+            dpop_required: false,
             status: ClientStatus::Active,
             created_at: NOW,
         };

@@ -1,7 +1,8 @@
 //! What went wrong at an OAuth endpoint, and its one way to the wire: RFC 6749 §5.2, with the fields that Entra's
 //! clients read (see the domain notes in `docs/`).
 
-use authz_domain::InvalidScope;
+use access_token::{DPOP_NONCE_HEADER, DpopRefused};
+use authz_domain::{AssertionRefused, AuthenticationMethod, InvalidScope};
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
@@ -37,13 +38,19 @@ pub(crate) enum OAuthError {
     #[error("the only grant type here is client_credentials")]
     UnsupportedGrantType,
     #[error(
-        "there is more than one set of client credentials: use HTTP Basic or client_secret in the body, not both"
+        "there is more than one set of client credentials: use one of HTTP Basic, client_secret in the body, and \
+         client_assertion"
     )]
     SeveralCredentials,
-    #[error("client_id in the body differs from the one in the Authorization header")]
+    #[error("client_id in the body differs from the client of the other credentials")]
     MismatchedClientId,
+    #[error("client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer")]
+    AssertionType,
 
-    #[error("there are no client credentials: send client_id and client_secret in the body, or HTTP Basic")]
+    #[error(
+        "there are no client credentials: send client_id and client_secret in the body, or HTTP Basic, or \
+         client_assertion"
+    )]
     NoCredentials,
     #[error(
         "the Authorization header is not HTTP Basic: send client_id and client_secret as Basic or in the body"
@@ -51,30 +58,40 @@ pub(crate) enum OAuthError {
     OtherAuthorization,
     #[error("the Basic credentials cannot be read: they are Base64 of client_id, a colon, client_secret")]
     MalformedBasic,
-    #[error("client assertions are not offered here: send client_secret in the body or HTTP Basic")]
-    AssertionNotOffered,
     #[error("client_id or client_secret is wrong")]
     WrongCredentials,
+    #[error("{0}")]
+    Assertion(#[from] AssertionRefused),
+    #[error("there is no such client, or none of the keys registered for it signed the client assertion")]
+    WrongSignature,
+    #[error("the client assertion was used before: make a new one, with another 'jti', for each request")]
+    AssertionUsed,
+    #[error("this {} expired at {}: {}", method.noun(), instant(*at), renewal(*method))]
+    SecretExpired { method: AuthenticationMethod, at: OffsetDateTime },
     #[error(
-        "this client secret expired at {}: renew it with Rotate on the client's page of the portal, or ask an \
-         administrator of your organisation to, and use the new one",
+        "this {} was replaced and retired at {}: use what was registered for this client since",
+        method.noun(),
         instant(*at)
     )]
-    SecretExpired { at: OffsetDateTime },
-    #[error("this client secret was replaced and retired at {}: use the newer secret of this client", instant(*at))]
-    SecretRetired { at: OffsetDateTime },
+    SecretRetired { method: AuthenticationMethod, at: OffsetDateTime },
     #[error(
-        "this client secret was revoked at {}: use the newer secret of this client, or ask an administrator of your \
-         organisation for one",
+        "this {} was revoked at {}: use what was registered for this client since, or ask an administrator of your \
+         organisation for a new one",
+        method.noun(),
         instant(*at)
     )]
-    SecretRevoked { at: OffsetDateTime },
+    SecretRevoked { method: AuthenticationMethod, at: OffsetDateTime },
     #[error(
         "this client is suspended: ask an administrator of your organisation, or the service desk, to resume it"
     )]
     ClientSuspended,
     #[error("this client was revoked: request API access again to get a new one")]
     ClientRevoked,
+
+    #[error("{0}")]
+    Dpop(#[from] DpopRefused),
+    #[error("{}", DpopRefused::Nonce)]
+    DpopNonce { nonce: String },
 
     #[error("the role of this client is no longer offered here: ask the service desk")]
     RoleGone,
@@ -110,6 +127,19 @@ impl From<DatabaseError> for OAuthError {
     }
 }
 
+/// How a credential that has expired is renewed.
+const fn renewal(method: AuthenticationMethod) -> &'static str {
+    match method {
+        AuthenticationMethod::ClientSecret => {
+            "renew it with Rotate on the client's page of the portal, or ask an administrator of your organisation to, \
+             and use the new one"
+        }
+        AuthenticationMethod::PrivateKeyJwt => {
+            "register a new one on the client's page of the portal, or ask an administrator of your organisation to"
+        }
+    }
+}
+
 fn instant(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
@@ -140,12 +170,18 @@ impl OAuthError {
             | Self::Malformed(_)
             | Self::ParameterInQuery(_)
             | Self::SeveralCredentials
-            | Self::MismatchedClientId => wire(bad, "invalid_request", None),
+            | Self::MismatchedClientId
+            | Self::AssertionType => wire(bad, "invalid_request", None),
             Self::UnsupportedGrantType => wire(bad, "unsupported_grant_type", Some(70_003)),
-            Self::NoCredentials
-            | Self::OtherAuthorization
-            | Self::MalformedBasic
-            | Self::AssertionNotOffered => wire(unauthorized, "invalid_client", Some(7_000_218)),
+            Self::NoCredentials | Self::OtherAuthorization | Self::MalformedBasic => {
+                wire(unauthorized, "invalid_client", Some(7_000_218))
+            }
+            // AADSTS700027, 700021, 700024: the assertion's signature, its claims, its times.
+            Self::WrongSignature => wire(unauthorized, "invalid_client", Some(700_027)),
+            Self::Assertion(
+                AssertionRefused::Expired | AssertionRefused::NotYetValid | AssertionRefused::TooLong(_),
+            ) => wire(unauthorized, "invalid_client", Some(700_024)),
+            Self::Assertion(_) | Self::AssertionUsed => wire(unauthorized, "invalid_client", Some(700_021)),
             Self::WrongCredentials => wire(unauthorized, "invalid_client", Some(7_000_215)),
             Self::SecretExpired { .. } => wire(unauthorized, "invalid_client", Some(7_000_222)),
             Self::SecretRetired { .. } | Self::SecretRevoked { .. } => {
@@ -154,6 +190,9 @@ impl OAuthError {
             Self::ClientSuspended | Self::ClientRevoked => {
                 wire(unauthorized, "invalid_client", Some(7_000_112))
             }
+            // RFC 9449 §5, §8.
+            Self::Dpop(_) => wire(bad, "invalid_dpop_proof", None),
+            Self::DpopNonce { .. } => wire(bad, "use_dpop_nonce", None),
             Self::RoleGone | Self::ForeignToken => wire(bad, "unauthorized_client", None),
             Self::Scope(reason) => wire(
                 bad,
@@ -220,6 +259,11 @@ impl OAuthError {
         match self {
             Self::MethodNotAllowed => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Self::DpopNonce { nonce } => {
+                if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+                    headers.insert(HeaderName::from_static(DPOP_NONCE_HEADER), nonce);
+                }
             }
             Self::Throttled { wait } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));

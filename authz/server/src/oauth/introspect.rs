@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access_token::{AccessTokenClaims, Expected, peek_header, verify};
+use access_token::{AccessTokenClaims, Confirmation, Expected, peek_header, verify};
 use axum::{
     body::Body,
     extract::State as Extract,
@@ -13,11 +13,11 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    authenticate::authenticate,
+    authenticate::{Door, authenticate},
     error::{ErrorContext, NO_STORE, OAuthError},
     form::Form,
     presented_credentials::present,
-    request::{address, read_body},
+    request::read_body,
 };
 use crate::state::State;
 
@@ -40,7 +40,7 @@ async fn introspect(
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
     let presented = present(&parts.headers, &form)?;
-    let client = authenticate(state, &presented, address(parts), now).await?;
+    let client = authenticate(state, &presented, Door::standard(parts), now).await?;
     let token = form.get("token").ok_or(OAuthError::MissingParameter("token"))?;
 
     let claims = own_claims(state, token, now).filter(|claims| {
@@ -49,11 +49,12 @@ async fn introspect(
     let answer = match claims {
         // RFC 7662 §2.2: nothing but this about tokens that are not active, not ours, or not the asker's.
         None => json!({ "active": false }),
-        Some(claims) => json!({
+        Some(claims) => {
+            let mut answer = json!({
             "active": true,
             "scope": claims.scope,
             "client_id": claims.client_id,
-            "token_type": "Bearer",
+            "token_type": Confirmation::token_type(claims.cnf.as_ref()),
             "exp": claims.exp,
             "iat": claims.iat,
             "nbf": claims.nbf,
@@ -66,7 +67,13 @@ async fn introspect(
             "stakeholder": claims.stakeholder,
             "qualified": claims.qualified,
             "domains": claims.domains,
-        }),
+            });
+            // RFC 8705 §3.2, RFC 9449 §6.2.
+            if let Some(cnf) = &claims.cnf {
+                answer["cnf"] = json!(cnf);
+            }
+            answer
+        }
     };
     Ok((NO_STORE, answer.to_string()).into_response())
 }

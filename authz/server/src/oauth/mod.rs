@@ -10,6 +10,7 @@ mod form;
 pub(crate) mod introspect;
 pub(crate) mod jwks;
 pub(crate) mod metadata;
+pub(crate) mod possession;
 mod presented_credentials;
 mod request;
 pub(crate) mod revoke;

@@ -1,7 +1,9 @@
-//! The client's credentials in a request: HTTP Basic or body, exactly one of them (RFC 6749 §2.3.1).
+//! The client's credentials in a request: HTTP Basic or body (RFC 6749 §2.3.1) or an assertion (RFC 7523 §2.2), exactly
+//! one of them.
 
 use std::borrow::Cow;
 
+use authz_domain::{ASSERTION_TYPE, ClientAssertion};
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -19,10 +21,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A client id and secret as presented. Nothing about them is known yet.
+/// A client id, and what is presented to prove it. Nothing about them is known yet.
 pub(crate) struct PresentedCredentials<'r> {
     pub(crate) client_id: Cow<'r, str>,
-    pub(crate) secret: Cow<'r, str>,
+    pub(crate) proof: PresentedProof<'r>,
+}
+
+/// What is presented.
+pub(crate) enum PresentedProof<'r> {
+    Secret(Cow<'r, str>),
+    Assertion(Box<ClientAssertion<'r>>),
 }
 
 /// Finds the one set of credentials.
@@ -36,7 +44,8 @@ pub(crate) fn present<'r>(
         return Err(OAuthError::Malformed("there is more than one Authorization header".to_owned()));
     }
     let (client_id, secret) = (form.get("client_id"), form.get("client_secret"));
-    let has_assertion = form.get("client_assertion").is_some() || form.get("client_assertion_type").is_some();
+    let (assertion, assertion_type) = (form.get("client_assertion"), form.get("client_assertion_type"));
+    let has_assertion = assertion.is_some() || assertion_type.is_some();
 
     if let Some(authorization) = authorization {
         if secret.is_some() || has_assertion {
@@ -49,15 +58,29 @@ pub(crate) fn present<'r>(
         return Ok(basic);
     }
     if has_assertion {
-        return Err(if secret.is_some() {
-            OAuthError::SeveralCredentials
-        } else {
-            OAuthError::AssertionNotOffered
+        if secret.is_some() {
+            return Err(OAuthError::SeveralCredentials);
+        }
+        let assertion = assertion.ok_or(OAuthError::MissingParameter("client_assertion"))?;
+        match assertion_type {
+            Some(ASSERTION_TYPE) => {}
+            Some(_) => return Err(OAuthError::AssertionType),
+            None => return Err(OAuthError::MissingParameter("client_assertion_type")),
+        }
+        let assertion = ClientAssertion::parse(assertion)?;
+        // RFC 7521 §4.2: when it is there, it must be the same client.
+        if client_id.is_some_and(|client_id| client_id != assertion.client_id()) {
+            return Err(OAuthError::MismatchedClientId);
+        }
+        return Ok(PresentedCredentials {
+            client_id: Cow::Owned(assertion.client_id().to_owned()),
+            proof: PresentedProof::Assertion(Box::new(assertion)),
         });
     }
     match (client_id, secret) {
         (Some(client_id), Some(secret)) => {
-            Ok(PresentedCredentials { client_id: Cow::Borrowed(client_id), secret: Cow::Borrowed(secret) })
+            let proof = PresentedProof::Secret(Cow::Borrowed(secret));
+            Ok(PresentedCredentials { client_id: Cow::Borrowed(client_id), proof })
         }
         (None, Some(_)) => Err(OAuthError::MissingParameter("client_id")),
         (_, None) => Err(OAuthError::NoCredentials),
@@ -85,7 +108,7 @@ fn basic(authorization: &[u8]) -> Result<PresentedCredentials<'static>, OAuthErr
     if secret.is_empty() || client_id.is_empty() {
         return Err(OAuthError::NoCredentials);
     }
-    Ok(PresentedCredentials { client_id, secret })
+    Ok(PresentedCredentials { client_id, proof: PresentedProof::Secret(secret) })
 }
 
 #[cfg(test)]
@@ -100,7 +123,10 @@ mod tests {
         let value = format!("Basic {}", STANDARD.encode(text));
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
         let form = Form::parse(body.as_bytes()).unwrap();
-        present(&headers, &form).map(|p| (p.client_id.into_owned(), p.secret.into_owned()))
+        present(&headers, &form).map(|presented| match presented.proof {
+            PresentedProof::Secret(secret) => (presented.client_id.into_owned(), secret.into_owned()),
+            PresentedProof::Assertion(_) => panic!("an assertion"),
+        })
     }
 
     #[test]
@@ -123,6 +149,9 @@ mod tests {
         assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::NoCredentials)));
         let form = Form::parse(b"client_secret=a").unwrap();
         assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::MissingParameter("client_id"))));
+        assert!(matches!(with_basic("a:b", "client_assertion=x"), Err(OAuthError::SeveralCredentials)));
+        let form = Form::parse(b"client_secret=a&client_id=b&client_assertion=x").unwrap();
+        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::SeveralCredentials)));
     }
 
     #[test]

@@ -14,12 +14,12 @@ use http::{Request, StatusCode, request::Parts};
 use time::OffsetDateTime;
 
 use super::{
-    authenticate::authenticate,
+    authenticate::{Door, authenticate},
     error::{ErrorContext, NO_STORE, OAuthError},
     form::Form,
     introspect::own_claims,
     presented_credentials::present,
-    request::{address, read_body},
+    request::read_body,
 };
 use crate::{settings::LEEWAY, state::State, use_cases::UseCases};
 
@@ -42,7 +42,7 @@ async fn revoke(
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
     let presented = present(&parts.headers, &form)?;
-    let client = authenticate(state, &presented, address(parts), now).await?;
+    let client = authenticate(state, &presented, Door::standard(parts), now).await?;
     let token = form.get("token").ok_or(OAuthError::MissingParameter("token"))?;
     // `token_type_hint` only helps to search (RFC 7009 §2.1); there is one type here. §2.2: an invalid token, or one
     // that is dead already, is as good as revoked.

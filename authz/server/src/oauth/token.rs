@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access_token::AccessTokenClaims;
+use access_token::{AccessTokenClaims, Confirmation};
 use authz_domain::{Grant, grant};
 use axum::{
     body::Body,
@@ -15,12 +15,13 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{
-    authenticate::{AuthenticatedClient, authenticate},
+    authenticate::{AuthenticatedClient, Door, authenticate},
     client_credentials_flow,
     error::{ErrorContext, NO_STORE, OAuthError},
     form::Form,
+    possession,
     presented_credentials::present,
-    request::{address, read_body},
+    request::read_body,
 };
 use crate::{entropy::entropy, state::State};
 
@@ -75,7 +76,9 @@ async fn issue(
     };
     let presented = presented?;
 
-    let client = authenticate(state, &presented, address(parts), now).await?;
+    let proof = possession::presented(state, parts, now)?;
+    let door = if tenant.is_some() { Door::entra(parts) } else { Door::standard(parts) };
+    let client = authenticate(state, &presented, door, now).await?;
     let flow = flow.authenticated()?;
 
     let registered = &client.client;
@@ -89,11 +92,13 @@ async fn issue(
     let scope = granted.scope.to_string();
     flow.granted(&scope)?;
 
-    let token = sign(state, &client, tenant, &granted, now)?;
+    let cnf = possession::bind(state, proof.as_ref(), registered.client.dpop_required, now)?;
+    let token_type = Confirmation::token_type(cnf.as_ref());
+    let token = sign(state, &client, tenant, &granted, cnf, now)?;
     // The request's own words, when there were any: clients compare.
     let scope = wish.map_or(scope.as_str(), str::trim);
     let answer = TokenResponse {
-        token_type: "Bearer",
+        token_type,
         expires_in: token.expires_in,
         ext_expires_in: token.expires_in,
         access_token: &token.text,
@@ -125,6 +130,7 @@ fn sign(
     client: &AuthenticatedClient,
     tenant: Option<&str>,
     granted: &Grant,
+    cnf: Option<Confirmation>,
     now: OffsetDateTime,
 ) -> Result<SignedToken, OAuthError> {
     let settings = &state.settings;
@@ -154,7 +160,7 @@ fn sign(
         tid: tenant.unwrap_or_else(|| settings.default_tenant()).to_owned(),
         ver: "2.0".to_owned(),
         secret_id: client.secret().id.as_str().to_owned(),
-        cnf: None,
+        cnf,
     };
     let ring = state.ring.load();
     let key = ring.signer(now).ok_or(OAuthError::Internal)?;

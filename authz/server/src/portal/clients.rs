@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::{Actor, Client, ClientStatus, EmailAddress, SecretState};
+use authz_domain::{Actor, AuthenticationMethod, Client, ClientStatus, EmailAddress, SecretState};
 use axum::{
     extract::{Path, State as Extract},
     response::Response,
@@ -82,7 +82,14 @@ fn facts(acts: &UseCases, state: &State, view: &ClientView) -> Vec<(String, Stri
         ("Status".to_owned(), client.status.as_str().to_owned()),
         ("Client Id".to_owned(), particulars.client_id),
         ("Role".to_owned(), particulars.role),
+        (
+            "Authenticates by".to_owned(),
+            view.method().map_or("nothing live", AuthenticationMethod::noun).to_owned(),
+        ),
     ];
+    if client.dpop_required {
+        facts.push(("Tokens".to_owned(), "only bound to a key of its own (DPoP)".to_owned()));
+    }
     if !particulars.organisation.is_empty() {
         facts.push(("Organisation".to_owned(), particulars.organisation));
         let qualified = if client.qualified { "yes" } else { "no" };
@@ -108,7 +115,11 @@ fn secrets_table(view: &ClientView) -> Block {
             let secret = &one.secret;
             let live = one.state == SecretState::Live;
             vec![
-                Cell::text(format!("{}…", secret.hint)),
+                Cell::text(if secret.proof.secret().is_some() {
+                    format!("{}…", secret.hint)
+                } else {
+                    format!("{} {}", secret.proof.method().noun(), secret.hint)
+                }),
                 Cell::State(if live && secret.retires_at.is_some() {
                     "retiring".to_owned()
                 } else {
@@ -127,7 +138,7 @@ fn secrets_table(view: &ClientView) -> Block {
         })
         .collect();
     Block::Table(Table {
-        caption: "Secrets, newest first".to_owned(),
+        caption: "Secrets and keys, newest first".to_owned(),
         head: vec!["Secret", "State", "Issued", "Last used", "Works until", ""],
         rows,
         empty: "No secret was made yet: the link in the mail makes it.",
@@ -145,6 +156,7 @@ fn client_page(state: &Arc<State>, view: &ClientView, fields: &Fields, errors: &
     }
     page = page.block(Block::Links(vec![
         link(format!("{path}/rotate"), "Rotate", "A new secret; the old one works for a while."),
+        link(format!("{path}/keys"), "Register keys", "A key of the client's own, in place of a secret."),
         link(format!("{path}/end"), "Revoke this client", "For good, with every token it has."),
     ]));
     let button = if client.status == ClientStatus::Active {

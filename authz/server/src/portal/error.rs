@@ -60,6 +60,13 @@ impl IntoResponse for PortalError {
             Self::Act(UseCaseError::State(transition)) => {
                 (StatusCode::CONFLICT, "This was decided meanwhile", format!("{transition}."))
             }
+            Self::Act(UseCaseError::OtherMethod(method)) => (
+                StatusCode::CONFLICT,
+                "This client has no secret",
+                format!(
+                    "It authenticates by {method}. Register a new key on its page, or revoke the present one first."
+                ),
+            ),
             Self::Act(_) | Self::Database(_) => {
                 tracing::error!(error = &self as &dyn std::error::Error, "a page of the portal failed");
                 (

@@ -8,6 +8,7 @@ mod account;
 mod api_access;
 mod calendar;
 mod challenge;
+mod client_keys;
 mod clients;
 mod dashboard;
 mod documents;
@@ -127,6 +128,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/portal/clients/{id}", get(clients::show).post(clients::save))
         .route("/portal/clients/{id}/status", post(clients::status))
         .route("/portal/clients/{id}/rotate", get(secrets::rotation).post(secrets::rotate))
+        .route("/portal/clients/{id}/keys", get(client_keys::get).post(client_keys::post))
         .route("/portal/clients/{id}/end", get(secrets::confirm).post(secrets::end))
         .route("/portal/credentials", get(secrets::offered).post(secrets::take))
         // deciding

@@ -59,6 +59,31 @@ impl UseCases {
         Ok(())
     }
 
+    /// Says whether a client may have only tokens that are bound to a key of its own by DPoP proofs. What stays the same
+    /// leaves no trace.
+    pub async fn require_dpop(
+        &self,
+        actor: Actor,
+        client_id: &str,
+        required: bool,
+    ) -> Result<(), UseCaseError> {
+        let now = self.now();
+        let mut work = authz_store::begin(&self.database).await?;
+        let mut db = work.db();
+        let client = self.client(&mut db, client_id).await?;
+        client.may_change()?;
+        if client.dpop_required == required {
+            return Ok(());
+        }
+        clients::set_dpop_required(&mut db, &client.id, required).await?;
+        changes::append(&mut db, &Change::Client(client.id.to_string()), now).await?;
+        let details = vec![("dpop_required", required.to_string())];
+        self.audit(&mut db, &actor, Act::ClientChanged, client.id.as_str(), details).await?;
+        work.commit().await?;
+        self.committed().await;
+        Ok(())
+    }
+
     async fn change_status(
         &self,
         actor: Actor,

@@ -177,6 +177,7 @@ impl UseCases {
             qualified: new.qualified,
             domains: new.domains,
             allowed,
+            dpop_required: false,
             status: ClientStatus::Active,
             created_at: now,
         };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use authz_domain::{Client, Secret, SecretState};
+use authz_domain::{AuthenticationMethod, Client, Secret, SecretState};
 use authz_store::{clients, secrets};
 use pms_terms::{OrganisationId, Stakeholder};
 use time::OffsetDateTime;
@@ -27,6 +27,14 @@ pub struct SecretView {
     pub secret: Secret,
     /// What it is good for now.
     pub state: SecretState,
+}
+
+impl ClientView {
+    /// How the client authenticates: the method of its live credentials, which have one at a time.
+    pub fn method(&self) -> Option<AuthenticationMethod> {
+        let live = self.secrets.iter().find(|one| one.state == SecretState::Live);
+        live.map(|one| one.secret.proof.method())
+    }
 }
 
 impl UseCases {

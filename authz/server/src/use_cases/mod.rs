@@ -19,6 +19,7 @@ mod list_clients;
 mod my_clients;
 mod one_time;
 mod post;
+mod register_proof;
 mod request_documents;
 mod request_drafts;
 mod request_ending;
@@ -34,7 +35,9 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use authz_domain::{InvalidScope, InvalidTransition, MalformedParticulars, RoleRefused, SecretPepper};
+use authz_domain::{
+    AuthenticationMethod, InvalidScope, InvalidTransition, MalformedParticulars, RoleRefused, SecretPepper,
+};
 use database::{Database, DatabaseError};
 use http_service::Clock;
 use thiserror::Error;
@@ -53,6 +56,7 @@ pub use import_organisations::{ImportReport, RefusedRecord, organisations_in};
 pub use list_clients::{ClientView, SecretView};
 pub use my_clients::OrganisationAdmins;
 pub(crate) use one_time::{CodeVerdict, Purpose};
+pub use register_proof::{NewProof, RegisteredProof};
 pub use request_documents::DocumentRefused;
 pub use request_plan::{PlannedRole, RequestPlan};
 pub use request_submission::SubmitRefused;
@@ -100,6 +104,18 @@ pub enum UseCaseError {
     /// A client that would see nothing.
     #[error("a client sees products of at least one domain: human or veterinary")]
     NoDomain,
+    /// Keys or a certificate that a client cannot prove itself by.
+    #[error("{0}")]
+    Proof(String),
+    /// Keys are not read from there.
+    #[error("{0}")]
+    KeyAddress(&'static str),
+    /// A secret is wanted for a client that proves itself by something else.
+    #[error(
+        "this client authenticates by {0}: register a new key or certificate for it, or revoke the present one first if \
+         it shall have a secret"
+    )]
+    OtherMethod(AuthenticationMethod),
     /// A reason cannot be kept so.
     #[error("a reason has at most {MAX_REASON} characters and no control characters")]
     Reason,

@@ -118,6 +118,11 @@ impl UseCases {
         let role = self.role(&client.role)?;
         let current = self.secrets_to_rotate(db, client, how).await?;
         let first = current.is_empty();
+        // A rotation is no way back from a key to a secret: a client has one method at a time.
+        let others = |one: &&Secret| one.is_live(now) && one.proof.secret().is_none();
+        if let Some(other) = current.iter().find(others) {
+            return Err(UseCaseError::OtherMethod(other.proof.method()));
+        }
         let changed = self.end_secrets(db, current, how, now).await?;
         let lifetime = self.settings.secret_lifetime;
         let secret = Secret::issue(new.id, client.id.clone(), &new.text, self.pepper(), lifetime, now);
@@ -239,7 +244,7 @@ impl UseCases {
         Ok(())
     }
 
-    async fn revoke_tokens_of(
+    pub(super) async fn revoke_tokens_of(
         &self,
         db: &mut Db<'_>,
         secret: &Secret,

@@ -1,5 +1,6 @@
 //! The administration API: what operators' machines do, what a machine does for itself, and what neither may.
 
+use access_token::{ProofAlgorithm, testing::ClientSigner};
 use authz_domain::Actor;
 use authz_server::{IssuedCredentials, NewClient};
 use axum::body::Body;
@@ -183,6 +184,7 @@ async fn a_token_of_one_organisation_sees_and_does_nothing_elsewhere() {
             ("PATCH", path.clone(), Some(json!({ "status": "suspended" }))),
             ("DELETE", path.clone(), None),
             ("POST", format!("{path}/secrets"), Some(json!({}))),
+            ("POST", format!("{path}/keys"), Some(json!({ "jwks_uri": "https://client.example/jwks" }))),
             ("DELETE", format!("{path}/secrets/{}", other.secret_id), None),
         ] {
             let answer = call(&authz, method, &path, &token, body).await;
@@ -305,7 +307,7 @@ async fn every_operation_of_the_document_is_there_behind_its_scope() {
             assert_eq!(problem(&answer).1, "insufficient-scope", "{method} {path}");
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 12);
 }
 
 #[tokio::test]
@@ -400,4 +402,35 @@ async fn every_act_is_in_the_trail_with_the_client_that_did_it() {
         ("client.revoked", "4"),
     ];
     assert_eq!(said.collect::<Vec<_>>(), reasons);
+}
+
+#[tokio::test]
+async fn keys_are_registered_one_kind_at_a_time() {
+    let authz = TestAuthz::start().await;
+    let operator = operator(&authz, None).await;
+    let client = authz.industry_client().await;
+    let token = token_of(&authz, &operator, EVERYTHING).await;
+    let path = format!("/api/v1/clients/{}/keys", client.client_id);
+    let jwk = ClientSigner::generate(ProofAlgorithm::Es256).jwk(Some("k1"));
+    for (body, verdict) in [
+        (json!({}), (400, "malformed")),
+        (json!({ "jwks": jwk, "jwks_uri": "https://client.example/jwks" }), (400, "malformed")),
+        (json!({ "jwks": { "keys": [] } }), (422, "unacceptable")),
+        (json!({ "jwks_uri": "https://127.0.0.1/jwks" }), (422, "unacceptable")),
+        (json!({ "certificate": "-----BEGIN" }), (422, "unacceptable")),
+    ] {
+        let answer = call(&authz, "POST", &path, &token, Some(body.clone())).await;
+        assert_eq!(problem(&answer), (verdict.0, verdict.1.to_owned()), "{body}: {}", answer.text);
+    }
+    let wanted = json!({ "jwks": { "keys": [jwk] }, "reason": "no more secrets" });
+    let made = call(&authz, "POST", &path, &token, Some(wanted)).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!((&made.json()["method"], &made.json()["hint"]), (&json!("private_key_jwt"), &json!("k1")));
+    let shown =
+        call(&authz, "GET", &format!("/api/v1/clients/{}", client.client_id), &token, None).await.json();
+    assert_eq!(shown["authentication"], "private_key_jwt");
+    assert_eq!(shown["secrets"][0]["method"], "private_key_jwt");
+    assert_eq!(shown["secrets"][1]["status"], "retired");
+    let secret = call(&authz, "POST", &path.replace("/keys", "/secrets"), &token, Some(json!({}))).await;
+    assert_eq!(problem(&secret), (409, "conflict".to_owned()));
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use authz_domain::{Act, Actor};
-use authz_server::{NewAccount, NewWebhook, UseCases, audit_event};
+use authz_server::{NewAccount, NewProof, NewWebhook, UseCases, audit_event};
 use authz_store::{audit_events, audit_events::AuditQuery};
 use database::{Database, testing::TestDatabase};
 use time::Duration;
@@ -46,6 +46,10 @@ async fn every_act_leaves_exactly_one_record() {
         act!(ClientCreated, drop(acts.create_client(by(), new_client()).await.unwrap()));
         act!(SecretRotated, drop(acts.rotate_secret(by(), id, false).await.unwrap()));
         act!(SecretRevoked, acts.revoke_secret(by(), id, issued.secret_id.as_str()).await.unwrap());
+        let other = authz.industry_client().await;
+        let keys = NewProof::KeysAt("https://client.example/jwks".to_owned());
+        let register = acts.register_proof(by(), other.client_id.as_str(), keys, false);
+        act!(ProofRegistered, drop(register.await.unwrap()));
         act!(ClientChanged, acts.change_client(by(), id, "renamed", None).await.unwrap());
         act!(ClientSuspended, acts.suspend_client(by(), id).await.unwrap());
         act!(ClientResumed, acts.resume_client(by(), id).await.unwrap());
@@ -104,6 +108,7 @@ const WITHOUT_RECORD: &[(&str, &str)] = &[
     ("forget_once", "removes what lapsed"),
     ("forget", "removes what lapsed"),
     ("one", "sends what an act with a record posted"),
+    ("use_once", "takes the id of an assertion, which says nothing that the token does not"),
     ("begin_chain", "takes the trail in as it is"),
     ("tell_webhooks", "puts down what records say"),
     ("find_session", "notes when a session was last seen"),

@@ -1,5 +1,6 @@
 //! API credentials through the portal: from the terms to the mail, rotation and renewal, who may look after a client.
 
+use access_token::{ProofAlgorithm, testing::ClientSigner};
 use authz_domain::Actor;
 use config::MailTls;
 use database::testing::TestDatabase;
@@ -605,7 +606,7 @@ async fn a_client_s_page_is_for_its_admins_and_its_owner() {
         portal.signed_in("nora.berg@authority.example", &NCA_ADMIN).await,
     ];
     for other in &mut others {
-        for page in ["", "/rotate", "/end"] {
+        for page in ["", "/rotate", "/keys", "/end"] {
             assert_eq!(other.get(&format!("{path}{page}")).await.status, 404);
         }
         other.get("/portal/access").await;
@@ -613,6 +614,7 @@ async fn a_client_s_page_is_for_its_admins_and_its_owner() {
             ("", vec![("label", "x"), ("contact", "a.b@evil.example")]),
             ("/status", vec![("do", "suspend")]),
             ("/rotate", vec![("newest", ""), ("to", "page"), ("immediately", "yes")]),
+            ("/keys", vec![("what", "jwks_uri"), ("text", "https://evil.example/jwks")]),
             ("/end", vec![("do", "revoke"), ("secret", "")]),
         ] {
             other.get("/portal/access").await;
@@ -783,4 +785,50 @@ async fn a_secret_lives_as_long_as_configured_to_the_second() {
     // A stranger learns nothing of it.
     let stranger = token(&portal, id, &format!("{}x", &secret[..52]), scope).await;
     assert!(!stranger.description().contains("expired"), "{}", stranger.text);
+}
+
+#[tokio::test]
+async fn an_admin_registers_keys_and_what_is_wrong_stands_beside_the_field() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let form = accept(&mut admin).await;
+    ask(&mut admin, &form, "ORG-100000001", &[]).await;
+    let (id, secret) = mailed(&portal, "api.team@medco.example").await;
+    let path = format!("/portal/clients/{id}/keys");
+    let signer = ClientSigner::generate(ProofAlgorithm::Es256);
+    let keys = serde_json::to_string(&signer.jwk(Some("portal-key"))).unwrap();
+    for (what, text, words) in [
+        ("jwks", "{}", "no JWK Set"),
+        ("jwks", "[1]", "no JWK Set"),
+        ("jwks_uri", "http://client.example/jwks", "https://"),
+        ("certificate", "x", "no X.509 certificate"),
+        ("", keys.as_str(), "Choose one."),
+    ] {
+        admin.get(&path).await;
+        admin.post_only(&path, &[("what", what), ("text", text)]).await;
+        assert!(admin.page.text.contains(words), "{what} {text}: {}", admin.page.text);
+    }
+    let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    assert_eq!(portal.authz.post("/oauth2/token", &body).await.status, 200);
+    admin.get(&path).await;
+    admin.post_only(&path, &[("what", "jwks"), ("text", &keys)]).await;
+    assert_eq!(admin.page.status, 303, "{}", admin.page.text);
+    let page = admin.get(&format!("/portal/clients/{id}")).await.text.clone();
+    assert!(page.contains("client key portal-key") && page.contains("Authenticates by"), "{page}");
+    assert_eq!(portal.authz.post("/oauth2/token", &body).await.status, 401);
+    assert!(
+        portal
+            .authz
+            .trail_of(&id)
+            .await
+            .iter()
+            .any(|(act, who)| act == "proof.registered" && who.starts_with("account"))
+    );
+    // A rotation would lead back to a secret: it says so.
+    admin.get(&format!("/portal/clients/{id}/rotate")).await;
+    let view = portal.authz.acts().show_client(&id).await.unwrap();
+    let newest = view.secrets[0].secret.id.to_string();
+    let fields = [("newest", newest.as_str()), ("to", "page")];
+    admin.post_only(&format!("/portal/clients/{id}/rotate"), &fields).await;
+    assert_eq!(admin.page.status, 409, "{}", admin.page.text);
 }

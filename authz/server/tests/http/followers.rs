@@ -10,12 +10,12 @@ use tower::ServiceExt as _;
 
 use crate::harness::{DEFAULT_SCOPE, TestAuthz, form_request, new_client, token_body};
 
-async fn status(authz: &Authz, body: &str) -> u16 {
+pub(crate) async fn status(authz: &Authz, body: &str) -> u16 {
     let request = form_request("/oauth2/token", body);
     authz.router().oneshot(request).await.unwrap().status().as_u16()
 }
 
-async fn second(first: &TestAuthz) -> Authz {
+pub(crate) async fn second(first: &TestAuthz) -> Authz {
     Authz::start(
         first.settings.clone(),
         first.keys.clone(),

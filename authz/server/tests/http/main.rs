@@ -4,8 +4,10 @@
 
 mod administration;
 mod audit_trail;
+mod client_keys;
 mod clients;
 mod credentials;
+mod dpop;
 mod feed;
 mod followers;
 mod harness;
@@ -22,6 +24,7 @@ mod portal_mail;
 mod portal_requests;
 mod portal_visitor;
 mod portal_wizard;
+mod private_key_jwt;
 mod throttling;
 mod token;
 mod watching;

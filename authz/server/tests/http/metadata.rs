@@ -53,7 +53,11 @@ async fn nothing_is_claimed_that_does_not_work() {
     assert_eq!(document["grant_types_supported"], serde_json::json!(["client_credentials"]));
     assert_eq!(
         document["token_endpoint_auth_methods_supported"],
-        serde_json::json!(["client_secret_basic", "client_secret_post"])
+        serde_json::json!(["client_secret_basic", "client_secret_post", "private_key_jwt"])
+    );
+    assert_eq!(
+        document["token_endpoint_auth_signing_alg_values_supported"],
+        serde_json::json!(["ES256", "ES384", "RS256", "RS384", "PS256"])
     );
     assert_eq!(document["id_token_signing_alg_values_supported"], serde_json::json!(["ES256"]));
     let scopes: Vec<_> =

@@ -68,7 +68,7 @@ impl MailServer {
 }
 
 /// TLS with a certificate of its own, and the certificate.
-fn acceptor() -> (TlsAcceptor, String) {
+pub(crate) fn acceptor() -> (TlsAcceptor, String) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let key = KeyPair::generate().unwrap();
     let certificate =

@@ -133,8 +133,8 @@ async fn each_wrong_request_has_its_own_useful_answer() {
         ),
         (
             "grant_type=client_credentials&client_assertion=x&client_id=y".to_owned(),
-            (401, "invalid_client"),
-            "assertions are not offered",
+            (400, "invalid_request"),
+            "'client_assertion_type' is missing",
         ),
         (format!("{good}&client_assertion=x"), (400, "invalid_request"), "more than one set"),
         (format!("{good}&scope=x"), (400, "invalid_request"), "'scope' is repeated"),
