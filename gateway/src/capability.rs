@@ -383,6 +383,6 @@ mod tests {
     fn protected_resource_metadata_names_issuer_and_scopes() {
         let routes = routes();
         let product = routes.products().iter().find(|p| p.id == "public-v1").unwrap();
-        insta::assert_snapshot!(protected_resource(&settings("http://127.0.0.1:9"), product), @r#"{"resource":"https://gate.example:8443/public/v1","resource_name":"public-v1","authorization_servers":["https://gate.example:8443"],"scopes_supported":["api://pmsgate/public/.default","system/MedicinalProductDefinition.s"],"bearer_methods_supported":["header"],"resource_documentation":"https://gate.example:8443/public/v1/swagger"}"#);
+        insta::assert_snapshot!(protected_resource(&settings("http://127.0.0.1:9"), product), @r#"{"resource":"https://gate.example:8443/public/v1","resource_name":"public-v1","authorization_servers":["https://gate.example:8443"],"scopes_supported":["api://pmsgate/public/.default","system/MedicinalProductDefinition.s"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","ES384","RS256","RS384","PS256"],"dpop_bound_access_tokens_required":false,"resource_documentation":"https://gate.example:8443/public/v1/swagger"}"#);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use access_token::{ProofAlgorithm, testing::ClientSigner};
+use access_token::{ProofAlgorithm, testing::ClientSigner, token_hash};
 use harness::Program;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -68,4 +68,46 @@ async fn a_client_made_with_a_key_reads_a_product_and_its_assertion_survives_no_
         let shown = program.result(&["client", "show", client]);
         assert_eq!(shown["authentication"], "private_key_jwt");
     }
+}
+
+#[tokio::test]
+async fn a_token_bound_by_dpop_is_good_for_its_key_alone() {
+    let program = Program::serve().await;
+    let (api, base) = (program.api(), program.ready.base_url.clone());
+    let client = program.industry("ORG-100000001", &[]);
+    program.result(&["client", "change", &client.client_id, "--dpop", "required"]);
+    let signer = ClientSigner::generate(ProofAlgorithm::Es256);
+    let proof = |method: &str, path: &str, token: Option<&str>, jti: &str| {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let mut claims = json!({ "htm": method, "htu": format!("{base}{path}"), "iat": now, "jti": jti });
+        if let Some(token) = token {
+            claims["ath"] = json!(token_hash(token));
+        }
+        signer.proof(&claims)
+    };
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &client.client_id),
+        ("client_secret", &client.client_secret),
+        ("scope", SCOPE),
+    ];
+    let bare = api.ask_token(&form).await;
+    assert_eq!((bare.status, &bare.json()["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_dpop_proof")));
+    let ask = api.request("POST", "/oauth2/token").form(&form);
+    let answer = api.send(ask.header("dpop", proof("POST", "/oauth2/token", None, "1"))).await;
+    assert_eq!(answer.json()["token_type"], "DPoP", "{}", answer.text());
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let read = async |scheme: &str, proof: Option<String>| {
+        let mut request = api.request("GET", PRODUCT).header("authorization", format!("{scheme} {token}"));
+        if let Some(proof) = proof {
+            request = request.header("dpop", proof);
+        }
+        api.send(request).await.status
+    };
+    let good = proof("GET", PRODUCT, Some(&token), "2");
+    assert_eq!(read("DPoP", Some(good.clone())).await, StatusCode::OK);
+    assert_eq!(read("DPoP", Some(good)).await, StatusCode::UNAUTHORIZED, "once");
+    assert_eq!(read("DPoP", Some(proof("GET", PRODUCT, Some(&token), "3"))).await, StatusCode::OK);
+    assert_eq!(read("Bearer", None).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(read("DPoP", None).await, StatusCode::UNAUTHORIZED);
 }

@@ -101,10 +101,8 @@ async fn run_on(
     assert_eq!(printed["id"].as_str(), read_url.rsplit('/').next());
     assert_eq!(printed["tokens"], tokens, "every way of asking gives a token");
     // openid-client hands the type on in lower case (RFC 6749 §5.1: "Value is case insensitive").
-    assert!(
-        printed["token_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer")),
-        "{printed}"
-    );
+    let kind = if script.ends_with("with_openid_client_dpop.mjs") { "DPoP" } else { "Bearer" };
+    assert!(printed["token_type"].as_str().is_some_and(|one| one.eq_ignore_ascii_case(kind)), "{printed}");
 }
 
 async fn run_python(script: &str, client: &str, tokens: u64) {
@@ -137,6 +135,11 @@ async fn msal_reads_a_product_from_a_generic_authority() {
 #[tokio::test]
 async fn openid_client_discovers_and_reads_a_product() {
     run_node("with_openid_client.mjs", "openid-client", 4).await;
+}
+
+#[tokio::test]
+async fn openid_client_binds_its_tokens_by_dpop() {
+    run_node("with_openid_client_dpop.mjs", "openid-client", 2).await;
 }
 
 #[tokio::test]

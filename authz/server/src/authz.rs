@@ -91,7 +91,7 @@ impl Authz {
         let use_cases =
             UseCases::shared(Arc::clone(&settings), keys.clone(), database.clone(), clock.clone());
         use_cases.maintain_signing_keys().await.map_err(StartError::SigningKeys)?;
-        let key_sets = KeySets::new(&settings.client_keys).await?;
+        let key_sets = Box::pin(KeySets::new(&settings.client_keys)).await?;
         let state = Arc::new(State::new(settings, keys, database, clock, key_sets, stop));
         state.catch_up().await?;
         Ok(Self { state })

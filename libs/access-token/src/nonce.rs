@@ -1,6 +1,6 @@
 //! Nonces for DPoP proofs (RFC 9449 §8): told by the server, kept nowhere.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -12,12 +12,12 @@ const SPAN: i64 = 120;
 /// Makes nonces and knows its own again: each is a keyed hash of its time, so that all instances with the same key tell
 /// and take the same ones.
 #[derive(Clone)]
-pub struct DpopNonces(hmac::Key);
+pub struct DpopNonces(Arc<hmac::Key>);
 
 impl DpopNonces {
     /// With a key that is used for nothing else.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     /// The nonce to tell at `now`.

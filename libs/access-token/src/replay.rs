@@ -25,7 +25,7 @@ type Mark = [u8; 16];
 
 /// The memory. Each proof stays for one to two spans.
 pub struct SeenProofs {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: Box<[Mutex<Shard>]>,
     capacity: usize,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Debug for SeenProofs {
 
 impl SeenProofs {
     fn with_capacity(capacity: usize) -> Self {
-        Self { shards: Default::default(), capacity: capacity / SHARDS }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), capacity: capacity / SHARDS }
     }
 
     /// Notes the proof `jti` of a key, seen at `now`.
