@@ -39,7 +39,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Confirmation>(text);
         assert_eq!(read(r#"{"jkt":"a"}"#).unwrap(), key);
         assert_eq!(read(r#"{"x5t#S256":"b"}"#).unwrap(), Confirmation::Certificate("b".to_owned()));
-        for other in [r#"{}"#, r#"{"jwk":{}}"#, r#"{"jkt":"a","x5t#S256":"b"}"#, r#"{"jkt":1}"#, r#""jkt""#] {
+        for other in ["{}", r#"{"jwk":{}}"#, r#"{"jkt":"a","x5t#S256":"b"}"#, r#"{"jkt":1}"#, r#""jkt""#] {
             assert!(read(other).is_err(), "{other}");
         }
     }
