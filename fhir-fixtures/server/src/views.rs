@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    num::NonZero,
     sync::Arc,
 };
 
@@ -187,23 +188,9 @@ impl Views {
             let roots = fhir_store::find_roots(&self.database, &ids).await?;
             found.extend(roots.into_iter().map(|root| (root.product_id.clone(), root)));
         }
-        Ok(angles
-            .iter()
-            .map(|angle| {
-                // Of another revision: it changed since the head was read, and so may have who sees what of it.
-                let stored = found.remove(&angle.head.product_id)?;
-                (stored.revision == angle.head.revision).then_some(())?;
-                let outline = Outline::read(&stored.outline, &self.matrix)?;
-                let ShownRoot { root, withheld, links, youngest } =
-                    outline.shown(angle.column, &angle.targets, stored.root.body)?;
-                let root = match version {
-                    FhirVersion::V5_0_0 => root,
-                    FhirVersion::V4_4_0 => render::root_to_4_4_0(root, &links),
-                };
-                let youngest = youngest.as_deref().map_or(OffsetDateTime::UNIX_EPOCH, instant);
-                Some(root_view(angle, rendered(&root, count(withheld)), youngest))
-            })
-            .collect())
+        let work: Vec<(Angle, Option<StoredRoot>)> =
+            angles.iter().map(|angle| ((*angle).clone(), found.remove(&angle.head.product_id))).collect();
+        on_all_processors(work, Arc::clone(&self.matrix), version).await
     }
 
     /// A whole product; nothing when the column does not see it.
@@ -264,6 +251,66 @@ impl Views {
     pub(crate) fn matrix(&self) -> &AccessMatrix {
         &self.matrix
     }
+}
+
+/// So many roots are drawn in the time that it takes to wake another thread, and some more.
+const WORTH_A_THREAD: usize = 4;
+
+/// Draws roots by their outlines, in order, side by side where they are many.
+async fn on_all_processors(
+    mut work: Vec<(Angle, Option<StoredRoot>)>,
+    matrix: Arc<AccessMatrix>,
+    version: FhirVersion,
+) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let part = work.len().div_ceil(processors).max(WORTH_A_THREAD);
+    let mut others = Vec::new();
+    while work.len() > part {
+        let some = work.split_off(work.len() - part);
+        let matrix = Arc::clone(&matrix);
+        others.push(tokio::task::spawn_blocking(move || drawn(some, &matrix, version)));
+    }
+    let mut views = drawn(work, &matrix, version)?;
+    for other in others.into_iter().rev() {
+        views.extend(other.await.map_err(|error| Refusal::Preparation(error.to_string()))??);
+    }
+    Ok(views)
+}
+
+fn drawn(
+    work: Vec<(Angle, Option<StoredRoot>)>,
+    matrix: &AccessMatrix,
+    version: FhirVersion,
+) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+    work.into_iter()
+        .map(|(angle, stored)| match stored {
+            Some(stored) => draw(&angle, stored, matrix, version),
+            None => Ok(None),
+        })
+        .collect()
+}
+
+/// A root by its outline; nothing where the whole product must be looked at.
+fn draw(
+    angle: &Angle,
+    stored: StoredRoot,
+    matrix: &AccessMatrix,
+    version: FhirVersion,
+) -> Result<Option<Arc<RootView>>, Refusal> {
+    // Of another revision: it changed since the head was read, and so may have who sees what of it.
+    if stored.revision != angle.head.revision {
+        return Ok(None);
+    }
+    let Some(outline) = Outline::read(&stored.outline, matrix) else { return Ok(None) };
+    let body = stored.into_resource()?.body;
+    let Some(shown) = outline.shown(angle.column, &angle.targets, body) else { return Ok(None) };
+    let ShownRoot { root, withheld, links, youngest } = shown;
+    let root = match version {
+        FhirVersion::V5_0_0 => root,
+        FhirVersion::V4_4_0 => render::root_to_4_4_0(root, &links),
+    };
+    let youngest = youngest.as_deref().map_or(OffsetDateTime::UNIX_EPOCH, instant);
+    Ok(Some(root_view(angle, rendered(&root, count(withheld)), youngest)))
 }
 
 /// `changed`: when anything last did that the view may show.

@@ -175,10 +175,19 @@ pub struct StoredRoot {
     pub product_id: String,
     /// The revision of the product that both belong to.
     pub revision: i64,
-    /// The current version.
-    pub root: StoredResource,
     /// For [`fhir_model::access::Outline::read`].
     pub outline: String,
+    version: VersionRow,
+}
+
+impl StoredRoot {
+    /// The current version. To read its text is most of the work, so that it is left to whoever needs it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it is not JSON.
+    pub fn into_resource(self) -> Result<StoredResource, StoreError> {
+        self.version.into_resource()
+    }
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -211,15 +220,12 @@ pub async fn find_roots(database: &Database, ids: &[&str]) -> Result<Vec<StoredR
         let rows = on_db!(&mut db, conn => bound!(
             sqlx::query_as::<_, RootRow>(AssertSqlSafe(statement.sql.clone())), statement
         ).fetch_all(conn).await)?;
-        for row in rows {
-            let root = row.version.into_resource()?;
-            found.push(StoredRoot {
-                product_id: row.product_id,
-                revision: row.revision,
-                root,
-                outline: row.outline,
-            });
-        }
+        found.extend(rows.into_iter().map(|RootRow { product_id, revision, outline, version }| StoredRoot {
+            product_id,
+            revision,
+            outline,
+            version,
+        }));
     }
     Ok(found)
 }

@@ -41,7 +41,7 @@ pub(crate) fn stored_key(resource_type: &str, id: String) -> Result<ResourceKey,
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct VersionRow {
     resource_type: String,
     resource_id: String,

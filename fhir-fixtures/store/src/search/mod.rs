@@ -168,10 +168,11 @@ pub async fn first_page(
     let mut db = reader.db();
     let search =
         Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
-    let page = search.page(&mut db, None, limit).await?;
+    let (page, listed) = search.page(&mut db, None, limit).await?;
     let total = match counting {
         Counting::Never => None,
         _ if !page.more => Some(i64::try_from(page.matches.len()).unwrap_or(i64::MAX)),
+        _ if listed.is_some() => listed,
         Counting::WhenFew => search.count_if_few(&mut db).await?,
         Counting::Exact => Some(search.count(&mut db).await?),
     };
@@ -191,7 +192,7 @@ pub async fn page_after(
     let mut db = reader.db();
     let search =
         Search { audience, query, order: sort, plan: Plan::of(&mut db, audience, query, sort).await? };
-    search.page(&mut db, Some(after), limit).await
+    Ok(search.page(&mut db, Some(after), limit).await?.0)
 }
 
 /// How many products match `query` that `audience` may know of.
@@ -212,21 +213,22 @@ struct Search<'s> {
 }
 
 impl Search<'_> {
+    /// A page; and how many match in all, if they were counted on the way.
     async fn page(
         &self,
         db: &mut Db<'_>,
         after: Option<&Position>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<(Page, Option<i64>), StoreError> {
         // One more than fit, to know whether more follow.
         let rows = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         if self.plan == Plan::Walked
             && let Some(walk) = sort::walk(self.audience, self.order, after, rows, &self.query.clauses)
         {
-            let page = self.read(db, &walk, limit).await?;
+            let (page, counted) = self.read(db, &walk, limit).await?;
             // It does not find products without a value, which come last: a page that it fills is right.
             if page.more {
-                return Ok(page);
+                return Ok((page, counted));
             }
         }
         let statement = if self.order.is_by_id() {
@@ -240,8 +242,18 @@ impl Search<'_> {
     /// A page in the order of ids: the ids are found first, then their heads.
     fn by_id(&self, stretch: Stretch<'_>) -> Statement {
         let mut statement =
-            Statement::new(&format!("SELECT {}, '' AS name_key, '' AS status_key FROM (", sort::HEAD));
-        candidates(&mut statement, self.audience, self.query, self.plan, Some(stretch));
+            Statement::new(&format!("SELECT {}, '' AS name_key, '' AS status_key, ", sort::HEAD));
+        if matches!(self.plan, Plan::Listed(_)) && stretch.after.is_none() {
+            // All are listed before they are sorted: then they are counted, too.
+            statement.push("c.counted FROM (SELECT l.product_id, COUNT(*) OVER () AS counted FROM (");
+            candidates(&mut statement, self.audience, self.query, self.plan, None);
+            statement.push(") l WHERE 1 = 1");
+            self.order.ids_from(&mut statement, "l", None);
+            statement.limit(stretch.limit);
+        } else {
+            statement.push(sort::NOT_COUNTED).push(" FROM (");
+            candidates(&mut statement, self.audience, self.query, self.plan, Some(stretch));
+        }
         // CROSS JOIN keeps SQLite from starting at the products.
         statement.push(") c CROSS JOIN products p WHERE p.product_id = c.product_id");
         self.order.ids_from(&mut statement, "p", None);
@@ -250,7 +262,12 @@ impl Search<'_> {
 
     /// A page in another order: all that match are sorted by their keys.
     fn sorted(&self, after: Option<&Position>, rows: i64) -> Statement {
-        let mut statement = Statement::new(&format!("SELECT {} FROM (SELECT {}", sort::SORTED, sort::HEAD));
+        let mut statement = Statement::new(&format!(
+            "SELECT {}, {} FROM (SELECT {}",
+            sort::SORTED,
+            sort::NOT_COUNTED,
+            sort::HEAD
+        ));
         sort::keys(&mut statement, self.audience, self.order);
         match self.plan {
             Plan::ByIds | Plan::Walked => {
@@ -274,17 +291,23 @@ impl Search<'_> {
         statement
     }
 
-    async fn read(&self, db: &mut Db<'_>, statement: &Statement, limit: usize) -> Result<Page, StoreError> {
+    async fn read(
+        &self,
+        db: &mut Db<'_>,
+        statement: &Statement,
+        limit: usize,
+    ) -> Result<(Page, Option<i64>), StoreError> {
         let mut rows = on_db!(db, conn => bound!(
             sqlx::query_as::<_, SortedRow>(AssertSqlSafe(statement.sql.clone())), statement
         ).fetch_all(conn).await)?;
         let more = rows.len() > limit;
+        let counted = rows.first().and_then(SortedRow::counted);
         rows.truncate(limit);
         let matches = rows
             .into_iter()
             .map(|row| Ok(Match { place: self.order.place(&row), head: row.into_head()? }))
             .collect::<Result<_, StoreError>>()?;
-        Ok(Page { matches, more })
+        Ok((Page { matches, more }, counted))
     }
 
     /// How many products match, if few products need to be looked at to know it. How many those are hangs on what the

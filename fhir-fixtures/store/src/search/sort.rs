@@ -29,6 +29,9 @@ pub enum SortBy {
     Status,
 }
 
+/// The column of a [`SortedRow`] that says that nobody counted.
+pub(super) const NOT_COUNTED: &str = "CAST(-1 AS BIGINT) AS counted";
+
 /// One key of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey {
@@ -184,9 +187,16 @@ pub(super) struct SortedRow {
     last_updated: i64,
     name_key: String,
     status_key: String,
+    /// How many match in all, or less than nothing.
+    counted: i64,
 }
 
 impl SortedRow {
+    /// How many match in all, if they were counted.
+    pub(super) fn counted(&self) -> Option<i64> {
+        (self.counted >= 0).then_some(self.counted)
+    }
+
     pub(super) fn into_head(self) -> Result<ProductHead, StoreError> {
         let Self { product_id, revision, gates, owners, mentions, version_id, last_updated, .. } = self;
         Ok(HeadRow { product_id, revision, gates, owners, mentions, version_id, last_updated }.into_head()?)
@@ -265,7 +275,7 @@ pub(super) fn walk(
     let Values { table, parameter, key, own: (other, this) } = Values::of(by)?;
     let (name_key, status_key) = if by == SortBy::Name { ("w.key", "''") } else { ("''", "w.key") };
     let mut statement = Statement::new(&format!(
-        "SELECT {HEAD}, {name_key} AS name_key, {status_key} AS status_key \
+        "SELECT {HEAD}, {name_key} AS name_key, {status_key} AS status_key, {NOT_COUNTED} \
          FROM (SELECT v.product_id, v.{key} AS key FROM {table} v WHERE v.parameter = '{parameter}' AND "
     ));
     conditions::seen(&mut statement, audience, "v", "seen_by");

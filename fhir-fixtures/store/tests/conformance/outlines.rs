@@ -25,7 +25,9 @@ pub(crate) async fn compare(database: &Database) -> usize {
     let roots = fhir_store::find_roots(database, &ids).await.unwrap();
     assert_eq!(roots.len(), ids.len());
     let mut compared = 0;
-    for StoredRoot { product_id, revision, root, outline } in roots {
+    for found in roots {
+        let StoredRoot { product_id, revision, outline, .. } = found.clone();
+        let root = found.into_resource().unwrap();
         let stored = fhir_store::find(database, &product_id).await.unwrap().unwrap();
         assert_eq!((revision, root.version_id), (stored.head.revision, stored.head.version_id));
         for column in Column::ALL {
@@ -72,7 +74,7 @@ pub(crate) fn product(kind: &str) -> Vec<Value> {
 pub(crate) async fn seen_by(database: &Database, column: Column) -> (bool, String) {
     let root = fhir_store::find_roots(database, &[ID]).await.unwrap().remove(0);
     let outline = Outline::read(&root.outline, &matrix()).unwrap();
-    let shown = outline.shown(column, &Targets::default(), root.root.body).unwrap();
+    let shown = outline.shown(column, &Targets::default(), root.into_resource().unwrap().body).unwrap();
     (shown.root.get("attachedDocument").is_some(), shown.youngest.unwrap())
 }
 
@@ -125,9 +127,10 @@ async fn roots_without_an_outline_are_left_out() {
     for td in databases().await {
         let database = td.database();
         import(database, vec![Sample::new(ID, "Examplol").bundle()]).await;
-        let found = fhir_store::find_roots(database, &[ID, "600000000009"]).await.unwrap();
+        let mut found = fhir_store::find_roots(database, &[ID, "600000000009"]).await.unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].root.body["name"][0]["productName"], "Examplol");
+        let root = found.remove(0).into_resource().unwrap();
+        assert_eq!(root.body["name"][0]["productName"], "Examplol");
         assert!(fhir_store::find_roots(database, &[]).await.unwrap().is_empty());
         // As between a migration and the first start after it.
         execute(database, "DELETE FROM product_outlines").await;
