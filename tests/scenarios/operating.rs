@@ -88,9 +88,21 @@ impl DataFolder {
         let products = std::fs::read_to_string(checkout().join("config/products.toml")).unwrap();
         let this = Self { folder: tempfile::tempdir().unwrap(), products };
         this.write_products(&this.products);
-        let limits = "[address]\nburst = 100000\nper_minute = 100000\n\n[[limit]]\nburst = 100000\nper_minute = 100000\n";
-        std::fs::write(this.path("limits.toml"), limits).unwrap();
+        this.write_limits(100_000);
         this
+    }
+
+    /// So many requests at once and for each minute, for everybody.
+    fn write_limits(&self, burst: u32) {
+        let budget = format!("burst = {burst}\nper_minute = {burst}\n");
+        std::fs::write(self.path("limits.toml"), format!("[address]\n{budget}\n[[limit]]\n{budget}"))
+            .unwrap();
+    }
+
+    /// The products without the route to read one.
+    fn without_read(&self) -> String {
+        let (before, after) = self.products.split_once("[[product.operation]]\nep = \"EP303\"").unwrap();
+        format!("{before}{}", &after[after.find("[[product.operation]]").unwrap()..])
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -141,9 +153,7 @@ async fn a_hang_up_takes_routes_anew_and_refuses_nonsense() {
     assert_eq!(api.get(READ, &token).await.status, StatusCode::OK);
     let said = |what: &str| program.log().contains(what);
 
-    let (before, after) = data.products.split_once("[[product.operation]]\nep = \"EP303\"").unwrap();
-    let after = &after[after.find("[[product.operation]]").unwrap()..];
-    data.write_products(&format!("{before}{after}"));
+    data.write_products(&data.without_read());
     signal("-HUP", program.pid());
     eventually("the log tells the change", || said(&format!("- {READ_ROUTE}"))).await;
     eventually("the log tells that it is in force", || said("read again and in force")).await;
@@ -160,6 +170,38 @@ async fn a_hang_up_takes_routes_anew_and_refuses_nonsense() {
     eventually("the log tells what came back", || said(&format!("+ {READ_ROUTE}"))).await;
     eventually("the log tells that it is in force", || said("changes=1")).await;
     assert_eq!(api.get(READ, &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_hang_up_takes_routes_and_limits_together_or_neither() {
+    let data = DataFolder::new();
+    let program = data.serve(&[]).await;
+    let api = program.api();
+    let token = api.token(&program.industry("ORG-100000001", &[])).await;
+    let in_force = async || {
+        let read = api.get(READ, &token).await.status;
+        let search = api.get("/pms/api/v3/MedicinalProductDefinition?_count=1", &token).await;
+        (read, search.header("ratelimit-policy").to_owned())
+    };
+    let before = (StatusCode::OK, "\"rate\";q=100000;w=60".to_owned());
+    assert_eq!(in_force().await, before);
+    let said = |what: &str| program.log().contains(what);
+
+    data.write_products(&data.without_read());
+    data.write_limits(0);
+    signal("-HUP", program.pid());
+    eventually("the log tells the refusal", || said("refused: nothing changed")).await;
+    assert!(said("limits.toml"), "{}", program.log());
+    assert_eq!(in_force().await, before, "the routes were fine");
+
+    data.write_limits(50);
+    signal("-HUP", program.pid());
+    let gone = format!("- {READ_ROUTE}");
+    for change in [&gone, "+ limit */*/50/50/0", "~ limit address: 100000/100000 became 50/50"] {
+        eventually(change, || said(change)).await;
+    }
+    eventually("the log tells that it is in force", || said("changes=4")).await;
+    assert_eq!(in_force().await, (StatusCode::NOT_FOUND, "\"rate\";q=50;w=60".to_owned()));
 }
 
 #[tokio::test]
