@@ -151,7 +151,9 @@ pub struct KeyNamed {
 impl KeyNamed {
     /// Whether it means this key: what is named must be its own; who names nothing means any.
     fn names(&self, jwk: &Jwk) -> bool {
-        let agrees = |named: &Option<String>, own: &Option<String>| named.is_none() || named == own;
+        // MSAL pads its thumbprints, against RFC 7515 §2.
+        let plain = |text: &Option<String>| text.as_deref().map(|text| text.trim_end_matches('=').to_owned());
+        let agrees = |named: &Option<String>, own: &Option<String>| named.is_none() || plain(named) == *own;
         // A `kid` is enough: clients that send a certificate's thumbprint beside it need not have registered that.
         if self.kid.is_some() {
             return self.kid == jwk.kid;
@@ -225,6 +227,7 @@ mod tests {
         assert_eq!(found(KeyNamed { kid: text("k"), ..KeyNamed::default() }), 1);
         assert_eq!(found(KeyNamed { x5t: text("sha-1"), ..KeyNamed::default() }), 1);
         assert_eq!(found(KeyNamed { x5t_s256: text("sha-256"), ..KeyNamed::default() }), 1);
+        assert_eq!(found(KeyNamed { x5t_s256: text("sha-256="), ..KeyNamed::default() }), 1, "padded");
         assert_eq!(found(KeyNamed::default()), 2);
         for wrong in [
             KeyNamed { kid: text("x"), x5t: text("sha-1"), ..KeyNamed::default() },
