@@ -46,7 +46,7 @@ impl Default for Query {
 }
 
 /// See [`Query::broad_from`]: so many are looked at one by one in a millisecond or two.
-const BROAD_FROM: usize = 1000;
+const BROAD_FROM: usize = 500;
 
 /// One condition: any of its alternatives is enough.
 #[derive(Clone, Debug, PartialEq)]
@@ -243,7 +243,7 @@ impl Search<'_> {
     fn by_id(&self, stretch: Stretch<'_>) -> Statement {
         let mut statement =
             Statement::new(&format!("SELECT {}, '' AS name_key, '' AS status_key, ", sort::HEAD));
-        if matches!(self.plan, Plan::Listed(_)) && stretch.after.is_none() {
+        if self.is_counted_on_the_way() && stretch.after.is_none() {
             // All are listed before they are sorted: then they are counted, too.
             statement.push("c.counted FROM (SELECT l.product_id, COUNT(*) OVER () AS counted FROM (");
             candidates(&mut statement, self.audience, self.query, self.plan, None);
@@ -275,7 +275,7 @@ impl Search<'_> {
                 conditions::seen(&mut statement, self.audience, "p", "gates");
                 conditions::others(&mut statement, self.audience, &self.query.clauses, None, "p");
             }
-            Plan::Listed(_) | Plan::Along(_) => {
+            Plan::Listed(..) | Plan::Along(_) => {
                 statement.push(" FROM (");
                 candidates(&mut statement, self.audience, self.query, self.plan, None);
                 statement.push(") c CROSS JOIN products p WHERE p.product_id = c.product_id");
@@ -310,11 +310,21 @@ impl Search<'_> {
         Ok((Page { matches, more }, counted))
     }
 
+    /// Whether all that a list leads to are looked at for a page: where nothing else is asked of them it costs nothing,
+    /// and where they are few it costs little.
+    fn is_counted_on_the_way(&self) -> bool {
+        match self.plan {
+            Plan::Listed(_, many) => self.query.clauses.len() == 1 || many <= COUNTED,
+            Plan::ByIds | Plan::Along(_) | Plan::Walked => false,
+        }
+    }
+
     /// How many products match, if few products need to be looked at to know it. How many those are hangs on what the
     /// viewer sees alone.
     async fn count_if_few(&self, db: &mut Db<'_>) -> Result<Option<i64>, StoreError> {
         let (leads_alone, in_all) = match self.plan {
-            Plan::ByIds | Plan::Listed(_) => return Ok(Some(self.count(db).await?)),
+            Plan::Listed(..) if !self.is_counted_on_the_way() => return Ok(None),
+            Plan::ByIds | Plan::Listed(..) => return Ok(Some(self.count(db).await?)),
             // More conditions than one, and many meet each.
             Plan::Along(_) if self.query.clauses.len() > 1 => return Ok(None),
             Plan::Along(_) => (true, self.query),

@@ -16,8 +16,8 @@ use super::{Clause, Query, Sort, conditions};
 pub(super) enum Plan {
     /// Ids name them.
     ByIds,
-    /// Few meet the condition at this place: all of them are listed, then sorted.
-    Listed(usize),
+    /// Few meet the condition at this place: all of them are listed, then sorted. How many values meet it.
+    Listed(usize, i64),
     /// Many meet the condition at this place; an index has them in the order of their ids, and is left when the page is
     /// full.
     Along(usize),
@@ -77,7 +77,7 @@ impl Plan {
             .min();
         let in_order = indexed.iter().find(|(_, clause)| order.is_by_id() && clause.is_in_order());
         Ok(match (few, in_order) {
-            (Some((_, at)), _) => Self::Listed(at),
+            (Some((many, at)), _) => Self::Listed(at, many),
             (None, Some((at, _))) => Self::Along(*at),
             (None, None) => Self::Walked,
         })
@@ -86,7 +86,7 @@ impl Plan {
     /// The place of the condition that leads to the products.
     const fn leads(self) -> Option<usize> {
         match self {
-            Self::Listed(at) | Self::Along(at) => Some(at),
+            Self::Listed(at, _) | Self::Along(at) => Some(at),
             Self::ByIds | Self::Walked => None,
         }
     }
