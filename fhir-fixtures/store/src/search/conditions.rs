@@ -64,13 +64,13 @@ impl Clause {
             // All values are read to know whose these are: once, not for each product.
             Self::Text { .. } if !self.is_indexed() => {
                 statement.push(&format!("{table}.product_id IN (SELECT t.product_id FROM "));
-                self.values(statement, audience, "t", None, None);
+                self.values(statement, Some(audience), "t", None, None);
                 statement.push(")");
             }
             Self::Token { .. } | Self::Text { .. } => {
                 let not = matches!(self, Self::Token { not: true, .. });
                 statement.push(if not { "NOT EXISTS (SELECT 1 FROM " } else { "EXISTS (SELECT 1 FROM " });
-                self.values(statement, audience, "t", Some(table), None);
+                self.values(statement, Some(audience), "t", Some(table), None);
                 statement.push(")");
             }
         }
@@ -104,12 +104,12 @@ impl Clause {
         }
     }
 
-    /// `search_… s WHERE …`, with `s` for `table`: the values that meet it and that the viewer sees, of all products or of
-    /// that of a row of the table `of`, for all alternatives or the one at `only`.
+    /// `search_… s WHERE …`, with `s` for `table`: the values that meet it and that the audience sees (without one: all),
+    /// of all products or of that of a row of the table `of`, for all alternatives or the one at `only`.
     pub(super) fn values(
         &self,
         statement: &mut Statement,
-        audience: &Audience,
+        audience: Option<&Audience>,
         table: &str,
         of: Option<&str>,
         only: Option<usize>,
@@ -143,8 +143,10 @@ impl Clause {
             }
             Self::Ids(_) | Self::LastUpdated(_) => {}
         }
-        statement.push(" AND ");
-        seen(statement, audience, table, "seen_by");
+        if let Some(audience) = audience {
+            statement.push(" AND ");
+            seen(statement, audience, table, "seen_by");
+        }
     }
 }
 

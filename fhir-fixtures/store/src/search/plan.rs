@@ -10,8 +10,8 @@ use crate::{
 
 use super::{Clause, Query, Sort, conditions};
 
-/// Which condition leads to the products that the others are tested on. It hangs on the query and on what the viewer may
-/// see, never on what others see: a total that is there or not would tell of it.
+/// Which condition leads to the products that the others are tested on. Whether it is a list hangs on the query and on
+/// what the viewer may see, never on what others see: a total that is there or not would tell of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Ids name them.
@@ -27,6 +27,9 @@ pub(super) enum Plan {
 
 /// A list of values found by their start is made in one go, one of products needs each looked at: so many times as many.
 const OF_A_RANGE: usize = 4;
+
+/// Conditions that many meet are compared by so many times as many values.
+const TO_COMPARE: usize = 8;
 
 impl Plan {
     /// Looks into the index how many values meet each condition, but no further than matters.
@@ -51,35 +54,30 @@ impl Plan {
         if indexed.is_empty() {
             return Ok(Self::Walked);
         }
-        let enough = |clause: &Clause| {
-            let times = if clause.is_in_order() { 1 } else { OF_A_RANGE };
-            i64::try_from(query.broad_from.saturating_mul(times)).unwrap_or(i64::MAX)
-        };
-        let mut statement = Statement::new("");
-        for (n, (at, clause)) in indexed.iter().enumerate() {
-            // The place goes with the number, so that the rows may come in any order.
-            statement.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " });
-            statement.push(&format!("CAST({at} AS BIGINT), COUNT(*) FROM (SELECT 1 AS one FROM "));
-            clause.values(&mut statement, audience, "s", None, None);
-            statement.limit(enough(clause)).push(&format!(") c{n}"));
+        let counted = values_of(db, Some(audience), &indexed, query.broad_from, OF_A_RANGE).await?;
+        if let Some((many, at)) = counted.iter().filter(|one| one.is_all).map(|one| (one.many, one.at)).min()
+        {
+            return Ok(Self::Listed(at, many));
         }
-        let counted = on_db!(db, conn => bound!(
-            sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(statement.sql.clone())), statement
-        ).fetch_all(conn).await)?;
-        let many = |at: usize| {
-            counted.iter().find(|(place, _)| usize::try_from(*place) == Ok(at)).map(|(_, many)| *many)
-        };
-        let few = indexed
-            .iter()
-            .filter_map(|(at, clause)| {
-                many(*at).filter(|many| *many < enough(clause)).map(|many| (many, *at))
-            })
-            .min();
-        let in_order = indexed.iter().find(|(_, clause)| order.is_by_id() && clause.is_in_order());
-        Ok(match (few, in_order) {
-            (Some((many, at)), _) => Self::Listed(at, many),
-            (None, Some((at, _))) => Self::Along(*at),
-            (None, None) => Self::Walked,
+        if !order.is_by_id() {
+            return Ok(Self::Walked);
+        }
+        let mut in_order = indexed;
+        in_order.retain(|(_, clause)| clause.is_in_order());
+        Ok(match in_order.as_slice() {
+            [] => Self::Walked,
+            [(at, _)] => Self::Along(*at),
+            // Of several that many meet, the one that fewest do: the others are tested until the page is full. Nothing
+            // but time hangs on it, so that all values may count.
+            _ => {
+                let enough = query.broad_from.saturating_mul(TO_COMPARE);
+                let counted = values_of(db, None, &in_order, enough, 1).await?;
+                counted
+                    .iter()
+                    .map(|one| (one.many, one.at))
+                    .min()
+                    .map_or(Self::Walked, |(_, at)| Self::Along(at))
+            }
         })
     }
 
@@ -90,6 +88,47 @@ impl Plan {
             Self::ByIds | Self::Walked => None,
         }
     }
+}
+
+/// How many values meet a condition, as far as they were counted.
+struct Values {
+    at: usize,
+    many: i64,
+    /// Whether those are all.
+    is_all: bool,
+}
+
+/// Counts the values that the audience sees, or all, that meet each of some conditions: up to `enough`, of conditions that an
+/// index has not in the order of ids so many `times` as many.
+async fn values_of(
+    db: &mut Db<'_>,
+    audience: Option<&Audience>,
+    clauses: &[(usize, &Clause)],
+    enough: usize,
+    times: usize,
+) -> Result<Vec<Values>, StoreError> {
+    let limit = |clause: &Clause| {
+        let times = if clause.is_in_order() { 1 } else { times };
+        i64::try_from(enough.saturating_mul(times)).unwrap_or(i64::MAX)
+    };
+    let mut statement = Statement::new("");
+    for (n, (_, clause)) in clauses.iter().enumerate() {
+        // The place goes with the number, so that the rows may come in any order.
+        statement.push(if n == 0 { "SELECT " } else { " UNION ALL SELECT " });
+        statement.push(&format!("CAST({n} AS BIGINT), COUNT(*) FROM (SELECT 1 AS one FROM "));
+        clause.values(&mut statement, audience, "s", None, None);
+        statement.limit(limit(clause)).push(&format!(") c{n}"));
+    }
+    let counted = on_db!(db, conn => bound!(
+        sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(statement.sql.clone())), statement
+    ).fetch_all(conn).await)?;
+    Ok(counted
+        .into_iter()
+        .filter_map(|(n, many)| {
+            let (at, clause) = clauses.get(usize::try_from(n).ok()?)?;
+            Some(Values { at: *at, many, is_all: many < limit(clause) })
+        })
+        .collect())
 }
 
 /// The part of the ids in their order that a page shows.
@@ -118,7 +157,7 @@ pub(super) fn candidates(
     };
     let led = |statement: &mut Statement, clause: &Clause, only: Option<usize>| {
         statement.push("SELECT DISTINCT s.product_id FROM ");
-        clause.values(statement, audience, "s", None, only);
+        clause.values(statement, Some(audience), "s", None, only);
         conditions::others(statement, audience, clauses, plan.leads(), "s");
         end(statement, "s");
     };
