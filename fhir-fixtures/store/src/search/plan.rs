@@ -29,7 +29,7 @@ pub(super) enum Plan {
 const OF_A_RANGE: usize = 4;
 
 /// Conditions that many meet are compared by so many times as many values.
-const TO_COMPARE: usize = 8;
+const TO_COMPARE: usize = 4;
 
 impl Plan {
     /// Looks into the index how many values meet each condition, but no further than matters.
