@@ -172,7 +172,8 @@ pmsgate client create --organisation ORG-100000001 --role pms-industry-api --jwk
     #[command(after_help = "Examples:\n  \
 pmsgate client register CLIENT_ID --jwks keys.json\n  \
 pmsgate client register CLIENT_ID --jwks-uri https://client.example/jwks.json\n  \
-pmsgate client register CLIENT_ID --certificate client.pem --immediately --reason 'key lost'")]
+pmsgate client register CLIENT_ID --certificate client.pem --immediately --reason 'key lost'",
+        mut_group("ProofArgs", |group| group.required(true)))]
     Register {
         /// The client's id.
         client_id: String,
@@ -271,7 +272,7 @@ pub struct Why {
 
 /// What a client proves itself by in place of a secret.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct ProofArgs {
     /// Public keys that sign assertions (private_key_jwt): a file with a JWK Set or one JWK; - reads standard input.
     #[arg(long, value_name = "FILE")]
@@ -554,6 +555,20 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_client_is_created_with_a_secret_or_with_keys_of_its_own() {
+        let create = |rest: &[&str]| {
+            let words = ["pmsgate", "client", "create", "--role", "pms-industry-api"];
+            Cli::try_parse_from(words.iter().chain(rest)).map(|cli| match cli.command {
+                Some(Command::Client(ClientCommand::Create(create))) => create.proof.is_some(),
+                other => panic!("{other:?}"),
+            })
+        };
+        assert!(!create(&[]).unwrap());
+        assert!(create(&["--jwks", "keys.json"]).unwrap());
+        assert!(create(&["--jwks", "keys.json", "--certificate", "c.pem"]).is_err());
     }
 
     #[test]
