@@ -356,11 +356,12 @@ async fn feed(
             if !first {
                 let _ = tokio::time::timeout(Duration::from_millis(50), changed.changed()).await;
             }
+            let new: Vec<Revocation> =
+                issuer.revocations.lock().unwrap().iter().filter(|entry| entry.seq > sent).cloned().collect();
+            // Looked at after the entries: what was revoked after the feed was ended is not told by it.
             if issuer.generation.load(Ordering::SeqCst) != generation {
                 return None;
             }
-            let new: Vec<Revocation> =
-                issuer.revocations.lock().unwrap().iter().filter(|entry| entry.seq > sent).cloned().collect();
             let sent = new.last().map_or(sent, |entry| entry.seq);
             let mut text = String::new();
             for line in
