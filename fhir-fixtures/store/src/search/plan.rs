@@ -90,6 +90,9 @@ impl Plan {
     }
 }
 
+/// So many alternatives are followed apart. Each repeats all other conditions, and a statement takes only so many values.
+const APART: usize = 8;
+
 /// How many values meet a condition, as far as they were counted.
 struct Values {
     at: usize,
@@ -169,7 +172,11 @@ pub(super) fn candidates(
             end(statement, "p");
         }
         // Each alternative has its own stretch of the index, and what is first of all is first of one.
-        Some(clause) if matches!(plan, Plan::Along(_)) && stretch.is_some() && clause.alternatives() > 1 => {
+        Some(clause)
+            if matches!(plan, Plan::Along(_))
+                && stretch.is_some()
+                && (2..=APART).contains(&clause.alternatives()) =>
+        {
             statement.push("SELECT s.product_id FROM (");
             for n in 0..clause.alternatives() {
                 statement.push(if n == 0 { "SELECT * FROM (" } else { " UNION SELECT * FROM (" });

@@ -104,6 +104,27 @@ async fn tokens_match_by_system_and_code() {
 }
 
 #[tokio::test]
+async fn as_many_conditions_and_alternatives_as_a_request_may_have_are_answered() {
+    for td in databases().await {
+        let db = td.database();
+        import(db, vec![Sample::new("600000000001", "A").bundle()]).await;
+        let alternatives = |system: SystemMatch| -> Vec<TokenMatch> {
+            let code = |n: usize| if n == 0 { "100000000012".to_owned() } else { n.to_string() };
+            (0..100).map(|n| TokenMatch { system: system.clone(), code: Some(code(n)) }).collect()
+        };
+        let list = fhir_model::search::canonical_system("http://spor.ema.europa.eu/v1/lists/100000000004");
+        let any_of = alternatives(SystemMatch::Is(list.into_owned()));
+        let clause = Clause::Token { parameter: "domain", any_of, not: false };
+        for broad_from in [0, 500] {
+            let query = Query { clauses: vec![clause.clone(); 10], broad_from };
+            for audience in [agency(), industry("ORG-100000001")] {
+                assert_eq!(found(db, &audience, &query).await, ["600000000001"]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn times_match_by_span() {
     for td in databases().await {
         let db = td.database();
