@@ -12,6 +12,7 @@ pub mod generate;
 pub mod link_parameters;
 pub mod links;
 pub mod merge;
+mod path;
 mod product;
 pub mod render;
 mod resource_type;

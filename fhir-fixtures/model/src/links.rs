@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
-use crate::{Product, ResourceKey, ResourceType, resource_key, resource_type, schema::is_valid_id};
+use crate::{
+    Product, ResourceKey, ResourceType, path::Path, resource_key, resource_type, schema::is_valid_id,
+};
 
 /// A literal reference found in a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +61,13 @@ pub fn references(resource: &Value) -> Vec<LinkedTo> {
     if let (Some(name), Some(object)) =
         (resource.get("resourceType").and_then(Value::as_str), resource.as_object())
     {
-        collect(object, name, name, 0, &mut found);
+        collect(object, &Path::of_resource(None, name), 0, &mut found);
     }
     found
 }
 
-/// The targets of all literal references in an element, without their places.
-pub(crate) fn targets(element: &Value) -> Vec<ResourceKey> {
+/// The targets of all literal references in a resource or an element, without their places.
+pub fn targets(element: &Value) -> Vec<ResourceKey> {
     let mut found = Vec::new();
     collect_targets(element, 0, &mut found);
     found
@@ -98,28 +100,20 @@ pub(crate) fn each_reference(value: &Value, each: &mut dyn FnMut(&Map<String, Va
     }
 }
 
-fn collect(object: &Map<String, Value>, path: &str, element: &str, depth: usize, found: &mut Vec<LinkedTo>) {
+fn collect(object: &Map<String, Value>, path: &Path<'_>, depth: usize, found: &mut Vec<LinkedTo>) {
     if depth > MAX_DEPTH {
         return;
     }
     if let Some(key) = object.get("reference").and_then(Value::as_str).and_then(parse_reference) {
-        found.push(LinkedTo { path: path.to_owned(), element: element.to_owned(), key });
+        found.push(LinkedTo { path: path.to_string(), element: path.element().to_string(), key });
     }
     for (name, value) in object {
         match value {
-            Value::Object(inner) => {
-                collect(inner, &format!("{path}.{name}"), &format!("{element}.{name}"), depth + 1, found);
-            }
+            Value::Object(inner) => collect(inner, &path.step(name.as_str(), None), depth + 1, found),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Value::Object(inner) = item {
-                        collect(
-                            inner,
-                            &format!("{path}.{name}[{index}]"),
-                            &format!("{element}.{name}"),
-                            depth + 1,
-                            found,
-                        );
+                        collect(inner, &path.step(name.as_str(), Some(index)), depth + 1, found);
                     }
                 }
             }

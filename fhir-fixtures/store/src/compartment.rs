@@ -43,8 +43,7 @@ pub(crate) async fn gather(
         let Some(product) = group(product_id, &candidates) else { return Ok(None) };
         let wanted: Vec<ResourceKey> = product
             .resources()
-            .flat_map(links::references)
-            .map(|link| link.key)
+            .flat_map(links::targets)
             .filter(|key| key.resource_type != ResourceType::MedicinalProductDefinition)
             .filter(|key| !candidates.contains_key(key) && asked.insert(key.clone()))
             .collect();

@@ -95,8 +95,7 @@ fn members(product: &Product) -> Vec<(String, String, bool)> {
     let present: BTreeSet<ResourceKey> = product.resources().filter_map(fhir_model::resource_key).collect();
     let missing: BTreeSet<ResourceKey> = product
         .resources()
-        .flat_map(links::references)
-        .map(|link| link.key)
+        .flat_map(links::targets)
         .filter(|key| key.resource_type != ResourceType::MedicinalProductDefinition && !present.contains(key))
         .collect();
     let row = |key: ResourceKey, there| (key.resource_type.as_str().to_owned(), key.id, there);

@@ -1,12 +1,18 @@
 //! Checking one resource against the listing.
 
+use std::fmt;
+
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value};
 
 use super::{
-    Content, Element, ElementType, Listing, Node, Primitive, Problem, ProblemKind, primitive::Fault,
+    Content, Element, ElementType, Listing, Node, Primitive, Problem, ProblemKind, listing::Place,
+    primitive::Fault,
 };
-use crate::ResourceType;
+use crate::{
+    ResourceType,
+    path::{Path, Property},
+};
 
 /// Problems reported for one resource; whoever has more has the wrong version or no FHIR at all.
 const MAX_PROBLEMS: usize = 100;
@@ -24,7 +30,7 @@ pub fn check(resource: &Value) -> Vec<Problem> {
 /// The same against either version.
 pub fn check_in(version: FhirVersion, resource: &Value) -> Vec<Problem> {
     let mut checker = Checker { version, listing: Listing::of(version), problems: Vec::new() };
-    checker.resource(resource, "", 0);
+    checker.resource(resource, None, 0);
     checker.problems
 }
 
@@ -35,9 +41,9 @@ struct Checker {
 }
 
 impl Checker {
-    fn report(&mut self, path: impl Into<String>, kind: ProblemKind, message: impl Into<String>) {
-        if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { path: path.into(), message: message.into(), kind });
+    fn report(&mut self, path: impl fmt::Display, kind: ProblemKind, message: impl Into<String>) {
+        if !self.full() {
+            self.problems.push(Problem { path: path.to_string(), message: message.into(), kind });
         }
     }
 
@@ -45,115 +51,125 @@ impl Checker {
         self.problems.len() >= MAX_PROBLEMS
     }
 
-    fn resource(&mut self, value: &Value, path: &str, depth: usize) {
-        let here = if path.is_empty() { "(resource)" } else { path };
-        let Some(object) = value.as_object() else {
-            return self.report(
-                here,
-                ProblemKind::Structure,
-                format!("a resource is an object, not {}", kind_of(value)),
-            );
-        };
-        let Some(name) = object.get("resourceType").and_then(Value::as_str) else {
-            return self.report(here, ProblemKind::Structure, "resourceType is missing or no string");
-        };
-        // Bundles and their like are no resources of a product, neither stored nor contained.
-        let Some(node) = self.listing.resource_node(name).filter(|_| name.parse::<ResourceType>().is_ok())
-        else {
-            let message =
-                format!("{name:?} is no resource type that this server knows in FHIR {}", self.version);
-            return self.report(here, ProblemKind::Structure, message);
-        };
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}{{{name}}}") };
-        self.object(object, node, &path, depth);
+    fn resource(&mut self, value: &Value, path: Option<&Path<'_>>, depth: usize) {
+        match self.resource_node(value) {
+            Ok((object, name, node)) => self.object(object, node, &Path::of_resource(path, name), depth),
+            Err(message) => match path {
+                Some(path) => self.report(path, ProblemKind::Structure, message),
+                None => self.report("(resource)", ProblemKind::Structure, message),
+            },
+        }
     }
 
-    fn object(&mut self, object: &Map<String, Value>, node: &'static Node, path: &str, depth: usize) {
+    /// The object of a resource, its type and what is known of that; or why it is none.
+    fn resource_node<'v>(
+        &self,
+        value: &'v Value,
+    ) -> Result<(&'v Map<String, Value>, &'v str, &'static Node), String> {
+        let object =
+            value.as_object().ok_or_else(|| format!("a resource is an object, not {}", kind_of(value)))?;
+        let name = object
+            .get("resourceType")
+            .and_then(Value::as_str)
+            .ok_or_else(|| "resourceType is missing or no string".to_owned())?;
+        // Bundles and their like are no resources of a product, neither stored nor contained.
+        let node = self.listing.resource_node(name).filter(|_| name.parse::<ResourceType>().is_ok());
+        let node = node.ok_or_else(|| {
+            format!("{name:?} is no resource type that this server knows in FHIR {}", self.version)
+        })?;
+        Ok((object, name, node))
+    }
+
+    fn object(&mut self, object: &Map<String, Value>, node: &'static Node, path: &Path<'_>, depth: usize) {
         if depth > MAX_DEPTH {
-            return self.report(
-                path,
-                ProblemKind::Structure,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            );
+            let message = format!("nested deeper than {MAX_DEPTH} levels");
+            return self.report(path, ProblemKind::Structure, message);
         }
         let mut content =
             object.keys().filter(|name| !(node.is_resource && *name == "resourceType")).peekable();
         if content.peek().is_none() {
             self.report(path, ProblemKind::Value, "an empty object; leave the element out instead");
         }
+        let mut present = Vec::with_capacity(object.len());
         for name in content {
             if self.full() {
                 return;
             }
-            self.property_name(name, node, path);
+            match node.place(name).filter(|place| !is_misplaced(node, *place)) {
+                Some(place) => present.push(place),
+                None => self.unknown(name, node, path),
+            }
         }
-        for element in &node.elements {
+        present.sort_unstable();
+        let mut present = present.as_slice();
+        for (at, element) in node.elements.iter().enumerate() {
             if self.full() {
                 return;
             }
-            self.element(object, element, path, depth);
+            let own = present.iter().take_while(|place| place.element == at).count();
+            let (own, others) = present.split_at(own);
+            present = others;
+            self.element(object, element, own, path, depth);
         }
     }
 
     /// Reports a property that the node does not have.
-    fn property_name(&mut self, name: &str, node: &Node, path: &str) {
+    fn unknown(&mut self, name: &str, node: &Node, path: &Path<'_>) {
         let bare = name.strip_prefix('_').unwrap_or(name);
-        let message = match node.property(bare) {
-            Some(_) if name == bare => return,
-            Some((element, kind))
-                if !element.attribute
-                    && matches!(kind.content, Content::Primitive(ref primitive, _) if *primitive != Primitive::Xhtml) =>
-            {
-                return;
-            }
-            Some(_) => format!("the form _{bare} is for primitives, and {bare} is none"),
-            None => {
-                match node.elements.iter().find(|element| element.choice && bare.starts_with(element.name)) {
-                    Some(choice) => {
-                        let allowed: Vec<&str> =
-                            choice.types.iter().map(|kind| kind.property.as_str()).take(12).collect();
-                        format!("no allowed type of {}[x]; one of {}", choice.name, allowed.join(", "))
-                    }
-                    None => {
-                        format!("unknown element {bare:?} in FHIR {}{}", self.version, self.hint(path, bare))
-                    }
+        let message = if node.property(bare).is_some() {
+            format!("the form _{bare} is for primitives, and {bare} is none")
+        } else {
+            match node.elements.iter().find(|element| element.choice && bare.starts_with(element.name)) {
+                Some(choice) => {
+                    let allowed: Vec<&str> =
+                        choice.types.iter().map(|kind| kind.property.as_str()).take(12).collect();
+                    format!("no allowed type of {}[x]; one of {}", choice.name, allowed.join(", "))
+                }
+                None => {
+                    format!("unknown element {bare:?} in FHIR {}{}", self.version, self.hint(path, bare))
                 }
             }
         };
-        self.report(format!("{path}.{name}"), ProblemKind::Structure, message);
+        self.report(path.step(name, None), ProblemKind::Structure, message);
     }
 
     /// Says so when the other version has a top-level element of this name.
-    fn hint(&self, path: &str, name: &str) -> String {
+    fn hint(&self, path: &Path<'_>, name: &str) -> String {
         let other = match self.version {
             FhirVersion::V4_4_0 => FhirVersion::V5_0_0,
             FhirVersion::V5_0_0 => FhirVersion::V4_4_0,
         };
-        match Listing::of(other).type_node(path).and_then(|node| node.property(name)) {
+        match Listing::of(other).type_node(&path.to_string()).and_then(|node| node.property(name)) {
             Some(_) => format!("; it is an element of {other}"),
             None => String::new(),
         }
     }
 
-    fn element(&mut self, object: &Map<String, Value>, element: &'static Element, path: &str, depth: usize) {
-        let mut used = element.types.iter().filter(|kind| {
-            object.contains_key(&kind.property)
-                || (matches!(kind.content, Content::Primitive(..))
-                    && object.contains_key(&format!("_{}", kind.property)))
-        });
-        let first = used.next();
-        if let Some(second) = used.next() {
-            let message = format!("only one of {}[x] may be present", element.name);
-            self.report(format!("{path}.{}", second.property), ProblemKind::Structure, message);
-        }
-        match first {
-            None if element.required => {
-                let name =
-                    if element.choice { format!("{}[x]", element.name) } else { element.name.to_owned() };
-                self.report(format!("{path}.{name}"), ProblemKind::Required, "required element is missing");
+    /// Checks what an object has of an element: its properties, of each type the plain one before the companion.
+    fn element(
+        &mut self,
+        object: &Map<String, Value>,
+        element: &'static Element,
+        present: &[Place],
+        path: &Path<'_>,
+        depth: usize,
+    ) {
+        let Some(first) = present.first() else {
+            if element.required {
+                let choice = if element.choice { "[x]" } else { "" };
+                let path = format_args!("{path}.{}{choice}", element.name);
+                self.report(path, ProblemKind::Required, "required element is missing");
             }
-            None => {}
-            Some(kind) => self.property(object, element, kind, path, depth),
+            return;
+        };
+        let second = present.iter().find(|place| place.kind != first.kind);
+        if let Some(second) = second.and_then(|place| element.types.get(place.kind)) {
+            let message = format!("only one of {}[x] may be present", element.name);
+            self.report(path.step(second.property.as_str(), None), ProblemKind::Structure, message);
+        }
+        if let Some(kind) = element.types.get(first.kind) {
+            let has_companion = present.iter().any(|place| place.kind == first.kind && place.companion);
+            self.property(object, element, kind, has_companion, path, depth);
         }
     }
 
@@ -162,45 +178,39 @@ impl Checker {
         object: &Map<String, Value>,
         element: &'static Element,
         kind: &'static ElementType,
-        path: &str,
+        has_companion: bool,
+        path: &Path<'_>,
         depth: usize,
     ) {
-        let here = format!("{path}.{}", kind.property);
+        let name = Property { name: &kind.property, companion: false };
+        let beside = Property { companion: true, ..name };
         let plain = object.get(&kind.property);
-        let companion = match kind.content {
-            Content::Primitive(..) => object.get(&format!("_{}", kind.property)),
-            _ => None,
-        };
+        let companion = if has_companion { object.get(&format!("_{}", kind.property)) } else { None };
         if !element.repeats {
             if let Some(value) = plain {
+                let here = path.step(name, None);
                 if value.is_array() {
                     return self.report(here, ProblemKind::Structure, "an array where a single value is due");
                 }
                 self.value(value, kind, &here, depth);
             }
             if let Some(value) = companion {
-                self.companion(value, &format!("{path}._{}", kind.property), depth);
+                self.companion(value, &path.step(beside, None), depth);
             }
             return;
         }
         let mut count = 0;
-        for (value, name) in [(plain, kind.property.clone()), (companion, format!("_{}", kind.property))] {
+        for (value, name) in [(plain, name), (companion, beside)] {
             match value {
                 None => {}
                 Some(Value::Array(items)) if items.is_empty() => {
-                    self.report(
-                        format!("{path}.{name}"),
-                        ProblemKind::Value,
-                        "an empty array; leave the element out instead",
-                    );
+                    let message = "an empty array; leave the element out instead";
+                    self.report(path.step(name, None), ProblemKind::Value, message);
                 }
                 Some(Value::Array(items)) => count = count.max(items.len()),
                 Some(_) => {
-                    return self.report(
-                        format!("{path}.{name}"),
-                        ProblemKind::Structure,
-                        "a single value where an array is due",
-                    );
+                    let message = "a single value where an array is due";
+                    return self.report(path.step(name, None), ProblemKind::Structure, message);
                 }
             }
         }
@@ -208,26 +218,24 @@ impl Checker {
             if self.full() {
                 return;
             }
-            let of = |value: Option<&'_ Value>| {
-                value.and_then(|value| value.get(at)).is_some_and(|item| !item.is_null())
-            };
-            let spot = format!("{here}[{at}]");
-            if !of(plain) && !of(companion) {
+            let [plain, companion] =
+                [plain, companion].map(|value| value?.get(at).filter(|item| !item.is_null()));
+            if plain.is_none() && companion.is_none() {
+                let spot = path.step(name, Some(at));
                 self.report(spot, ProblemKind::Value, "null stands for nothing here");
-                continue;
             }
-            if let Some(value) = plain.and_then(|value| value.get(at)).filter(|item| !item.is_null()) {
-                self.value(value, kind, &spot, depth);
+            if let Some(value) = plain {
+                self.value(value, kind, &path.step(name, Some(at)), depth);
             }
-            if let Some(value) = companion.and_then(|value| value.get(at)).filter(|item| !item.is_null()) {
-                self.companion(value, &format!("{path}._{}[{at}]", kind.property), depth);
+            if let Some(value) = companion {
+                self.companion(value, &path.step(beside, Some(at)), depth);
             }
         }
     }
 
-    fn value(&mut self, value: &Value, kind: &'static ElementType, path: &str, depth: usize) {
+    fn value(&mut self, value: &Value, kind: &'static ElementType, path: &Path<'_>, depth: usize) {
         match &kind.content {
-            Content::Resource => self.resource(value, path, depth + 1),
+            Content::Resource => self.resource(value, Some(path), depth + 1),
             Content::Node(_) => {
                 if let (Some(object), Some(node)) = (value.as_object(), self.listing.node_of(&kind.content)) {
                     return self.object(object, node, path, depth + 1);
@@ -260,16 +268,21 @@ impl Checker {
     }
 
     /// The object beside a primitive: its id and extensions.
-    fn companion(&mut self, value: &Value, path: &str, depth: usize) {
-        match (value.as_object(), self.listing.type_node("Element")) {
-            (Some(object), Some(node)) => self.object(object, node, path, depth + 1),
-            _ => self.report(
-                path,
-                ProblemKind::Structure,
-                format!("an object with id or extension is due, not {}", kind_of(value)),
-            ),
+    fn companion(&mut self, value: &Value, path: &Path<'_>, depth: usize) {
+        if let (Some(object), Some(node)) = (value.as_object(), self.listing.type_node("Element")) {
+            return self.object(object, node, path, depth + 1);
         }
+        let message = format!("an object with id or extension is due, not {}", kind_of(value));
+        self.report(path, ProblemKind::Structure, message);
     }
+}
+
+/// Whether a companion stands beside what has none.
+fn is_misplaced(node: &Node, place: Place) -> bool {
+    place.companion
+        && node.at(place).is_some_and(|(element, kind)| {
+            element.attribute || matches!(kind.content, Content::Primitive(Primitive::Xhtml, _))
+        })
 }
 
 const fn kind_of(value: &Value) -> &'static str {

@@ -218,9 +218,8 @@ async fn settle(
 
 /// What a resource refers to, other products aside.
 fn references(body: &Value) -> impl Iterator<Item = ResourceKey> {
-    links::references(body)
+    links::targets(body)
         .into_iter()
-        .map(|link| link.key)
         .filter(|key| key.resource_type != ResourceType::MedicinalProductDefinition)
 }
 
