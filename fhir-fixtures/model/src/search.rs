@@ -110,7 +110,7 @@ pub fn finds(parameter: &str, text: &str, shown: &Product) -> bool {
     if !PARAMETERS.iter().any(is_token) {
         return false;
     }
-    let values = of_product(shown);
+    let values = of_product(&shown.root, &shown.parts.iter().collect::<Vec<_>>());
     split(text, ',').iter().any(|alternative| {
         let parts = split(alternative, '|');
         let (system, code) = match parts.as_slice() {
@@ -189,15 +189,18 @@ pub fn index(matrix: &AccessMatrix, facts: &ProductFacts, product: &Product, tar
         let Some(view) = View::new(matrix, column, facts, product, targets) else { continue };
         seeing.insert(column);
         let withheld = view.shown().next().map_or(0, |root| root.withheld);
-        let shown = view.into_filtered().product;
-        sketch.add(ColumnSet::from_iter([column]), &shown, withheld);
-        for value in of_product(&shown) {
+        let mut shown = view.shown().map(|shown| shown.resource);
+        let Some(root) = shown.next() else { continue };
+        let parts: Vec<&Value> = shown.collect();
+        sketch.add(ColumnSet::from_iter([column]), root, &parts, withheld);
+        for value in of_product(root, &parts) {
             found.entry(value).or_default().insert(column);
         }
     }
     if whole != ColumnSet::NONE {
-        sketch.add(whole, product, 0);
-        for value in of_product(product) {
+        let parts: Vec<&Value> = product.parts.iter().collect();
+        sketch.add(whole, &product.root, &parts, 0);
+        for value in of_product(&product.root, &parts) {
             let columns = found.entry(value).or_default();
             *columns = columns.union(whole);
         }
@@ -216,10 +219,9 @@ pub fn normalise(text: &str) -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The values of a product, complete or filtered.
-fn of_product(product: &Product) -> BTreeSet<(&'static str, SearchValue)> {
+/// The values of a product's root and other resources, complete or filtered.
+fn of_product(root: &Value, parts: &[&Value]) -> BTreeSet<(&'static str, SearchValue)> {
     let mut values = BTreeSet::new();
-    let root = &product.root;
     for identifier in items(root, "identifier") {
         if let Some(code) = identifier.get("value").and_then(Value::as_str) {
             let system = identifier.get("system").and_then(Value::as_str);
@@ -250,9 +252,7 @@ fn of_product(product: &Product) -> BTreeSet<(&'static str, SearchValue)> {
     for concept in items(root, "ingredient") {
         add_concept(&mut values, "ingredient", Some(concept));
     }
-    for ingredient in
-        product.parts.iter().filter(|part| resource_type(part) == Some(ResourceType::Ingredient))
-    {
+    for ingredient in parts.iter().filter(|part| resource_type(part) == Some(ResourceType::Ingredient)) {
         add_concept(
             &mut values,
             "ingredient",

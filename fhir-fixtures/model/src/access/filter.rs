@@ -1,6 +1,9 @@
 //! Filtering a product for a column: which resources it sees, and what of each.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, HashSet},
+};
 
 use serde_json::Value;
 
@@ -9,7 +12,7 @@ use crate::{Product, ResourceKey, ResourceType, facts::ProductFacts, links, reso
 use super::{
     AccessMatrix, Column, Decision, Outcome, Targets,
     context::{Context, substance_marks},
-    walk::{Walked, bare, resource_gate, walk},
+    walk::{Walked, bare, resource_gate, resource_rule, walk},
 };
 
 /// What a column sees of a product.
@@ -40,7 +43,7 @@ pub struct View<'a> {
     context: Context<'a>,
     product: &'a Product,
     /// The root and its visible members, filtered; the root first.
-    visible: Vec<(ResourceKey, Walked)>,
+    visible: Vec<(ResourceKey, Walked<'a>)>,
 }
 
 impl<'a> View<'a> {
@@ -56,7 +59,7 @@ impl<'a> View<'a> {
         let mut context = Context::new(matrix, column, facts, product, targets);
         let root = context.root.clone()?;
         if context.is_whole() {
-            let whole = |resource: &Value| Walked { value: resource.clone(), removed: 0 };
+            let whole = |resource: &'a Value| Walked { value: Cow::Borrowed(resource), removed: 0 };
             let visible =
                 product.resources().filter_map(|each| Some((resource_key(each)?, whole(each)))).collect();
             return Some(Self { context, product, visible });
@@ -64,19 +67,19 @@ impl<'a> View<'a> {
         let closed: Vec<ResourceKey> = context
             .members
             .iter()
-            .filter(|(_, resource)| !resource_gate(&context, resource, false).0)
+            .filter(|(_, resource)| !resource_gate(&context, resource, false))
             .map(|(key, _)| key.clone())
             .collect();
         context.hidden.extend(closed);
         context.hidden_substances = hidden_substances(&context);
-        let mut seen: HashMap<ResourceKey, Seen> = HashMap::new();
+        let mut seen: HashMap<ResourceKey, Seen<'_>> = HashMap::new();
         let mut due: Vec<ResourceKey> =
             context.members.keys().filter(|key| !context.hidden.contains(*key)).cloned().collect();
         // What is removed from one resource can hide another, and that can remove more: until nothing changes.
         loop {
             for key in due.drain(..) {
-                let out =
-                    context.members.get(&key).and_then(|resource| walk(&context, resource, false, None));
+                let stored = context.members.get(&key).copied();
+                let out = stored.and_then(|resource| walk(&context, resource, false, None));
                 match out {
                     Some(walked) => seen.insert(key, Seen::new(walked)),
                     None => seen.remove(&key),
@@ -97,7 +100,7 @@ impl<'a> View<'a> {
             let substances = hidden_substances(&context);
             let more_substances = substances != context.hidden_substances;
             context.hidden_substances = substances;
-            let affected = |key: &ResourceKey, seen: &Seen| {
+            let affected = |key: &ResourceKey, seen: &Seen<'_>| {
                 (more_substances && key.resource_type != ResourceType::Ingredient)
                     || seen.refers_to.iter().any(|target| lost.contains(target))
             };
@@ -129,7 +132,7 @@ impl<'a> View<'a> {
     pub fn into_filtered(self) -> Filtered {
         let subsetted = self.shown().filter(|shown| shown.withheld > 0).map(|shown| shown.key.clone());
         let subsetted = subsetted.collect();
-        let mut values = self.visible.into_iter().map(|(_, walked)| walked.value);
+        let mut values = self.visible.into_iter().map(|(_, walked)| walked.value.into_owned());
         let product = Product::new(values.next().unwrap_or_default(), values.collect());
         Filtered { product, subsetted, hidden: self.context.hidden.into_iter().collect() }
     }
@@ -164,7 +167,7 @@ impl<'a> View<'a> {
             return None;
         }
         let old = current.is_none_or(|current| *current != resource);
-        walk(&self.context, resource, old, None).map(|walked| (walked.value, walked.removed))
+        walk(&self.context, resource, old, None).map(|walked| (walked.value.into_owned(), walked.removed))
     }
 
     /// A stored resource as this column sees it, array items marked with where they stood.
@@ -183,7 +186,8 @@ impl<'a> View<'a> {
         for (key, resource) in
             self.product.resources().filter_map(|resource| Some((resource_key(resource)?, resource)))
         {
-            let (open, rule) = resource_gate(&self.context, resource, false);
+            let open = resource_gate(&self.context, resource, false);
+            let rule = resource_rule(&self.context, resource);
             let (outcome, reason) = match (self.context.hidden.contains(&key), open) {
                 (false, _) => (Outcome::Kept, "seen"),
                 (true, false) => (Outcome::Removed, "the whole resource is hidden"),
@@ -236,14 +240,14 @@ fn hidden_substances(context: &Context<'_>) -> HashSet<String> {
 }
 
 /// A resource as the column sees it, and what it refers to then.
-struct Seen {
-    walked: Walked,
+struct Seen<'v> {
+    walked: Walked<'v>,
     refers_to: Vec<ResourceKey>,
     children: Vec<ResourceKey>,
 }
 
-impl Seen {
-    fn new(walked: Walked) -> Self {
+impl<'v> Seen<'v> {
+    fn new(walked: Walked<'v>) -> Self {
         Self { refers_to: links::targets(&walked.value), children: links::children(&walked.value), walked }
     }
 }
@@ -252,7 +256,7 @@ impl Seen {
 fn reach(
     context: &Context<'_>,
     root: &ResourceKey,
-    seen: &HashMap<ResourceKey, Seen>,
+    seen: &HashMap<ResourceKey, Seen<'_>>,
 ) -> HashSet<ResourceKey> {
     let mut children: HashMap<ResourceKey, Vec<&ResourceKey>> = HashMap::new();
     for key in seen.keys() {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Product, render::Links};
+use crate::render::Links;
 
 use super::{AccessMatrix, Column, ColumnSet, Targets, walk::tag_subsetted};
 
@@ -115,19 +115,20 @@ impl<'p> Sketch<'p> {
         Self { root, cutouts: Vec::new() }
     }
 
-    /// Takes over what some columns see of the product, and how many elements are missing from its root.
-    pub(crate) fn add(&mut self, columns: ColumnSet, shown: &Product, withheld: usize) {
+    /// Takes over what some columns see of the product, of its root and of the rest, and how many elements are missing
+    /// from the root.
+    pub(crate) fn add(&mut self, columns: ColumnSet, shown: &Value, parts: &[&Value], withheld: usize) {
         if self.root.get("contained").is_some() {
             // In 4.4.0, it would show links of its own.
             return;
         }
-        let Ok(youngest) = youngest(shown) else { return };
-        let links = Links::of_root(shown);
+        let Ok(youngest) = youngest(shown, parts) else { return };
+        let links = Links::of_root(shown, parts);
         let same = self.cutouts.iter_mut().find(|(cutout, root)| {
             cutout.withheld == withheld
                 && cutout.youngest == youngest
                 && cutout.links == links
-                && is_identical(root, &shown.root)
+                && is_identical(root, shown)
         });
         if let Some((cutout, _)) = same {
             cutout.columns = cutout.columns.union(columns);
@@ -135,15 +136,15 @@ impl<'p> Sketch<'p> {
         }
         let mut cutout = Cutout { columns, withheld, cuts: Vec::new(), links, youngest };
         let mut root = Cow::Borrowed(self.root);
-        if !is_identical(&root, &shown.root) {
+        if !is_identical(&root, shown) {
             if withheld > 0 {
                 tag_subsetted(root.to_mut());
             }
-            if !compare(&root, &shown.root, &mut Vec::new(), &mut cutout.cuts) {
+            if !compare(&root, shown, &mut Vec::new(), &mut cutout.cuts) {
                 return;
             }
             match cutout.cut(root.into_owned()) {
-                Some(left) if is_identical(&left, &shown.root) => root = Cow::Owned(left),
+                Some(left) if is_identical(&left, shown) => root = Cow::Owned(left),
                 _ => return,
             }
         }
@@ -170,9 +171,9 @@ fn version(root: &Value) -> Option<&str> {
 }
 
 /// The second of the greatest `meta.lastUpdated` of the resources. Fails when one is not in UTC, as the store writes it.
-fn youngest(shown: &Product) -> Result<Option<String>, ()> {
+fn youngest(root: &Value, parts: &[&Value]) -> Result<Option<String>, ()> {
     let mut youngest: Option<&str> = None;
-    for resource in shown.resources() {
+    for resource in parts.iter().chain([&root]) {
         let Some(text) = resource.get("meta").and_then(|meta| meta.get("lastUpdated")?.as_str()) else {
             continue;
         };

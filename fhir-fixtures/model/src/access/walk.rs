@@ -6,8 +6,9 @@
 mod contained;
 mod extension;
 mod journal;
+mod remainder;
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use pms_terms::FhirVersion;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ use super::{
     matrix::{Row, Rules},
     merge::MARK,
 };
+use remainder::{Items, Members, value_of};
 
 /// Deeper trees are cut off; the schema refuses them at import.
 const MAX_DEPTH: usize = 80;
@@ -33,52 +35,63 @@ const OF_EVERY_RESOURCE: [&str; 6] = ["id", "meta", "implicitRules", "language",
 static NULL: Value = Value::Null;
 static NO_RULES: Rules = Rules::new();
 
-/// What is left of a resource.
-pub(super) struct Walked {
-    pub(super) value: Value,
+/// What is left of a resource: itself when nothing is missing.
+pub(super) struct Walked<'v> {
+    pub(super) value: Cow<'v, Value>,
     /// How many elements are missing from it.
     pub(super) removed: usize,
 }
 
-/// Whether the column sees resources like this at all, and which row says so.
-pub(super) fn resource_gate(context: &Context<'_>, resource: &Value, old: bool) -> (bool, String) {
-    let type_name = resource.get("resourceType").and_then(Value::as_str).unwrap_or_default();
-    let values = [resource];
-    let place = Place { values: &values, old };
-    match context.matrix.rules(type_name).rows.iter().find(|row| in_class(context, row, place)) {
-        Some(row) => (permits(context, row, place), row.name()),
-        None => (context.is_cleared(), format!("{type_name}: no row")),
-    }
+/// Whether the column sees resources like this at all.
+pub(super) fn resource_gate(context: &Context<'_>, resource: &Value, old: bool) -> bool {
+    let place = Place { values: &[resource], old };
+    resource_row(context, resource, old)
+        .map_or_else(|| context.is_cleared(), |row| permits(context, row, place))
+}
+
+/// Which row says so.
+pub(super) fn resource_rule(context: &Context<'_>, resource: &Value) -> String {
+    resource_row(context, resource, false)
+        .map_or_else(|| format!("{}: no row", type_name(resource)), Row::name)
+}
+
+fn resource_row<'c>(context: &Context<'c>, resource: &Value, old: bool) -> Option<&'c Row> {
+    let place = Place { values: &[resource], old };
+    context.matrix.rules(type_name(resource)).rows.iter().find(|row| in_class(context, row, place))
+}
+
+fn type_name(resource: &Value) -> &str {
+    resource.get("resourceType").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Filters one resource, adding to the journal, when there is one, which row decided what. `None` when nothing may
 /// be seen of it.
-pub(super) fn walk(
+pub(super) fn walk<'v>(
     context: &Context<'_>,
-    resource: &Value,
+    resource: &'v Value,
     old: bool,
     journal: Option<&mut Vec<Decision>>,
-) -> Option<Walked> {
-    if !resource_gate(context, resource, old).0 {
+) -> Option<Walked<'v>> {
+    if !resource_gate(context, resource, old) {
         return None;
     }
     let mut walk = Walk::new(context, old, journal);
     let mut value = walk.resource(resource)?;
     let removed = walk.removed;
     if removed > 0 {
-        tag_subsetted(&mut value);
+        tag_subsetted(value.to_mut());
     }
     Some(Walked { value, removed })
 }
 
 /// The resource as the column sees it, without the tag; with `marks` every array item says where it stood.
 pub(super) fn bare(context: &Context<'_>, resource: &Value, marks: bool) -> Option<Value> {
-    if !resource_gate(context, resource, false).0 {
+    if !resource_gate(context, resource, false) {
         return None;
     }
     let mut walk = Walk::new(context, false, None);
     walk.marks = marks;
-    walk.resource(resource)
+    walk.resource(resource).map(Cow::into_owned)
 }
 
 /// Tags the resource as incomplete (FHIR "Resource", `Meta.tag` SUBSETTED).
@@ -141,26 +154,27 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         }
     }
 
-    fn resource(&mut self, resource: &'v Value) -> Option<Value> {
+    fn resource(&mut self, resource: &'v Value) -> Option<Cow<'v, Value>> {
         let object = resource.as_object()?;
         let type_name = object.get("resourceType")?.as_str()?;
         let Some(node) = self.listing.type_node(type_name).filter(|node| node.is_resource) else {
-            return self.context.is_cleared().then(|| resource.clone());
+            return self.context.is_cleared().then_some(Cow::Borrowed(resource));
         };
         let rules = self.context.matrix.rules(type_name);
         self.values.push(resource);
         let contained = object.get("contained").and_then(|items| self.contained(items, rules));
-        let mut out = self.object(object, node, rules, Inherited::Closed);
+        let out = self.object(object, node, rules, Inherited::Closed);
         self.values.pop();
-        let out = out.as_mut()?;
+        let mut out = out?;
         if let Some(contained) = contained {
+            let out = out.to_mut();
             out.insert("contained".to_owned(), contained);
             contained::drop_unmentioned(object, out);
         }
-        if self.removed > 0 {
-            out.shift_remove("text");
+        if self.removed > 0 && out.contains_key("text") {
+            out.to_mut().shift_remove("text");
         }
-        Some(Value::Object(std::mem::take(out)))
+        Some(value_of(resource, out))
     }
 
     fn object(
@@ -169,59 +183,56 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         node: &'static Node,
         rules: &'c Rules,
         inherited: Inherited,
-    ) -> Option<Map<String, Value>> {
+    ) -> Option<Cow<'v, Map<String, Value>>> {
         if self.frames.len() > MAX_DEPTH {
             self.hide("", "nested too deep");
             return None;
         }
         self.frames.push((node, rules));
-        let out = self.properties(object, node, rules, inherited);
+        let out = self.members(object, node, rules, inherited);
         self.frames.pop();
         let out = out?;
-        let present = |map: &Map<String, Value>, element: &Element| {
-            element.types.iter().any(|kind| {
-                map.contains_key(&kind.property)
-                    || (matches!(kind.content, Content::Primitive(..))
-                        && map.contains_key(&format!("_{}", kind.property)))
-            })
-        };
-        let lost = node
-            .elements
-            .iter()
-            .find(|element| element.required && present(object, element) && !present(&out, element));
-        if let Some(lost) = lost {
-            let reason = format!("its required {} is hidden", lost.name);
+        if let Cow::Owned(out) = &out
+            && let Some(lost) = lost_requirement(node, object, out)
+        {
+            let reason = format!("its required {lost} is hidden");
             self.hide("", &reason);
             return None;
         }
         (!out.is_empty()).then_some(out)
     }
 
-    fn properties(
+    fn members(
         &mut self,
         object: &'v Map<String, Value>,
         node: &'static Node,
         rules: &'c Rules,
         inherited: Inherited,
-    ) -> Option<Map<String, Value>> {
-        let mut out = Map::with_capacity(object.len());
+    ) -> Option<Cow<'v, Map<String, Value>>> {
+        let mut left = Members::of(object);
         let has_companions = object.keys().any(|name| name.starts_with('_'));
+        // Decided with the value or the companion that stands before them.
+        let mut decided: Vec<(&str, Option<Cow<'v, Value>>)> = Vec::new();
         for (name, value) in object {
+            if node.is_resource && name == "resourceType" {
+                left.keep(name, value);
+                continue;
+            }
+            if node.is_resource && name == "contained" {
+                left.leave_out();
+                continue;
+            }
+            if let Some(at) = decided.iter().position(|(other, _)| other == name) {
+                left.next(name, decided.swap_remove(at).1);
+                continue;
+            }
             let bare = name.strip_prefix('_').unwrap_or(name);
-            if node.is_resource && (name == "resourceType" || name == "contained") {
-                if name == "resourceType" {
-                    out.insert(name.clone(), value.clone());
-                }
-                continue;
-            }
-            if bare.len() < name.len() && object.contains_key(bare) {
-                continue;
-            }
             let Some((element, kind)) = node.property(bare) else {
                 if self.context.is_cleared() {
-                    out.insert(name.clone(), value.clone());
+                    left.keep(name, value);
                 } else {
                     self.hide("", "an element that FHIR does not know");
+                    left.leave_out();
                 }
                 continue;
             };
@@ -234,31 +245,37 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                     );
                     return None;
                 }
-                if let Some(kept) = kept {
-                    out.insert(name.clone(), kept);
-                }
+                left.next(name, kept);
                 continue;
             }
-            let companion = match kind.content {
-                Content::Primitive(..) if has_companions => object.get(&format!("_{bare}")),
-                _ => None,
+            let is_primitive = matches!(kind.content, Content::Primitive(..));
+            let is_companion = bare.len() < name.len();
+            let other = if is_companion {
+                object.get_key_value(bare)
+            } else if has_companions && is_primitive {
+                object.get_key_value(&format!("_{bare}"))
+            } else {
+                None
             };
+            if is_companion && !is_primitive {
+                left.leave_out();
+                continue;
+            }
+            let beside = other.map(|(_, value)| value);
+            let (plain, companion) = if is_companion { (beside, Some(value)) } else { (Some(value), beside) };
             let before = self.removed;
             let of_every = node.is_resource && OF_EVERY_RESOURCE.contains(&element.name);
             let at = Property { element, kind, rules, inherited, of_every };
-            let (plain, companion) = self.property(&at, object.get(bare), companion);
+            let (plain, companion) = self.property(&at, plain, companion);
             if of_every && element.name == "implicitRules" && self.removed > before {
                 self.hide("", "without its implicit rules the resource would mean something else");
                 return None;
             }
-            if let Some(plain) = plain {
-                out.insert(kind.property.clone(), plain);
-            }
-            if let Some(companion) = companion {
-                out.insert(format!("_{}", kind.property), companion);
-            }
+            let (own, beside) = if is_companion { (companion, plain) } else { (plain, companion) };
+            left.next(name, own);
+            decided.extend(other.map(|(name, _)| (name.as_str(), beside)));
         }
-        Some(out)
+        Some(left.finish())
     }
 
     fn property(
@@ -266,7 +283,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         at: &Property<'c>,
         plain: Option<&'v Value>,
         companion: Option<&'v Value>,
-    ) -> (Option<Value>, Option<Value>) {
+    ) -> Left<'v> {
         let name = at.kind.property.as_str();
         if !at.element.repeats {
             self.path.push((name, None));
@@ -277,22 +294,28 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         let items =
             |value: Option<&'v Value>| value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let (plains, companions) = (items(plain), items(companion));
-        let (mut kept_plains, mut kept_companions) = (Vec::new(), Vec::new());
+        let (mut left, mut left_beside) = (Items::of(plains), Items::of(companions));
         for index in 0..plains.len().max(companions.len()) {
             let of = |items: &'v [Value]| items.get(index).filter(|item| !item.is_null());
             self.path.push((name, Some(index)));
-            if let Some((mut plain, companion)) = self.item(at, of(plains), of(companions)) {
-                if let (true, Some(Value::Object(object))) = (self.marks, &mut plain) {
-                    object.insert(MARK.to_owned(), index.into());
-                }
-                kept_plains.push(plain.unwrap_or_default());
-                kept_companions.push(companion.unwrap_or_default());
-            }
+            let item = self.item(at, of(plains), of(companions));
             self.path.pop();
+            let Some((mut plain, beside)) = item else {
+                left.leave_out();
+                left_beside.leave_out();
+                continue;
+            };
+            if self.marks
+                && let Some(Value::Object(object)) = plain.as_mut().map(Cow::to_mut)
+            {
+                object.insert(MARK.to_owned(), index.into());
+            }
+            left.next(plain);
+            if companion.is_some() {
+                left_beside.next(beside);
+            }
         }
-        let list =
-            |items: Vec<Value>| items.iter().any(|item| !item.is_null()).then_some(Value::Array(items));
-        (list(kept_plains), list(kept_companions))
+        (left.finish(plain), left_beside.finish(companion))
     }
 
     fn item(
@@ -300,7 +323,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         at: &Property<'c>,
         plain: Option<&'v Value>,
         companion: Option<&'v Value>,
-    ) -> Option<(Option<Value>, Option<Value>)> {
+    ) -> Option<Left<'v>> {
         self.values.push(plain.unwrap_or(&NULL));
         let kept = self.decide(at).and_then(|(inherited, rules, entry)| {
             let before = self.removed;
@@ -353,19 +376,12 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             self.hide("", reason);
             return None;
         };
-        let column = self.context.column;
-        let permission = row.permission(column);
-        let reason = match permission {
-            super::matrix::Permission::If(condition) => format!("{column}: {}", condition.name()),
-            super::matrix::Permission::Yes => format!("{column}: yes"),
-            super::matrix::Permission::No => format!("{column}: no"),
-        };
         if self.permits(row) {
-            let entry = self.note(&row.name(), Outcome::Kept, &reason);
+            let entry = self.note_row(row, Outcome::Kept);
             return Some((Inherited::Open, rules, entry));
         }
         self.removed += 1;
-        self.note(&row.name(), Outcome::Removed, &reason);
+        self.note_row(row, Outcome::Removed);
         None
     }
 
@@ -384,20 +400,22 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         inherited: Inherited,
         plain: Option<&'v Value>,
         companion: Option<&'v Value>,
-    ) -> Option<(Option<Value>, Option<Value>)> {
+    ) -> Option<Left<'v>> {
         match &at.kind.content {
             Content::Primitive(..) => {
                 // Within a container without a row of its own the value was decided before; its companion holds
                 // extensions, which have rows of their own.
-                let companion = companion.and_then(Value::as_object).and_then(|companion| {
+                let companion = companion.and_then(|companion| {
                     let node = self.listing.type_node("Element")?;
-                    self.object(companion, node, rules, inherited)
+                    let left = self.object(companion.as_object()?, node, rules, inherited)?;
+                    Some(value_of(companion, left))
                 });
-                let plain = plain.filter(|plain| !plain.is_array() && !plain.is_object()).cloned();
-                (plain.is_some() || companion.is_some()).then_some((plain, companion.map(Value::Object)))
+                let plain = plain.filter(|plain| !plain.is_array() && !plain.is_object()).map(Cow::Borrowed);
+                (plain.is_some() || companion.is_some()).then_some((plain, companion))
             }
             Content::Node(_) => {
-                let object = plain?.as_object()?;
+                let stored = plain?;
+                let object = stored.as_object()?;
                 let node = self.listing.node_of(&at.kind.content)?;
                 if at.kind.name == "CodeableReference"
                     && let Some(reference) = object.get("reference").and_then(Value::as_object)
@@ -412,9 +430,10 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                     && let Some(reason) = self.hidden_target(&kept)
                 {
                     self.hide("", reason);
-                    return self.without_target(kept).map(|kept| (Some(kept), None));
+                    let kept = self.without_target(kept.into_owned())?;
+                    return Some((Some(Cow::Owned(kept)), None));
                 }
-                Some((Some(Value::Object(kept)), None))
+                Some((Some(value_of(stored, kept)), None))
             }
             Content::Resource => None,
         }
@@ -440,6 +459,28 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
         self.context.closed_reference(reference)
     }
 }
+
+/// The name of a required element that an object had and what is left of it has not.
+fn lost_requirement(
+    node: &'static Node,
+    object: &Map<String, Value>,
+    left: &Map<String, Value>,
+) -> Option<&'static str> {
+    let present = |map: &Map<String, Value>, element: &Element| {
+        element.types.iter().any(|kind| {
+            map.contains_key(&kind.property)
+                || (matches!(kind.content, Content::Primitive(..))
+                    && map.contains_key(&format!("_{}", kind.property)))
+        })
+    };
+    node.elements
+        .iter()
+        .find(|element| element.required && present(object, element) && !present(left, element))
+        .map(|element| element.name)
+}
+
+/// What is left of a value, and of what stands beside it.
+type Left<'v> = (Option<Cow<'v, Value>>, Option<Cow<'v, Value>>);
 
 /// A property being decided.
 struct Property<'c> {

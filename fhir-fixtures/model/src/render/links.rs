@@ -16,14 +16,14 @@ pub struct Links(BTreeMap<String, Vec<String>>);
 impl Links {
     /// All of a product, complete or as somebody sees it.
     pub fn new(product: &Product) -> Self {
-        Self::of(product, |_, _| true)
+        Self::of(product.resources(), |_, _| true)
     }
 
-    /// Those that [`super::root_to_4_4_0`] shows in the product's root, as long as nothing is contained in it.
-    pub fn of_root(product: &Product) -> Self {
-        let root = resource_key(&product.root);
-        let activities: BTreeSet<ResourceKey> = product::activities(&product.root).collect();
-        Self::of(product, |parent, child| match child {
+    /// Those that [`super::root_to_4_4_0`] shows in the root of what is left of a product, as long as nothing is contained in it.
+    pub(crate) fn of_root(root: &Value, parts: &[&Value]) -> Self {
+        let activities: BTreeSet<ResourceKey> = product::activities(root).collect();
+        let root = resource_key(root);
+        Self::of(parts.iter().copied(), |parent, child| match child {
             ResourceType::RegulatedAuthorization => activities.contains(parent),
             child => {
                 root.as_ref() == Some(parent) && product::FORWARD_LINKS.iter().any(|(_, kind)| *kind == child)
@@ -31,9 +31,12 @@ impl Links {
         })
     }
 
-    fn of(product: &Product, wanted: impl Fn(&ResourceKey, ResourceType) -> bool) -> Self {
+    fn of<'v>(
+        resources: impl IntoIterator<Item = &'v Value>,
+        wanted: impl Fn(&ResourceKey, ResourceType) -> bool,
+    ) -> Self {
         let mut by_parent: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for resource in product.resources() {
+        for resource in resources {
             let parents = links::parents(resource);
             if parents.is_empty() {
                 continue;

@@ -15,7 +15,7 @@ impl<'c, 'v> Walk<'c, 'v, '_> {
             .map_or(self.context.is_cleared(), |row| self.permits(row));
         let mut kept = Vec::new();
         for item in items.as_array()? {
-            let walked = if open && resource_gate(self.context, item, self.old).0 {
+            let walked = if open && resource_gate(self.context, item, self.old) {
                 let mut inner = Walk::new(self.context, self.old, None);
                 let value = inner.resource(item);
                 self.removed += inner.removed;
@@ -26,7 +26,7 @@ impl<'c, 'v> Walk<'c, 'v, '_> {
             match walked {
                 Some(value) => {
                     self.kept_contained.extend(item.get("id").and_then(Value::as_str));
-                    kept.push(value);
+                    kept.push(value.into_owned());
                 }
                 None => self.hide("contained", "contained resources have no row or one that hides them"),
             }

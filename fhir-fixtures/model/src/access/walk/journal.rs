@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Decision, Outcome, Walk};
+use super::{Decision, Outcome, Row, Walk};
+use crate::access::matrix::Permission;
 
 impl<'v> Walk<'_, 'v, '_> {
     pub(super) fn type_name(&self) -> &'v str {
@@ -42,6 +43,18 @@ impl<'v> Walk<'_, 'v, '_> {
             let path = self.place_name(last);
             self.push(path, "(closed)", Outcome::Removed, reason);
         }
+    }
+
+    /// Notes what a row decided about the open element.
+    pub(super) fn note_row(&mut self, row: &Row, outcome: Outcome) -> Option<usize> {
+        self.journal.as_ref()?;
+        let column = self.context.column;
+        let reason = match row.permission(column) {
+            Permission::If(condition) => format!("{column}: {}", condition.name()),
+            Permission::Yes => format!("{column}: yes"),
+            Permission::No => format!("{column}: no"),
+        };
+        self.note(&row.name(), outcome, &reason)
     }
 
     pub(super) fn note(&mut self, rule: &str, outcome: Outcome, reason: &str) -> Option<usize> {
