@@ -29,7 +29,8 @@ pub(crate) fn fit(
     let listing = Listing::of(version);
     let node = listing.type_node(type_name)?;
     let mut fitter = Fitter { version, listing, contained, dropped, path: vec![type_name] };
-    fitter.object(object, node)
+    let mut object = object;
+    fitter.object(&mut object, node).then_some(object)
 }
 
 struct Fitter<'d> {
@@ -47,184 +48,201 @@ impl Fitter<'_> {
         (self.dropped)(path, reason);
     }
 
-    fn object(&mut self, object: Map<String, Value>, node: &'static Node) -> Option<Map<String, Value>> {
+    /// Fits an object where it stands: most objects fit as they are. Whether anything is left of it.
+    fn object(&mut self, object: &mut Map<String, Value>, node: &'static Node) -> bool {
         if self.path.len() > MAX_DEPTH {
             self.drop("", "nested too deep");
-            return None;
+            return false;
         }
-        let mut out = Map::with_capacity(object.len());
-        let (mut members, mut unknown) = (Vec::with_capacity(object.len()), Vec::new());
-        for (name, value) in object {
-            match node.place(&name) {
-                Some(place) => members.push((place, name, value)),
-                None if node.is_resource && name == "resourceType" => {
-                    out.insert(name, value);
-                }
-                None => unknown.push(name),
-            }
-        }
-        // Mostly they are in order.
-        members.sort_by_key(|(place, ..)| *place);
-        let mut members = members.into_iter().peekable();
-        let mut some = !out.is_empty();
-        // The element at hand, and whether anything is left of it.
-        let (mut current, mut found) = (0, false);
-        while let Some((place, name, value)) = members.next() {
-            let Some((element, kind)) = node.at(place) else { continue };
+        let (places, unknown) = bring_into_order(object, node);
+        let mut kept = Vec::with_capacity(places.len());
+        let mut missing = Vec::new();
+        // The element at hand, whether anything is left of it, and how many members are left before the one at hand.
+        let (mut current, mut found, mut left) = (0, false, 0);
+        let mut some = false;
+        let mut members = places.iter().zip(object.values_mut()).peekable();
+        while let Some((place, value)) = members.next() {
+            let Some((place, (element, kind))) = place.and_then(|place| Some((place, node.at(place)?)))
+            else {
+                // The type of a resource.
+                kept.push(true);
+                left += 1;
+                some = true;
+                continue;
+            };
             if place.element != current {
-                fill(&mut out, node, current..place.element, found);
+                missing
+                    .extend(missing_of(node, current..place.element, found).map(|element| (left, element)));
                 (current, found) = (place.element, false);
             }
-            let ((plain_name, plain), (companion_name, companion)) = if place.companion {
-                ((None, None), (Some(name), Some(value)))
+            let (plain, companion) = if place.companion {
+                (None, Some(value))
             } else {
-                let companion = members.next_if(|(next, ..)| *next == Place { companion: true, ..place });
-                ((Some(name), Some(value)), companion.map(|(_, name, value)| (name, value)).unzip())
+                let beside = Some(Place { companion: true, ..place });
+                (Some(value), members.next_if(|(next, _)| **next == beside).map(|(_, value)| value))
             };
-            if found {
+            let stood = [plain.is_some(), companion.is_some()];
+            let stays = if found {
                 self.drop(&kind.property, "only one type of a choice is allowed");
-                continue;
+                [false, false]
+            } else {
+                self.path.push(&kind.property);
+                let stays = self.property(element, kind, plain, companion);
+                self.path.pop();
+                found = stays.contains(&true);
+                stays
+            };
+            for (_, stays) in stood.iter().zip(stays).filter(|(stood, _)| **stood) {
+                kept.push(stays);
+                left += usize::from(stays);
+                some |= stays;
             }
-            self.path.push(&kind.property);
-            let (plain, companion) = self.property(element, kind, plain, companion);
-            self.path.pop();
-            found = plain.is_some() || companion.is_some();
-            some |= found;
-            out.extend(plain_name.zip(plain));
-            out.extend(companion_name.zip(companion));
         }
-        fill(&mut out, node, current..node.elements.len(), found);
+        let rest = missing_of(node, current..node.elements.len(), found);
+        missing.extend(rest.map(|element| (left, element)));
+        keep(object, &kept);
+        for (at, element) in missing.into_iter().rev() {
+            fill(object, at, element);
+        }
         for name in &unknown {
             self.drop(name, "no such element in this version");
         }
-        some.then_some(out)
+        some
     }
 
-    fn property(
+    /// Fits the value of a property and what stands beside it; which of them stays.
+    fn property<'v>(
         &mut self,
         element: &'static Element,
         kind: &'static ElementType,
-        plain: Option<Value>,
-        companion: Option<Value>,
-    ) -> (Option<Value>, Option<Value>) {
+        mut plain: Option<&'v mut Value>,
+        mut companion: Option<&'v mut Value>,
+    ) -> [bool; 2] {
         if !element.repeats {
-            let plain = self.first(plain);
-            let companion = self.first(companion);
+            let plain = plain.take_if(|value| self.make_single(value));
+            let companion = companion.take_if(|value| self.make_single(value));
             return self.item(element, kind, plain, companion);
         }
-        let list = |value: Option<Value>| match value {
-            Some(Value::Array(items)) => items,
-            Some(Value::Null) | None => Vec::new(),
-            Some(single) => vec![single],
-        };
-        let (plains, companions) = (list(plain), list(companion));
-        let count = plains.len().max(companions.len());
-        let (mut plains, mut companions) = (plains.into_iter(), companions.into_iter());
-        let (mut kept_plains, mut kept_companions) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (plain, companion) = self.item(element, kind, plains.next(), companions.next());
-            if plain.is_some() || companion.is_some() {
-                kept_plains.push(plain.unwrap_or_default());
-                kept_companions.push(companion.unwrap_or_default());
+        let items = |value: &mut Option<&mut Value>| value.as_deref_mut().map_or(0, make_list);
+        let count = items(&mut plain).max(items(&mut companion));
+        let mut kept = Vec::with_capacity(count);
+        for at in 0..count {
+            let mut of = [&mut plain, &mut companion].map(|list| list.as_deref_mut()?.get_mut(at));
+            let [plain, companion] = of.each_mut().map(|item| item.as_deref_mut());
+            let stays = self.item(element, kind, plain, companion);
+            for (item, _) in of.iter_mut().zip(stays).filter(|(_, stays)| !stays) {
+                if let Some(item) = item {
+                    **item = Value::Null;
+                }
             }
+            kept.push(stays.contains(&true));
         }
-        let list =
-            |items: Vec<Value>| items.iter().any(|item| !item.is_null()).then_some(Value::Array(items));
-        (list(kept_plains), list(kept_companions))
+        // Items that belong together stand at the same place of two lists.
+        let aligned = plain.is_some() && companion.is_some();
+        [plain, companion].map(|list| {
+            let Some(Value::Array(items)) = list else { return false };
+            if aligned {
+                items.resize(count, Value::Null);
+            }
+            if kept.contains(&false) {
+                let mut kept = kept.iter();
+                items.retain(|_| kept.next().is_some_and(|kept| *kept));
+            }
+            items.iter().any(|item| !item.is_null())
+        })
     }
 
-    /// A single value where an array stands: its first item.
-    fn first(&mut self, value: Option<Value>) -> Option<Value> {
-        match value {
-            Some(Value::Array(items)) => {
-                if items.len() > 1 {
-                    self.drop("", "only the first of several values has a place in this version");
-                }
-                items.into_iter().next()
-            }
-            other => other,
+    /// Of an array where a single value is due its first item; whether there is one.
+    fn make_single(&mut self, value: &mut Value) -> bool {
+        let Value::Array(items) = value else { return true };
+        if items.len() > 1 {
+            self.drop("", "only the first of several values has a place in this version");
         }
+        let Some(first) = items.first_mut().map(Value::take) else { return false };
+        *value = first;
+        true
     }
 
     fn item(
         &mut self,
         element: &Element,
         kind: &'static ElementType,
-        plain: Option<Value>,
-        companion: Option<Value>,
-    ) -> (Option<Value>, Option<Value>) {
+        plain: Option<&mut Value>,
+        companion: Option<&mut Value>,
+    ) -> [bool; 2] {
         match &kind.content {
             Content::Resource => {
-                let kept = plain.and_then(|resource| (self.contained)(&resource, self.dropped));
-                (kept, None)
+                let Some(resource) = plain else { return [false, false] };
+                let inner = (self.contained)(resource, self.dropped);
+                let stays = inner.is_some();
+                *resource = inner.unwrap_or_default();
+                [stays, false]
             }
-            Content::Node(_) => (self.complex(element, kind, plain), None),
+            Content::Node(_) => [plain.is_some_and(|value| self.complex(element, kind, value)), false],
             Content::Primitive(..) => {
-                let plain =
-                    plain.filter(|plain| !plain.is_null()).and_then(|plain| self.primitive(kind, plain));
-                let companion = companion.and_then(|companion| match companion {
-                    Value::Object(object) if !(self.is_filler(element, &object) && plain.is_none()) => {
-                        let node = self.listing.type_node("Element")?;
-                        self.object(object, node).map(Value::Object)
-                    }
-                    _ => None,
+                let plain = plain.is_some_and(|value| !value.is_null() && self.primitive(kind, value));
+                let companion = companion.and_then(Value::as_object_mut).is_some_and(|object| {
+                    let says_nothing = !plain && self.is_filler(element, object);
+                    !says_nothing
+                        && self.listing.type_node("Element").is_some_and(|node| self.object(object, node))
                 });
-                (plain, companion)
+                [plain, companion]
             }
         }
     }
 
-    fn complex(
-        &mut self,
-        element: &Element,
-        kind: &'static ElementType,
-        plain: Option<Value>,
-    ) -> Option<Value> {
-        let object = match plain? {
+    /// Fits the object of a datatype or element; whether it stays.
+    fn complex(&mut self, element: &Element, kind: &'static ElementType, value: &mut Value) -> bool {
+        let object = match value {
             Value::Object(object) => object,
-            Value::Null => return None,
+            Value::Null => return false,
             _ => {
                 self.drop("", "an object is due");
-                return None;
+                return false;
             }
         };
-        if self.is_filler(element, &object) {
-            return None;
+        if self.is_filler(element, object) {
+            return false;
         }
-        let had_value = kind.name == "Extension"
-            && object.keys().any(|name| name.starts_with("value") || name.starts_with("_value"));
-        let node = self.listing.node_of(&kind.content)?;
-        let fitted = self.object(object, node)?;
-        if had_value && !fitted.keys().any(|name| name.starts_with("value") || name.starts_with("_value")) {
+        let has_value = |object: &Map<String, Value>| {
+            object.keys().any(|name| name.starts_with("value") || name.starts_with("_value"))
+        };
+        let had_value = kind.name == "Extension" && has_value(object);
+        let Some(node) = self.listing.node_of(&kind.content) else { return false };
+        if !self.object(object, node) {
+            return false;
+        }
+        if had_value && !has_value(object) {
             self.drop("", "an extension whose value has no place in this version");
-            return None;
+            return false;
         }
-        Some(Value::Object(fitted))
+        true
     }
 
-    fn primitive(&mut self, kind: &'static ElementType, value: Value) -> Option<Value> {
-        let Content::Primitive(primitive, members) = &kind.content else { return None };
+    /// Fits the value of a primitive; whether it stays.
+    fn primitive(&mut self, kind: &'static ElementType, value: &mut Value) -> bool {
+        let Content::Primitive(primitive, members) = &kind.content else { return false };
         let zone_due = self.version == FhirVersion::V4_4_0;
-        if primitive.check(&value, zone_due).is_ok() {
+        if primitive.check(value, zone_due).is_ok() {
             let outside = members
                 .as_ref()
                 .is_some_and(|members| value.as_str().is_none_or(|code| !members.contains(&code)));
             if outside {
                 self.drop("", "no such code in this version");
-                return None;
             }
-            return Some(value);
+            return !outside;
         }
         // A time of day without its zone has no place in 4.4.0; the day has.
         let day = value.as_str().filter(|_| zone_due).and_then(|text| text.get(..10)).map(Value::from);
         if let Some(day) =
-            day.filter(|day| primitive.check(day, zone_due).is_ok() && primitive.check(&value, false).is_ok())
+            day.filter(|day| primitive.check(day, zone_due).is_ok() && primitive.check(value, false).is_ok())
         {
             self.drop("", "a time of day needs a time zone in this version; only the day is kept");
-            return Some(day);
+            *value = day;
+            return true;
         }
         self.drop("", "a form that its type does not have in this version");
-        None
+        false
     }
 
     /// Whether an object only says that 4.4.0 required something unknown, and 5.0.0 does not.
@@ -238,21 +256,71 @@ impl Fitter<'_> {
     }
 }
 
-/// Adds those of `elements` that are required, each saying that its value is unknown; of the first something was `found`
-/// or not, the others are missing.
-fn fill(out: &mut Map<String, Value>, node: &Node, elements: Range<usize>, found: bool) {
-    let first = elements.start;
-    let missing = elements.filter(|at| *at != first || !found).filter_map(|at| node.elements.get(at));
-    for element in missing.filter(|element| element.required) {
-        let Some(kind) = element.types.first() else { continue };
-        let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
-        let value = if element.repeats { json!([unknown]) } else { unknown };
-        let name = match kind.content {
-            Content::Primitive(..) => format!("_{}", kind.property),
-            _ => kind.property.clone(),
-        };
-        out.insert(name, value);
+/// Puts the members of an object in the order of the specification, and takes out those that the node does not have.
+/// The places of the members that are left, none for the type of a resource, and the names of the others.
+fn bring_into_order(object: &mut Map<String, Value>, node: &Node) -> (Vec<Option<Place>>, Vec<String>) {
+    let mut places = Vec::with_capacity(object.len());
+    let mut unknown = Vec::new();
+    for name in object.keys() {
+        match node.place(name) {
+            None if !(node.is_resource && name == "resourceType") => unknown.push(name.clone()),
+            place => places.push(place),
+        }
     }
+    for name in &unknown {
+        object.shift_remove(name);
+    }
+    if !places.is_sorted() {
+        let mut members: Vec<_> = places.into_iter().zip(std::mem::take(object)).collect();
+        members.sort_by_key(|(place, _)| *place);
+        places = members.iter().map(|(place, _)| *place).collect();
+        object.extend(members.into_iter().map(|(_, member)| member));
+    }
+    (places, unknown)
+}
+
+/// Leaves the members of an object that stay.
+fn keep(object: &mut Map<String, Value>, kept: &[bool]) {
+    if kept.contains(&false) {
+        let mut kept = kept.iter();
+        object.retain(|_, _| kept.next().is_some_and(|kept| *kept));
+    }
+}
+
+/// Makes a list of what stands where one is due; how many items it has.
+fn make_list(value: &mut Value) -> usize {
+    match value {
+        Value::Array(_) => {}
+        Value::Null => *value = Value::Array(Vec::new()),
+        _ => *value = Value::Array(vec![value.take()]),
+    }
+    value.as_array().map_or(0, Vec::len)
+}
+
+/// Those of `elements` that are required and missing: of the first something was `found` or not, the others are not
+/// there.
+fn missing_of(
+    node: &'static Node,
+    elements: Range<usize>,
+    found: bool,
+) -> impl Iterator<Item = &'static Element> {
+    let first = elements.start;
+    elements
+        .filter(move |at| *at != first || !found)
+        .filter_map(|at| node.elements.get(at))
+        .filter(|element| element.required)
+}
+
+/// Puts in a required element that says that its value is unknown.
+fn fill(object: &mut Map<String, Value>, at: usize, element: &Element) {
+    let Some(kind) = element.types.first() else { return };
+    let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
+    let value = if element.repeats { json!([unknown]) } else { unknown };
+    let name = match kind.content {
+        Content::Primitive(..) => format!("_{}", kind.property),
+        _ => kind.property.clone(),
+    };
+    object.shift_insert(at, name, value);
 }
 
 #[cfg(test)]
