@@ -316,7 +316,7 @@ fn draw(
 /// `changed`: when anything last did that the view may show.
 fn root_view(angle: &Angle, resource: Rendered, changed: OffsetDateTime) -> Arc<RootView> {
     let (version, stored) = (angle.head.version_id, angle.head.last_updated);
-    let validators = Validators::of_version(version, &resource.body, stored, changed);
+    let validators = Validators::of_version(version, &resource.fingerprint, stored, changed);
     let mut disclosure = Disclosure::default();
     disclosing(&mut disclosure, &resource);
     disclosure.name(&angle.head.product_id);
@@ -345,7 +345,8 @@ fn weight<'r>(key: &Key, resources: impl Iterator<Item = &'r Rendered>) -> u32 {
 pub(crate) fn rendered(resource: &Value, withheld: u32) -> Rendered {
     let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let last_updated = last_updated_of(resource);
-    let body = Bytes::from(resource.to_string());
+    // A tree of texts and numbers: there is nothing that could not be written.
+    let body = Bytes::from(serde_json::to_vec(resource).unwrap_or_default());
     let fingerprint = fingerprint::of(&body);
     Rendered {
         resource_type: text("resourceType"),

@@ -23,7 +23,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response, Refusal> {
     let past = past.ok_or(Refusal::NotFound)?;
     let shown = past.rendered(past.seen(&version.body).ok_or(Refusal::NotFound)?);
     let changed = version.last_updated.max(past.youngest_link());
-    let validators = Validators::of_version(version_id, &shown.body, version.last_updated, changed);
+    let validators = Validators::of_version(version_id, &shown.fingerprint, version.last_updated, changed);
     let mut disclosure = Disclosure::default();
     views::disclosing(&mut disclosure, &shown);
     disclosure.name(&stored.head.product_id);
