@@ -23,11 +23,11 @@ macro_rules! bound {
 }
 pub(crate) use bound;
 
-/// How many rows of so many `values` go into one statement. SQLite looks for each numbered placeholder among all those
-/// before it, so its work grows with their square; a PostgreSQL server is asked as seldom as possible.
+/// How many rows of so many `values` go into one statement. SQLite prepares one of each length; a PostgreSQL server is
+/// asked as seldom as possible.
 pub(crate) fn rows_at_once(db: &Db<'_>, values: usize) -> usize {
     let most = match db {
-        Db::Sqlite(_) => 240,
+        Db::Sqlite(_) => 500,
         Db::Postgres(_) => 4000,
     };
     (most / values.max(1)).max(1)
@@ -106,8 +106,25 @@ impl Statement {
 
     /// Runs it; answers how many rows it touched.
     pub(crate) async fn execute(&self, db: &mut Db<'_>) -> Result<u64, StoreError> {
-        Ok(on_db!(db, conn => bound!(sqlx::query(AssertSqlSafe(self.sql.clone())), self)
+        let sql = match db {
+            Db::Sqlite(_) => self.without_numbers(),
+            Db::Postgres(_) => self.sql.clone(),
+        };
+        Ok(on_db!(db, conn => bound!(sqlx::query(AssertSqlSafe(sql.clone())), self)
             .execute(conn).await.map(|done| done.rows_affected()))?)
+    }
+
+    /// With placeholders that stand for the values in their order, as they do here. To SQLite a number is a name, which it
+    /// looks for among all those before it: with hundreds of values that takes longer than to store them.
+    fn without_numbers(&self) -> String {
+        let mut parts = self.sql.split('$');
+        let mut sql = String::with_capacity(self.sql.len());
+        sql.extend(parts.next());
+        for part in parts {
+            sql.push('?');
+            sql.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        sql
     }
 
     fn placeholder(&mut self) -> &mut Self {
@@ -126,5 +143,6 @@ mod tests {
         statement.text("x").push(" AND c IN ").list(["y", "z"]).push(" AND d > ").integer(4);
         assert_eq!(statement.sql, "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) AND d > $4");
         assert_eq!(statement.binds[3], Bind::Integer(4));
+        assert_eq!(statement.without_numbers(), "SELECT a FROM t WHERE b = ? AND c IN (?, ?) AND d > ?");
     }
 }
