@@ -16,6 +16,19 @@ mod bit {
     pub(super) const NCA: i64 = 1 << 4;
     /// Times one of four sets of domains.
     pub(super) const EMA: i64 = 1 << 8;
+    /// The first of the marks of owners.
+    pub(super) const OWNERS: u32 = 12;
+}
+
+/// So many marks there are for owners, one bit each.
+const MARKS: u64 = 48;
+
+/// The mark of an organisation, which stands in the bits of each product that it owns, and in those of others that some
+/// other organisation owns: without it, a product is not the organisation's, and nobody needs to look who owns it.
+fn mark(organisation: &OrganisationId) -> i64 {
+    let number =
+        organisation.as_str().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+    1 << (u64::from(bit::OWNERS) + number % MARKS)
 }
 
 /// The four sets of domains, in the order of their bits.
@@ -25,7 +38,8 @@ fn domain_shift(domains: Domains) -> u32 {
     u32::from(domains.human) + 2 * u32::from(domains.veterinary)
 }
 
-/// All gate bits of a product: each class of callers is asked for at the one gate there is, [`access::gate`].
+/// All gate bits of a product: each class of callers is asked for at the one gate there is, [`access::gate`]. With them
+/// stand the marks of its owners.
 pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
     let opens = |stakeholder, qualified, domains, organisation| {
         access::gate(matrix, &Viewer { stakeholder, qualified, domains, organisation }, facts).visible
@@ -44,6 +58,9 @@ pub(crate) fn gates(matrix: &AccessMatrix, facts: &ProductFacts) -> i64 {
             opens(Stakeholder::Industry, true, Domains::BOTH, Some(owner.clone())),
             bit::INDUSTRY_OWNER_QUALIFIED,
         );
+    }
+    for owner in &facts.owners {
+        set(true, mark(owner));
     }
     for domains in DOMAINS {
         set(opens(Stakeholder::Nca, false, domains, None), bit::NCA << domain_shift(domains));
@@ -68,6 +85,13 @@ pub(crate) fn seeing(gates: i64, columns: ColumnSet) -> i64 {
         .into_iter()
         .filter(|(column, _)| !columns.contains(*column))
         .fold(gates, |gates, (_, bits)| gates & !bits)
+}
+
+/// The same bits without the marks of owners where owning the product makes no difference.
+pub(crate) fn without_needless_marks(bits: i64) -> i64 {
+    const CLASSES: i64 = (1 << bit::OWNERS) - 1;
+    const INDUSTRY: i64 = bit::INDUSTRY_OTHER | bit::INDUSTRY_OWNER | bit::INDUSTRY_OWNER_QUALIFIED;
+    if matches!(bits & INDUSTRY, 0 | INDUSTRY) { bits & CLASSES } else { bits }
 }
 
 /// A viewer as the index knows it: two ways to look at a product, as one of its owners or not.
@@ -116,6 +140,11 @@ impl Audience {
             Stakeholder::Industry => self.viewer.organisation.as_ref(),
             Stakeholder::Public | Stakeholder::Nca | Stakeholder::Ema => None,
         }
+    }
+
+    /// The mark that the bits of the viewer's own products have.
+    pub(crate) fn mark(&self) -> i64 {
+        self.organisation().map_or(0, mark)
     }
 
     /// How the viewer looks at a product that it owns or does not own.

@@ -111,7 +111,8 @@ fn members(product: &Product) -> Vec<(String, String, bool)> {
 fn rows(values: Vec<IndexedValue>, gates: i64) -> (Vec<TokenRow>, Vec<StringRow>) {
     let (mut tokens, mut strings) = (BTreeMap::new(), Vec::new());
     for IndexedValue { parameter, value, visible_to } in values {
-        let (parameter, seen_by) = (parameter.to_owned(), audience::seeing(gates, visible_to));
+        let seen_by = audience::without_needless_marks(audience::seeing(gates, visible_to));
+        let parameter = parameter.to_owned();
         let (system, code) = match value {
             SearchValue::Token { system, code } => (system.unwrap_or_default(), code),
             SearchValue::Reference { resource_type, id } => (resource_type, id),

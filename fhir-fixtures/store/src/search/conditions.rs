@@ -9,17 +9,19 @@ use crate::{
 use super::{Clause, SystemMatch, TextMatch, TimeMatch, TokenMatch};
 
 /// Whether the viewer is of one of the classes of callers that `bits`, a column of `table`, names: one of industry as an
-/// owner of the product or not. Who owns it is looked up only where that makes a difference.
+/// owner of the product or not. Who owns it is looked up only where that makes a difference, and only for products with the
+/// viewer's mark.
 pub(super) fn seen(statement: &mut Statement, audience: &Audience, table: &str, bits: &str) {
     let other = audience.sight(false).gate;
     let Some(organisation) = audience.organisation() else {
         statement.push(&format!("({table}.{bits} & {other}) <> 0"));
         return;
     };
-    let own = audience.sight(true).gate;
-    let both = own | other;
+    let (own, mark) = (audience.sight(true).gate, audience.mark());
+    let (both, all) = (own | other, own | other | mark);
     statement.push(&format!(
-        "(CASE {table}.{bits} & {both} WHEN {both} THEN TRUE WHEN 0 THEN FALSE \
+        "(CASE {table}.{bits} & {all} WHEN {both} THEN TRUE WHEN {all} THEN TRUE WHEN {other} THEN TRUE \
+         WHEN 0 THEN FALSE WHEN {own} THEN FALSE WHEN {mark} THEN FALSE \
          ELSE (({table}.{bits} & {own}) <> 0) = EXISTS (SELECT 1 FROM product_owners o WHERE o.organisation = "
     ));
     statement.text(organisation.as_str());
