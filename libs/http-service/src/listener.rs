@@ -25,8 +25,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    runtime::LocalOptions,
     sync::{Semaphore, oneshot},
-    task::LocalSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -173,18 +173,20 @@ impl Listening {
             let (done, finished) = oneshot::channel();
             let (options, make, stop, places) = (options.clone(), make.clone(), stop.clone(), places.clone());
             thread::Builder::new().name(format!("{}-{index}", options.name)).spawn(move || {
-                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = match runtime.enable_all().build_local(LocalOptions::default()) {
                     Ok(runtime) => runtime,
                     Err(error) => {
                         tracing::error!(%error, "no runtime for a worker");
                         return;
                     }
                 };
-                let work = async {
+                runtime.block_on(async {
                     let handler = make(index);
                     work(socket, Rc::new(handler), options, places, stop).await;
-                };
-                LocalSet::new().block_on(&runtime, work);
+                });
+                // What was not finished in time ends here.
+                drop(runtime);
                 // Tells nobody when nobody waits.
                 let _ = done.send(());
             })?;
@@ -324,8 +326,10 @@ impl<H: Handler> Worker<H> {
     {
         let (worker, verdict) = (self.clone(), Verdict::default());
         let stream = StrictHeads::new(stream, self.options.head_timeout, Rc::clone(&verdict));
-        // hyper wants futures that borrow nothing, so each request counts a reference.
-        let service = service_fn(move |request| worker.clone().answer(request, peer, Rc::clone(&verdict)));
+        // hyper wants futures that borrow nothing, so each request counts a reference. It moves them about, so they are
+        // in boxes.
+        let service =
+            service_fn(move |request| Box::pin(worker.clone().answer(request, peer, Rc::clone(&verdict))));
         let connection = self.connections.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended");
