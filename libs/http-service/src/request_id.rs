@@ -2,7 +2,6 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    io::Write as _,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -43,28 +42,48 @@ fn is_decent(id: &[u8]) -> bool {
     (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
 }
 
+/// Letters of the random start and the hyphen behind it.
+const START: usize = 17;
+/// Hexadecimal digits of a counter.
+const DIGITS: usize = 16;
+
 /// Makes ids that are unique among all processes: a random start, then a counter.
 #[derive(Debug)]
 pub(crate) struct IdMaker {
-    start: u64,
+    /// Sixteen digits and a hyphen.
+    start: [u8; START],
     next: AtomicU64,
 }
 
 impl IdMaker {
     pub(crate) fn new() -> Self {
         // RandomState is seeded by the system's generator; ids need to be unique, not secret.
-        Self { start: RandomState::new().build_hasher().finish(), next: AtomicU64::new(0) }
+        let random = RandomState::new().build_hasher().finish();
+        let mut start = [b'-'; START];
+        start[..DIGITS].copy_from_slice(&hexadecimal(random));
+        Self { start, next: AtomicU64::new(0) }
     }
 
     pub(crate) fn make(&self) -> RequestId {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0; 33];
-        let mut rest = &mut text[..];
-        // Two numbers of sixteen digits and a hyphen always fit.
-        let written = write!(rest, "{:016x}-{n:x}", self.start).map(|()| rest.len());
-        let value = written.ok().and_then(|left| HeaderValue::from_bytes(&text[..text.len() - left]).ok());
-        RequestId(value.unwrap_or(HeaderValue::from_static("-")))
+        let digits = hexadecimal(n);
+        let zeros = digits.iter().take(DIGITS - 1).take_while(|digit| **digit == b'0').count();
+        let mut text = [0; START + DIGITS];
+        text[..START].copy_from_slice(&self.start);
+        let end = START + DIGITS - zeros;
+        text[START..end].copy_from_slice(&digits[zeros..]);
+        RequestId(HeaderValue::from_bytes(&text[..end]).unwrap_or(HeaderValue::from_static("-")))
     }
+}
+
+/// All digits of a number, the leading zeros too.
+fn hexadecimal(number: u64) -> [u8; DIGITS] {
+    let digit = |of: u8| b"0123456789abcdef"[usize::from(of)];
+    let mut digits = [0; DIGITS];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+    }
+    digits
 }
 
 #[cfg(test)]
@@ -86,6 +105,16 @@ mod tests {
             let made = taken(wrong);
             assert_eq!(made.as_str().len(), 18, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_made_id_counts_in_hexadecimal_digits() {
+        let ids = IdMaker { start: *b"0123456789abcdef-", next: AtomicU64::new(0) };
+        assert_eq!(ids.make().as_str(), "0123456789abcdef-0");
+        ids.next.store(0xa0, Ordering::Relaxed);
+        assert_eq!(ids.make().as_str(), "0123456789abcdef-a0");
+        ids.next.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(ids.make().as_str(), "0123456789abcdef-ffffffffffffffff");
     }
 
     #[test]

@@ -233,11 +233,11 @@ impl Watch {
         if self.head.lines > MAX_HEADERS {
             return Err(HeadFault::TooManyLines);
         }
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadFault::Header)?;
+        let colon = memchr::memchr(b':', line).ok_or(HeadFault::Header)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         // A name with a blank before its colon, or a line that goes on with the one before, is read differently by
         // different programs (RFC 9112 §5.1, §5.2); neither begins and ends with a token.
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || has_control(value) {
+        if name.is_empty() || !name.iter().all(|byte| TOKEN[usize::from(*byte)]) || has_control(value) {
             return Err(HeadFault::Header);
         }
         // Most lines are none of those below; their first letter says so.
@@ -287,9 +287,15 @@ fn is_plain_host(value: &[u8]) -> bool {
         None => (value, None),
     };
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    !host.is_empty()
-        && host.iter().all(plain)
-        && port.is_none_or(|port| (1..=4).contains(&port.len()) && port.iter().all(u8::is_ascii_digit))
+    !host.is_empty() && host.iter().all(plain) && port.is_none_or(is_port)
+}
+
+/// A port, as its digits show by themselves: those up to 9,999, and from 10,000 up to 59,999.
+fn is_port(text: &[u8]) -> bool {
+    match text {
+        [b'1'..=b'5', rest @ ..] if rest.len() == 4 => rest.iter().all(u8::is_ascii_digit),
+        _ => (1..=4).contains(&text.len()) && text.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// RFC 9112 §3: `method SP target SP version`, and nothing that hyper would not take.
@@ -314,38 +320,32 @@ fn request_line(line: &[u8]) -> Result<Head, HeadFault> {
         return Err(HeadFault::LongTarget);
     }
     // A path of plain bytes, as most are, needs no second reading.
-    let plain = target.first() == Some(&b'/') && target.iter().all(|byte| is_plain(*byte));
+    let plain = target.first() == Some(&b'/') && target.iter().all(|byte| PLAIN[usize::from(*byte)]);
     let absolute = !plain && Uri::try_from(target).map_err(|_| HeadFault::Target)?.authority().is_some();
     Ok(Head { absolute, old: version == b"HTTP/1.0", ..Head::default() })
 }
 
-/// RFC 3986: unreserved, and what paths and queries of ours are made of besides.
-const fn is_plain(byte: u8) -> bool {
-    TOKEN[byte as usize] && byte != b'`' && byte != b'^' && byte != b'|'
-        || matches!(byte, b'/' | b'?' | b'=' | b':' | b',')
-}
+/// Which bytes a token may have (RFC 9110 §5.6.2).
+const TOKEN: [bool; 256] = letters_and(b"!#$%&'*+-.^_`|~");
 
-/// RFC 9110 §5.6.2.
-const fn is_token(byte: u8) -> bool {
-    TOKEN[byte as usize]
-}
+/// What paths and queries of ours are made of, all of it without another meaning in a target (RFC 3986).
+const PLAIN: [bool; 256] = letters_and(b"!$%&'*+-._~/?=:,");
 
-/// Which bytes a token may have.
-const TOKEN: [bool; 256] = {
+/// A table of letters, digits and these marks.
+const fn letters_and(marks: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 0x80 {
         table[byte as usize] = byte.is_ascii_alphanumeric();
         byte += 1;
     }
-    let marks = b"!#$%&'*+-.^_`|~";
     let mut at = 0;
     while at < marks.len() {
         table[marks[at] as usize] = true;
         at += 1;
     }
     table
-};
+}
 
 /// Whether there is what no header value has (RFC 9110 §5.5).
 fn has_control(value: &[u8]) -> bool {
