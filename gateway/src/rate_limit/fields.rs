@@ -10,6 +10,9 @@ use super::{Admission, Exceeded, Refused, meter::Left};
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
+/// Room for both budgets, with numbers of twenty digits.
+const LONGEST_STATE: usize = 112;
+
 /// The policy of a row: quota `q` in a window of `w` seconds, in which the whole quota comes back.
 pub(super) fn policy(budget: Budget, per_day: Option<NonZeroU64>) -> HeaderValue {
     let window = (u64::from(budget.burst.get()) * 60).div_ceil(u64::from(budget.per_minute.get()));
@@ -26,14 +29,23 @@ impl Admission {
     pub fn tell(&self, headers: &mut HeaderMap) {
         headers.insert(POLICY, self.policy.field.clone());
         let Left { burst, burst_in, day } = self.left;
-        let text = match day {
-            None => format!("\"rate\";r={burst};t={burst_in}"),
-            Some((left, seconds)) => format!("\"rate\";r={burst};t={burst_in}, \"day\";r={left};t={seconds}"),
-        };
+        let mut text = String::with_capacity(LONGEST_STATE);
+        budget(&mut text, "\"rate\";r=", burst.into(), burst_in);
+        if let Some((left, seconds)) = day {
+            budget(&mut text, ", \"day\";r=", left, seconds.into());
+        }
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(STATE, value);
         }
     }
+}
+
+/// What is left of one budget. Every answer says so: it is written without the detours of general formatting.
+fn budget(text: &mut String, name: &str, left: u64, seconds: u64) {
+    text.push_str(name);
+    text.push_str(itoa::Buffer::new().format(left));
+    text.push_str(";t=");
+    text.push_str(itoa::Buffer::new().format(seconds));
 }
 
 impl Refused {

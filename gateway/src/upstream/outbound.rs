@@ -23,21 +23,21 @@ const LONGEST_ADDRESS: usize = 39;
 
 /// What a caller may tell the upstream. Not `Accept-Encoding`: a compressed Bundle could not be rewritten, and
 /// between the two of us there is nothing to save.
-const PASSED: [HeaderName; 14] = [
-    header::ACCEPT,
-    header::ACCEPT_LANGUAGE,
-    header::CACHE_CONTROL,
-    header::CONTENT_LANGUAGE,
-    header::CONTENT_TYPE,
-    header::IF_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_UNMODIFIED_SINCE,
-    header::USER_AGENT,
-    HeaderName::from_static("prefer"),
-    HeaderName::from_static("idempotency-key"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+const PASSED: [&str; 14] = [
+    "accept",
+    "accept-language",
+    "cache-control",
+    "content-language",
+    "content-type",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-unmodified-since",
+    "user-agent",
+    "prefer",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
 ];
 
 /// The client id in the contexts of what the gateway asks on its own behalf.
@@ -155,9 +155,11 @@ pub fn request<B>(
         // RFC 7239 §6: an IPv6 address is bracketed and quoted.
         let (open, close) = if client.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
         let mut text = String::with_capacity(LONGEST_ADDRESS + 8 + spoken.face.forwarded.len());
-        let _ = write!(text, "{open}{client}");
+        text.push_str(open);
+        write_address(&mut text, client);
         let address = open.len()..text.len();
-        let _ = write!(text, "{close}{}", spoken.face.forwarded);
+        text.push_str(close);
+        text.push_str(&spoken.face.forwarded);
         // Both headers share one text.
         let text = Bytes::from(text);
         insert(headers, X_FORWARDED_FOR, HeaderValue::from_maybe_shared(text.slice(address)));
@@ -177,13 +179,27 @@ pub fn request<B>(
     request
 }
 
+/// Writes an address; those of IPv4, which most are, without the general formatting's detours.
+fn write_address(text: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        let _ = write!(text, "{address}");
+        return;
+    };
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+}
+
 /// Copies the listed headers, without those that `Connection` names as meant for this connection only
 /// (RFC 9110 §7.6.1).
-pub(super) fn pass(from: &HeaderMap, list: &[HeaderName], to: &mut HeaderMap) {
-    let connection = from.contains_key(header::CONNECTION);
+pub(super) fn pass(from: &HeaderMap, list: &[&str], to: &mut HeaderMap) {
+    let own = names_headers(from);
     // Messages have fewer headers than the lists have names.
     for (name, value) in from {
-        if list.contains(name) && !(connection && is_named_in_connection(from, name)) {
+        if list.contains(&name.as_str()) && !(own && is_named_in_connection(from, name.as_str())) {
             to.append(name, value.clone());
         }
     }
@@ -191,16 +207,25 @@ pub(super) fn pass(from: &HeaderMap, list: &[HeaderName], to: &mut HeaderMap) {
 
 /// Whether a caller keeps headers from the upstream that otherwise pass.
 pub fn hides_some(given: &HeaderMap) -> bool {
-    given.contains_key(header::CONNECTION) && PASSED.iter().any(|name| is_named_in_connection(given, name))
+    names_headers(given) && PASSED.iter().any(|name| is_named_in_connection(given, name))
 }
 
-fn is_named_in_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// Whether `Connection` says more than what becomes of the connection.
+fn names_headers(headers: &HeaderMap) -> bool {
+    let says_more = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
+    };
+    headers.get_all(header::CONNECTION).iter().any(says_more)
+}
+
+fn is_named_in_connection(headers: &HeaderMap, name: &str) -> bool {
     headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+        .any(|option| option.trim().eq_ignore_ascii_case(name))
 }
 
 fn insert<E>(headers: &mut HeaderMap, name: HeaderName, value: Result<HeaderValue, E>) {

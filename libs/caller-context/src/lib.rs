@@ -8,7 +8,7 @@
 mod disclosure;
 mod state;
 
-use std::{fmt, io::Write as _};
+use std::fmt;
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -159,15 +159,25 @@ impl Introduction {
     ) -> Option<String> {
         let mut rest = Vec::with_capacity(OWN);
         serde_json::to_writer(&mut rest, request_id).ok()?;
-        write!(rest, r#"}},"exp":{}}}"#, now.unix_timestamp() + LIFETIME).ok()?;
-        let mut header = String::with_capacity(self.0.len() + 2 * OWN);
-        header.push_str(&self.0);
-        URL_SAFE_NO_PAD.encode_string(rest, &mut header);
+        rest.extend(br#"},"exp":"#);
+        rest.extend(itoa::Buffer::new().format(now.unix_timestamp() + LIFETIME).as_bytes());
+        rest.push(b'}');
+        let mut header = Vec::with_capacity(self.0.len() + 2 * OWN);
+        header.extend(self.0.as_bytes());
+        encode(&rest, &mut header)?;
         let tag = tag_of(key, &header, method, target);
-        header.push('.');
-        URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut header);
-        Some(header)
+        header.push(b'.');
+        encode(tag.as_ref(), &mut header)?;
+        String::from_utf8(header).ok()
     }
+}
+
+/// Adds bytes as Base64; `None` only when they are too many to count. Unlike `encode_string`, which goes by way of a buffer
+/// for the longest of texts, it writes each letter once.
+fn encode(bytes: &[u8], to: &mut Vec<u8>) -> Option<()> {
+    let start = to.len();
+    to.resize(start + base64::encoded_len(bytes.len(), false)?, 0);
+    URL_SAFE_NO_PAD.encode_slice(bytes, &mut to[start..]).ok().map(drop)
 }
 
 /// The header value for one request of a caller of whom no more are expected: see [`Introduction::sign`].
@@ -198,7 +208,7 @@ pub fn verify(
     }
     let (payload, tag) = header.split_once('.').ok_or(ContextError::Malformed)?;
     let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| ContextError::Malformed)?;
-    constant_time::verify_slices_are_equal(tag_of(key, payload, method, target).as_ref(), &tag)
+    constant_time::verify_slices_are_equal(tag_of(key, payload.as_bytes(), method, target).as_ref(), &tag)
         .map_err(|_| ContextError::WrongSignature)?;
     let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| ContextError::Malformed)?;
     let sealed: Sealed = serde_json::from_slice(&json).map_err(|_| ContextError::Malformed)?;
@@ -210,13 +220,13 @@ pub fn verify(
 }
 
 /// Over the payload bound to method and target. None of the parts can hold a line feed.
-fn tag_of(key: &ContextKey, payload: &str, method: &str, target: &str) -> hmac::Tag {
+fn tag_of(key: &ContextKey, payload: &[u8], method: &str, target: &str) -> hmac::Tag {
     let mut signing = hmac::Context::with_key(&key.0);
-    for (i, part) in [payload, method, target].into_iter().enumerate() {
+    for (i, part) in [payload, method.as_bytes(), target.as_bytes()].into_iter().enumerate() {
         if i > 0 {
             signing.update(b"\n");
         }
-        signing.update(part.as_bytes());
+        signing.update(part);
     }
     signing.sign()
 }
