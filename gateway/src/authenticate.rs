@@ -22,6 +22,7 @@ use crate::{
     error::GatewayError,
     keys::{Keys, NoKey},
     possession::Possession,
+    rate_limit::KeptMeter,
     revocation::{Revocations, Standing},
     routes::Product,
 };
@@ -65,13 +66,15 @@ pub struct Caller {
     kid: String,
     /// What a backend is told about it, for the product that it asked first: most ask no other.
     introduction: OnceLock<(String, FhirVersion, Introduction)>,
+    /// What its client has used up.
+    pub(crate) meter: KeptMeter,
 }
 
 impl Caller {
     /// A caller as its token describes it. Scopes of another kind than SMART system scopes grant nothing here.
     pub fn new(claims: AccessTokenClaims, kid: String) -> Self {
         let scope = claims.scope.split(' ').filter_map(|word| word.parse::<SystemScope>().ok()).collect();
-        Self { claims, scope, kid, introduction: OnceLock::new() }
+        Self { claims, scope, kid, introduction: OnceLock::new(), meter: KeptMeter::default() }
     }
 
     /// What the backend of a product is told about it. `None` only when it cannot be written as JSON.

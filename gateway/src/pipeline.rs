@@ -294,20 +294,18 @@ impl Desk {
         });
         spoken.span = span.as_ref();
         let compose = |body| outbound::request(&parts.method, target.clone(), &parts.headers, &spoken, body);
-        let began = Instant::now();
         let answer = self.pools[request.product.cluster]
             .send(compose(body), || idempotent.then(|| compose(unchanged())))
             .await;
-        if answer.is_ok() {
-            self.plan.metrics.upstream(request.product, began.elapsed());
-        }
         if let Some(span) = span {
             match &answer {
-                Ok(answer) => span.answered(answer.status()),
+                Ok((answer, _)) => span.answered(answer.status()),
                 Err(error) => span.failed(error),
             }
         }
-        answer.map_err(|error| upstream_failed(&error, request.product))
+        let (answer, took) = answer.map_err(|error| upstream_failed(&error, request.product))?;
+        self.plan.metrics.upstream(request.product, took);
+        Ok(answer)
     }
 
     /// An open document: written at start, or the upstream's CapabilityStatement made ours.
@@ -386,7 +384,7 @@ impl Desk {
         let given =
             http::HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/fhir+json"))]);
         let compose = || outbound::request(&Method::GET, target.clone(), &given, &spoken, RequestBody::Empty);
-        let answer = self.pools[product.cluster]
+        let (answer, _) = self.pools[product.cluster]
             .send(compose(), || Some(compose()))
             .await
             .map_err(|error| upstream_failed(&error, product))?;
@@ -422,7 +420,12 @@ impl Desk {
             request_id: parts.extensions.get::<RequestId>().map(RequestId::header_value),
             client: address(parts),
             face: &self.gateway.face,
-            fault: parts.headers.get(outbound::SANDBOX_FAULT).filter(|_| self.plan.settings.sandbox).cloned(),
+            fault: self
+                .plan
+                .settings
+                .sandbox
+                .then(|| parts.headers.get(outbound::SANDBOX_FAULT).cloned())
+                .flatten(),
             ignored: None,
             span: None,
         })

@@ -164,7 +164,7 @@ impl<'a> Server<'a> {
         let target: PathAndQuery =
             format!("{}{target}", self.foreign.path).parse().map_err(|_| Unfilterable::Link)?;
         let compose = || self.request(&target);
-        let answer = self
+        let (answer, _) = self
             .pools
             .send(compose(), || Some(compose()))
             .await

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use self::{address::Addresses, meter::Steady, policy::Policies, shared::SharedStore};
 pub use self::{
     meter::{Exceeded, Left},
-    policy::Policy,
+    policy::{KeptMeter, Policy},
 };
 use crate::{
     authenticate::Caller,
@@ -102,7 +102,9 @@ impl RateLimits {
             Some(shared) => Box::pin(shared.take(&policy, client, now, self.clock)).await,
             None => None,
         };
-        let taken = shared.unwrap_or_else(|| policy.meter(client, self.clock).take(&policy, now, self.clock));
+        let taken = shared.unwrap_or_else(|| {
+            policy.meter(client, &caller.meter, self.clock).take(&policy, now, self.clock)
+        });
         match taken {
             Ok(left) => Ok(Admission { policy, left }),
             Err((exceeded, retry_after)) => Err(Refused { policy: Some(policy), exceeded, retry_after }),

@@ -1,6 +1,10 @@
 //! Which budget a request falls under: the first row of the data file that fits its product and role.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use config::{Budget, RequestLimit};
 use http::HeaderValue;
@@ -14,7 +18,8 @@ use crate::settings::RateLimitRules;
 
 /// Clients whose budgets are remembered, for each policy.
 const CLIENTS: u64 = 100_000;
-/// A client that was silent for so long has its whole day's quota again; the rate is long refilled by then.
+/// A client that was silent for so long has its whole day's quota again; the rate is long refilled by then. No token lives
+/// longer.
 const SILENCE: Duration = Duration::from_secs(86_400);
 
 /// A row of the data file, at work.
@@ -68,12 +73,14 @@ impl Policy {
             })
     }
 
-    /// What a client has used up.
-    pub(super) fn meter(&self, client: &str, clock: Steady) -> Arc<Meter> {
-        if let Some(meter) = self.meters.get(client) {
-            return meter;
-        }
-        self.meters.get_with_by_ref(client, || Arc::new(Meter::new(self, clock)))
+    /// What a client has used up, found by what was `kept` with its token.
+    pub(super) fn meter(self: &Arc<Self>, client: &str, kept: &KeptMeter, clock: Steady) -> Arc<Meter> {
+        let find = || match self.meters.get(client) {
+            Some(meter) => meter,
+            None => self.meters.get_with_by_ref(client, || Arc::new(Meter::new(self, clock))),
+        };
+        let (policy, meter) = kept.0.get_or_init(|| (Arc::downgrade(self), find()));
+        if std::ptr::eq(policy.as_ptr(), Arc::as_ptr(self)) { Arc::clone(meter) } else { find() }
     }
 
     /// Seconds until the burst is whole again, when so much of it is left.
@@ -82,6 +89,10 @@ impl Policy {
         (taken * 60).div_ceil(u64::from(self.budget.per_minute.get()))
     }
 }
+
+/// What the client of a token has used up under the policy that it fell under first: most fall under no other.
+#[derive(Debug, Default)]
+pub struct KeptMeter(OnceLock<(Weak<Policy>, Arc<Meter>)>);
 
 /// The rows in their order.
 #[derive(Debug)]

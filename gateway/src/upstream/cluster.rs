@@ -5,10 +5,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{Request, Response, header};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -210,7 +211,7 @@ impl ClusterPools {
     }
 
     /// Sends a request to one upstream. `again` makes it anew; `None` when it must not be sent twice. One that no
-    /// connection could be made for goes to another upstream, once.
+    /// connection could be made for goes to another upstream, once. Beside the answer: how long its head took.
     ///
     /// # Errors
     /// [`UpstreamError`], of the first upstream that was tried.
@@ -218,7 +219,7 @@ impl ClusterPools {
         &self,
         request: Request<RequestBody>,
         again: impl Fn() -> Option<Request<RequestBody>>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+    ) -> Result<(Response<UpstreamBody>, Duration), UpstreamError> {
         let Some(first) = self.cluster.choose(None) else {
             return Err(UpstreamError::Resting { seconds: self.cluster.rest() });
         };
@@ -240,20 +241,24 @@ impl ClusterPools {
         at: usize,
         request: Request<RequestBody>,
         again: impl Fn() -> Option<Request<RequestBody>>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+    ) -> Result<(Response<UpstreamBody>, Duration), UpstreamError> {
         let upstream = &self.cluster.upstreams[at];
         upstream.requests.increment(1);
         let began = Instant::now();
-        let answer = self.pools[at].send(request, again).await;
-        match &answer {
-            Ok(_) => {
-                upstream.answers.record(began.elapsed());
+        match self.pools[at].send(request, again, began).await {
+            Ok(answer) => {
+                let took = began.elapsed();
+                upstream.answers.record(took);
                 upstream.succeeded();
+                Ok((answer, took))
             }
-            Err(error) if error.is_the_upstreams() => upstream.failed(error),
-            Err(_) => {}
+            Err(error) => {
+                if error.is_the_upstreams() {
+                    upstream.failed(&error);
+                }
+                Err(error)
+            }
         }
-        answer
     }
 }
 

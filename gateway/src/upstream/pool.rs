@@ -106,15 +106,16 @@ impl Pool {
         }
     }
 
-    /// Sends a request. `again` makes it anew for the second try; `None` when it must not be sent twice.
+    /// Sends a request, whose time runs since it `began`. `again` makes it anew for the second try; `None` when it must not
+    /// be sent twice.
     pub async fn send(
         &self,
         request: Request<RequestBody>,
         again: impl Fn() -> Option<Request<RequestBody>>,
+        began: Instant,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let in_flight = InFlight::enter([&self.in_flight, &self.outstanding], self.max_in_flight)
             .ok_or(UpstreamError::Busy)?;
-        let began = Instant::now();
         let deadline = began + self.total_timeout;
         let mut request = request;
         let mut reusable = self.take_reusable().await;
