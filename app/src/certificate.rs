@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use http_service::{Certificate, WatchedFiles};
+use http_service::{Certificate, ClientCertificates, WatchedFiles};
 use time::OffsetDateTime;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +25,8 @@ impl ShownCertificate {
     }
 
     /// What the listener needs.
-    pub(crate) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>> {
-        Ok(self.shown.server_config()?)
+    pub(crate) fn server_config(&self, callers: ClientCertificates) -> Result<Arc<rustls::ServerConfig>> {
+        Ok(self.shown.server_config(callers)?)
     }
 
     /// Shows what is in the files whenever that changed. What cannot be used is refused, and what was shown stays.

@@ -18,8 +18,8 @@ use fhir_server::{CursorKey, Parts};
 use gateway::{Addresses, Gateway, GatewayWorker};
 use http::{Request, Response};
 use http_service::{
-    Body, Handler, Health, IncomingBody, Listening, Proxies, RouterHandler, ServeOptions, Serving, ToldBy,
-    Traces, TracesOptions, admin_router, bind, install_metrics,
+    Body, ClientCertificates, Handler, Health, IncomingBody, Listening, Proxies, RouterHandler, ServeOptions,
+    Serving, ToldBy, Traces, TracesOptions, admin_router, bind, install_metrics,
 };
 use ipnet::IpNet;
 use serde::Serialize;
@@ -391,12 +391,14 @@ impl<'h> Builder<'h> {
         let listen = &self.house.settings.listen;
         let mut public_serving = None;
         if let Some(public) = self.public.take() {
+            let callers = client_certificates(listen);
             let serve_options = ServeOptions {
                 name: "public",
-                tls: self.certificate.as_ref().map(ShownCertificate::server_config).transpose()?,
+                tls: self.certificate.as_ref().map(|shown| shown.server_config(callers)).transpose()?,
                 head_timeout: listen.head_timeout.0,
                 body_timeout: listen.body_timeout.0,
                 proxies: proxies(listen),
+                client_certificates: callers,
                 max_connections: listen.max_connections,
                 drain_timeout: listen.drain_timeout.0,
                 access_log: self.house.settings.telemetry.access_log,
@@ -525,6 +527,15 @@ fn proxies(listen: &Listen) -> Proxies {
             ClientAddressFrom::Forwarded => ToldBy::Forwarded,
             ClientAddressFrom::ProxyProtocol => ToldBy::ProxyProtocol,
         },
+    }
+}
+
+/// From where callers' certificates are taken, in the listener's words.
+fn client_certificates(listen: &Listen) -> ClientCertificates {
+    match listen.client_certificates {
+        config::ClientCertificates::Off => ClientCertificates::Off,
+        config::ClientCertificates::Handshake => ClientCertificates::Handshake,
+        config::ClientCertificates::Header => ClientCertificates::Header,
     }
 }
 

@@ -45,7 +45,7 @@ pub use sections::{
     data_files::Data,
     database::DatabaseSection,
     gateway::{FeedLoss, Gateway, Http2, Upstream},
-    listen::{ClientAddressFrom, Listen, TlsMode},
+    listen::{ClientAddressFrom, ClientCertificates, Listen, TlsMode},
     mail::{Mail, MailTls},
     merge::Merge,
     portal::Portal,

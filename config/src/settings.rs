@@ -33,7 +33,7 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The life of a client secret.
     pub credentials: Credentials,
-    /// Reading the keys that clients publish.
+    /// By what clients prove themselves in place of a secret.
     pub client_keys: ClientKeys,
     /// How people register, sign in and ask for access.
     pub portal: Portal,
@@ -157,6 +157,7 @@ impl Settings {
                 "the PROXY protocol is read from listen.trusted_proxies only, and there is none",
             ));
         }
+        self.listen.check_certificates()?;
         self.listen.check_address(self.listen.address)?;
         if let Some(url) = &self.database.url
             && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
@@ -165,6 +166,7 @@ impl Settings {
         }
         for (key, url) in [
             ("listen.base_url", self.listen.base_url.as_deref()),
+            ("listen.mutual_tls_url", self.listen.mutual_tls_url.as_deref()),
             ("tokens.issuer", self.tokens.issuer.as_deref()),
             ("gateway.authz_url", self.gateway.authz_url.as_deref()),
             ("gateway.backend_url", Some(self.gateway.backend_url.as_str())),
@@ -344,6 +346,17 @@ mod tests {
         let path = folder.path().join("pmsgate.toml");
         std::fs::write(&path, format!("{plain}base_url = \"https://api.example\"\n")).unwrap();
         assert!(Settings::load(Some(&path)).is_ok(), "behind a proxy");
+    }
+
+    #[test]
+    fn certificates_need_somebody_to_ask_for_them() {
+        let listen = |text: &str| refused(&format!("[listen]\n{text}\n"));
+        let plain = listen("client_certificates = \"handshake\"\ntls = \"off\"");
+        assert!(plain.starts_with("listen.client_certificates: \"handshake\" needs TLS"), "{plain}");
+        let strangers = listen("client_certificates = \"header\"");
+        assert!(strangers.contains("listen.trusted_proxies"), "{strangers}");
+        let alias = listen("mutual_tls_url = \"https://mtls.example\"");
+        assert!(alias.starts_with("listen.mutual_tls_url: there is no mutual TLS"), "{alias}");
     }
 
     #[test]

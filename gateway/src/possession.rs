@@ -5,6 +5,7 @@ use access_token::{
     AccessTokenClaims, Confirmation, DPOP_HEADER, DpopNonces, DpopProof, DpopRefused, DpopRequest, SeenProofs,
 };
 use http::request::Parts;
+use http_service::ClientCertificate;
 use time::OffsetDateTime;
 
 use crate::authenticate::{Scheme, Unauthenticated};
@@ -36,7 +37,10 @@ impl Possession {
         match (&claims.cnf, scheme) {
             (Some(Confirmation::Key(thumbprint)), Scheme::Dpop) => self.proven(thumbprint, token, parts, now),
             (Some(Confirmation::Key(_)), Scheme::Bearer) => Err(Unauthenticated::Bound),
-            (Some(Confirmation::Certificate(_)), Scheme::Bearer) => Err(Unauthenticated::OtherCertificate),
+            (Some(Confirmation::Certificate(thumbprint)), Scheme::Bearer) => {
+                let shown = ClientCertificate::of(parts).is_some_and(|shown| shown.is(thumbprint));
+                if shown { Ok(()) } else { Err(Unauthenticated::OtherCertificate) }
+            }
             (Some(Confirmation::Certificate(_)) | None, Scheme::Dpop) => Err(Unauthenticated::NotBound),
             (None, Scheme::Bearer) => Ok(()),
         }

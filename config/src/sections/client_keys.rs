@@ -1,4 +1,4 @@
-//! `[client_keys]`: reading the keys that clients publish.
+//! `[client_keys]`: by what clients prove themselves in place of a secret.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Network, Span};
 
-/// Reading the keys that clients publish under an address of their own (`jwks_uri`), always by `https://`.
+/// By what clients prove themselves in place of a secret: keys, read where clients publish them (`jwks_uri`, always by
+/// `https://`), and certificates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientKeys {
@@ -18,10 +19,18 @@ pub struct ClientKeys {
     pub ca_file: Option<PathBuf>,
     /// How long one reading may take.
     pub timeout: Span,
+    /// Certificates in PEM of those who may say whom a client's certificate is for (`tls_client_auth`). Read at the start.
+    /// Default: none, and then there is no such method.
+    pub certificate_issuers_file: Option<PathBuf>,
 }
 
 impl Default for ClientKeys {
     fn default() -> Self {
-        Self { allowed_networks: Vec::new(), ca_file: None, timeout: Span::seconds(5) }
+        Self {
+            allowed_networks: Vec::new(),
+            ca_file: None,
+            timeout: Span::seconds(5),
+            certificate_issuers_file: None,
+        }
     }
 }

@@ -43,9 +43,41 @@ pub struct Listen {
     /// How they tell it. The one that is named here is believed and no other, so the proxy must write it itself and let
     /// none pass from outside.
     pub client_address_from: ClientAddressFrom,
+    /// From where clients' certificates are taken, for mutual TLS (RFC 8705). `"handshake"` has browsers, too, ask their
+    /// people for a certificate where they have one.
+    pub client_certificates: ClientCertificates,
+    /// The URL under which proxies in front ask for certificates, where they do so under another name than that of
+    /// `base_url` to spare browsers the question; without a slash at the end. Metadata of the authorization server name
+    /// its endpoints there, too (`mtls_endpoint_aliases`).
+    pub mutual_tls_url: Option<String>,
 }
 
 impl Listen {
+    /// Whether clients can be known by certificates.
+    pub fn has_mutual_tls(&self) -> bool {
+        self.client_certificates != ClientCertificates::Off
+    }
+
+    /// What certificates need.
+    pub(crate) fn check_certificates(&self) -> Result<(), ConfigError> {
+        let wrong = |key: &str, problem: &str| Err(ConfigError::inconsistent(key, problem));
+        match self.client_certificates {
+            ClientCertificates::Off if self.mutual_tls_url.is_some() => wrong(
+                "listen.mutual_tls_url",
+                "there is no mutual TLS: set listen.client_certificates, or remove the key",
+            ),
+            ClientCertificates::Handshake if self.tls == TlsMode::Off => wrong(
+                "listen.client_certificates",
+                "\"handshake\" needs TLS here: behind a proxy that does it, use \"header\"",
+            ),
+            ClientCertificates::Header if self.trusted_proxies.is_empty() => wrong(
+                "listen.client_certificates",
+                "headers are believed of listen.trusted_proxies only, and there is none",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether requests may be taken on `address` as TLS is configured.
     ///
     /// # Errors
@@ -86,6 +118,19 @@ pub enum ClientAddressFrom {
     ProxyProtocol,
 }
 
+/// From where clients' certificates are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// From nowhere: there is no mutual TLS.
+    Off,
+    /// From the TLS handshake: the public listener asks for one, and takes callers without.
+    Handshake,
+    /// From the headers `Client-Cert` and `Client-Cert-Chain` (RFC 9440) of `trusted_proxies`, which must write them
+    /// themselves and let none pass from outside.
+    Header,
+}
+
 impl Default for Listen {
     fn default() -> Self {
         Self {
@@ -103,6 +148,8 @@ impl Default for Listen {
             drain_timeout: Span::seconds(30),
             trusted_proxies: Vec::new(),
             client_address_from: ClientAddressFrom::XForwardedFor,
+            client_certificates: ClientCertificates::Off,
+            mutual_tls_url: None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod malformed_http1;
 mod malformed_http2;
+mod mutual_tls;
 mod openapi;
 mod partner;
 mod protocols;

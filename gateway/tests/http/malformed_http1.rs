@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_service::ServeOptions;
+use http_service::{ClientCertificates, ServeOptions};
 
 use crate::{
     house::{House, MERGE, READ},
@@ -15,7 +15,7 @@ async fn house(tls: Option<&Authority>) -> House {
     let hasty = |options: &mut ServeOptions| {
         options.head_timeout = Duration::from_millis(400);
         options.body_timeout = Duration::from_millis(400);
-        options.tls = shown.map(|shown| shown.server_config().unwrap());
+        options.tls = shown.map(|shown| shown.server_config(ClientCertificates::Off).unwrap());
     };
     House::start_listening(|_| {}, hasty).await
 }

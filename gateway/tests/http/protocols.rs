@@ -3,7 +3,7 @@
 use std::{io::Read as _, sync::Arc};
 
 use http::StatusCode;
-use http_service::{Proxies, ToldBy};
+use http_service::{ClientCertificates, Proxies, ToldBy};
 use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 use tokio::{
@@ -198,7 +198,7 @@ async fn the_proxy_protocol_is_read_from_declared_proxies_alone() {
 async fn a_certificate_is_replaced_under_connections_that_stand() {
     let (old, new) = (Authority::new(), Authority::new());
     let shown = old.issue("gate", "localhost").shown();
-    let config = shown.server_config().unwrap();
+    let config = shown.server_config(ClientCertificates::Off).unwrap();
     let house = House::start_listening(|_| {}, |options| options.tls = Some(config)).await;
     let get = format!("GET {READ} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", house.token());
     let shake = |authority| {

@@ -4,6 +4,7 @@ use std::{io, sync::mpsc};
 
 use gateway::{Http2, UpstreamSettings};
 use http::{Request, StatusCode};
+use http_service::ClientCertificates;
 use rustls::{
     AlertDescription, Error, ProtocolVersion,
     version::{TLS12, TLS13},
@@ -33,7 +34,7 @@ const PROTOCOL_VERSION: [u8; 2] = [2, 70];
 
 /// A gateway that shows a certificate of an authority.
 async fn house(authority: &Authority) -> House {
-    let config = authority.issue("gate", "localhost").shown().server_config().unwrap();
+    let config = authority.issue("gate", "localhost").shown().server_config(ClientCertificates::Off).unwrap();
     House::start_listening(|_| {}, |options| options.tls = Some(config)).await
 }
 

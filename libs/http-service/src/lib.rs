@@ -6,6 +6,7 @@
 
 mod access_log;
 mod admin;
+mod client_certificate;
 mod clock;
 pub mod conditional;
 mod handler;
@@ -25,6 +26,7 @@ mod watched_files;
 
 pub use access_log::{AccessNote, NoteWanted};
 pub use admin::admin_router;
+pub use client_certificate::{ClientCertificate, ClientCertificates};
 pub use clock::Clock;
 pub use handler::{Body, Handler, RouterHandler};
 pub use health::{Health, PartHealth};

@@ -33,8 +33,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessNote, Body, Handler, IncomingBody, NoteWanted, Peer, Proxies, RequestId, Traces,
+    AccessNote, Body, ClientCertificate, ClientCertificates, Handler, IncomingBody, NoteWanted, Peer,
+    Proxies, RequestId, Traces,
     access_log::Line,
+    client_certificate::TellsCertificate,
     peer, problem,
     request_id::{HEADER, IdMaker},
     strict_heads::{MAX_HEAD, REFUSED, StrictHeads, Verdict},
@@ -70,6 +72,8 @@ pub struct ServeOptions {
     pub drain_timeout: Duration,
     /// The proxies in front, which are believed when they say who calls.
     pub proxies: Proxies,
+    /// From where callers' certificates are taken. From the handshake: `tls` must ask for them.
+    pub client_certificates: ClientCertificates,
     /// Whether to write one log line a request.
     pub access_log: bool,
     /// Where the span of each request goes; none: there are no spans.
@@ -87,6 +91,7 @@ impl ServeOptions {
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(30),
             proxies: Proxies::default(),
+            client_certificates: ClientCertificates::Off,
             access_log: false,
             traces: None,
         }
@@ -314,22 +319,36 @@ impl<H: Handler> Worker<H> {
         };
         let peer = Peer { address: told.unwrap_or(address), tls: tls.is_some() };
         Ok(match tls {
-            None => Box::pin(self.converse(stream, peer, watcher)),
-            Some(tls) => Box::pin(self.converse(tls.accept(stream).await?, peer, watcher)),
+            None => Box::pin(self.converse(stream, peer, None, watcher)),
+            Some(tls) => {
+                let stream = tls.accept(stream).await?;
+                let shown = stream.get_ref().1.peer_certificates();
+                let shown = shown.and_then(|chain| ClientCertificate::new(chain.to_vec()));
+                Box::pin(self.converse(stream, peer, shown, watcher))
+            }
         })
     }
 
     /// Serves one connection to its end.
-    async fn converse<S>(self: Rc<Self>, stream: S, peer: Peer, watcher: Watcher)
-    where
+    async fn converse<S>(
+        self: Rc<Self>,
+        stream: S,
+        peer: Peer,
+        shown: Option<ClientCertificate>,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let (worker, verdict) = (self.clone(), Verdict::default());
         let stream = StrictHeads::new(stream, self.options.head_timeout, Rc::clone(&verdict));
         // hyper wants futures that borrow nothing, so each request counts a reference. It moves them about, so they are
         // in boxes.
-        let service =
-            service_fn(move |request| Box::pin(worker.clone().answer(request, peer, Rc::clone(&verdict))));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(shown) = &shown {
+                request.extensions_mut().insert(shown.clone());
+            }
+            Box::pin(worker.clone().answer(request, peer, Rc::clone(&verdict)))
+        });
         let connection = self.connections.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(error = %error, "connection ended");
@@ -349,6 +368,9 @@ impl<H: Handler> Worker<H> {
         let mut request = IncomingBody::of(request, self.options.body_timeout);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
+        if from_proxy && self.options.client_certificates == ClientCertificates::Header {
+            request.extensions_mut().insert(TellsCertificate);
+        }
         if self.options.access_log || self.options.traces.is_some() {
             request.extensions_mut().insert(NoteWanted);
         }

@@ -13,6 +13,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::client_certificate::{AnyCertificate, ClientCertificates};
+
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -63,14 +65,25 @@ impl Certificate {
         Ok(until)
     }
 
-    /// What a listener needs to show it.
-    pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+    /// What a listener needs to show it, and to ask callers for theirs, where they are taken from the handshake.
+    pub fn server_config(
+        self: &Arc<Self>,
+        callers: ClientCertificates,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Unusable)?
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
+            .map_err(TlsError::Unusable)?;
+        let builder = match callers {
+            ClientCertificates::Handshake => {
+                builder.with_client_cert_verifier(Arc::new(AnyCertificate(provider)))
+            }
+            ClientCertificates::Off | ClientCertificates::Header => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(resolver);
+        // Without it, whoever a client once connected to could take part in a session of TLS 1.2 as that client (RFC 7627 §1).
+        config.require_ems = callers == ClientCertificates::Handshake;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
