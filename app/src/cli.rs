@@ -167,12 +167,14 @@ pmsgate client create --organisation ORG-100000001 --role pms-industry-api --jwk
         #[command(flatten)]
         why: Why,
     },
-    /// Register what a client proves itself by in place of a secret: the public keys that it signs assertions with. Keys
-    /// registered before work for the overlap; a secret stops at once.
+    /// Register what a client proves itself by in place of a secret: the public keys that it signs assertions with, or a
+    /// certificate for mutual TLS. What was registered before for the same works for the overlap; a secret stops at once.
     #[command(after_help = "Examples:\n  \
 pmsgate client register CLIENT_ID --jwks keys.json\n  \
 pmsgate client register CLIENT_ID --jwks-uri https://client.example/jwks.json\n  \
-pmsgate client register CLIENT_ID --certificate client.pem --immediately --reason 'key lost'",
+pmsgate client register CLIENT_ID --certificate client.pem --immediately --reason 'key lost'\n  \
+pmsgate client register CLIENT_ID --tls-certificate client.pem\n  \
+pmsgate client register CLIENT_ID --tls-subject dns:erp.example.org",
         mut_group("ProofArgs", |group| group.required(true)))]
     Register {
         /// The client's id.
@@ -283,6 +285,13 @@ pub struct ProofArgs {
     /// A certificate whose key signs assertions, as MSAL has it: a file, PEM or DER.
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
+    /// The certificate that the client shows in TLS handshakes (self_signed_tls_client_auth): a file, PEM or DER.
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Whom the certificates that it shows are for (tls_client_auth): dns:NAME, uri:…, ip:…, email:…, or dn: and the whole
+    /// distinguished name.
+    #[arg(long, value_name = "SUBJECT")]
+    pub tls_subject: Option<String>,
 }
 
 /// `client create`.

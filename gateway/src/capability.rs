@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use access_token::{AUTHENTICATION_METHODS, ProofAlgorithm};
+use access_token::ProofAlgorithm;
 use bytes::Bytes;
 use config::Interaction;
 use http::HeaderValue;
@@ -239,6 +239,7 @@ pub fn protected_resource(settings: &GatewaySettings, product: &Product) -> Valu
         "dpop_signing_alg_values_supported": ProofAlgorithm::NAMES,
         // A client may be held to it: then its tokens are bound, and what is bound is never taken as Bearer.
         "dpop_bound_access_tokens_required": false,
+        "tls_client_certificate_bound_access_tokens": settings.certificate_bound_tokens,
         "resource_documentation": format!("{}/swagger", product.public_base),
     })
 }
@@ -250,7 +251,7 @@ pub fn smart_configuration(settings: &GatewaySettings, product: &Product) -> Val
         "issuer": issuer,
         "jwks_uri": format!("{}/oauth2/jwks", settings.public_base_url),
         "token_endpoint": settings.token_endpoint,
-        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "token_endpoint_auth_methods_supported": settings.authentication_methods,
         "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
         "introspection_endpoint": beside(&settings.token_endpoint, "introspect"),
         "revocation_endpoint": beside(&settings.token_endpoint, "revoke"),
@@ -383,6 +384,6 @@ mod tests {
     fn protected_resource_metadata_names_issuer_and_scopes() {
         let routes = routes();
         let product = routes.products().iter().find(|p| p.id == "public-v1").unwrap();
-        insta::assert_snapshot!(protected_resource(&settings("http://127.0.0.1:9"), product), @r#"{"resource":"https://gate.example:8443/public/v1","resource_name":"public-v1","authorization_servers":["https://gate.example:8443"],"scopes_supported":["api://pmsgate/public/.default","system/MedicinalProductDefinition.s"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","ES384","RS256","RS384","PS256"],"dpop_bound_access_tokens_required":false,"resource_documentation":"https://gate.example:8443/public/v1/swagger"}"#);
+        insta::assert_snapshot!(protected_resource(&settings("http://127.0.0.1:9"), product), @r#"{"resource":"https://gate.example:8443/public/v1","resource_name":"public-v1","authorization_servers":["https://gate.example:8443"],"scopes_supported":["api://pmsgate/public/.default","system/MedicinalProductDefinition.s"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","ES384","RS256","RS384","PS256"],"dpop_bound_access_tokens_required":false,"tls_client_certificate_bound_access_tokens":false,"resource_documentation":"https://gate.example:8443/public/v1/swagger"}"#);
     }
 }

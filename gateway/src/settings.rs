@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use access_token::DpopNonces;
+use access_token::{DpopNonces, authentication_methods};
 pub use config::Http2;
 use config::{ApiProduct, Catalogue, DataFile, DataFiles, FeedLoss, ParameterTexts, RequestLimits};
 use zeroize::Zeroizing;
@@ -14,6 +14,10 @@ pub struct GatewaySettings {
     pub public_base_url: String,
     /// The token endpoint that CapabilityStatements and SMART configurations name.
     pub token_endpoint: String,
+    /// How clients may authenticate there, as SMART configurations say it.
+    pub authentication_methods: Vec<&'static str>,
+    /// Whether callers' certificates are known here, so that tokens may be bound to them (RFC 9728 §2).
+    pub certificate_bound_tokens: bool,
     /// The issuers whose tokens are trusted. The first is named as authorization server (RFC 9728).
     pub issuers: Vec<String>,
     /// Where the issuers' JWK Set is (RFC 7517).
@@ -73,6 +77,7 @@ impl GatewaySettings {
     ) -> Self {
         let DataFiles { products, catalogue, limits, access_levels } = files;
         let section = &settings.gateway;
+        let certificates = settings.listen.has_mutual_tls();
         let issuer = settings.tokens.issuer.clone().unwrap_or_else(|| addresses.public_base_url.clone());
         let tenants = settings.tokens.tenants.iter().map(|tenant| format!("{issuer}/{tenant}/v2.0"));
         let token_roles = |product: &ApiProduct| {
@@ -86,6 +91,11 @@ impl GatewaySettings {
         Self {
             public_base_url: addresses.public_base_url.clone(),
             token_endpoint: format!("{}/oauth2/token", addresses.public_base_url),
+            authentication_methods: authentication_methods(
+                certificates,
+                settings.client_keys.certificate_issuers_file.is_some(),
+            ),
+            certificate_bound_tokens: certificates,
             issuers: std::iter::once(issuer.clone()).chain(tenants).collect(),
             jwks_url: format!("{}/oauth2/jwks", addresses.authz_url),
             jwks_refresh: section.key_set_max_age.0,

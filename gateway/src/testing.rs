@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use access_token::AccessTokenClaims;
+use access_token::{AccessTokenClaims, authentication_methods};
 use config::{
     ApiProduct, Budget, DataFile, Interaction, Method, Operation, ParameterTexts, RequestLimit, RequestLimits,
 };
@@ -40,6 +40,8 @@ pub fn settings(upstream: &str) -> GatewaySettings {
     GatewaySettings {
         public_base_url: "https://gate.example:8443".into(),
         token_endpoint: "https://gate.example:8443/oauth2/token".into(),
+        authentication_methods: authentication_methods(false, false),
+        certificate_bound_tokens: false,
         issuers: vec!["https://gate.example:8443".into()],
         jwks_url: "http://127.0.0.1:9/jwks".into(),
         jwks_refresh: Duration::from_secs(300),

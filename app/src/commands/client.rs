@@ -143,7 +143,17 @@ fn read(proof: ProofArgs) -> Result<NewProof> {
         ProofArgs { jwks: Some(path), .. } => NewProof::Keys(bytes(&path)?),
         ProofArgs { jwks_uri: Some(address), .. } => NewProof::KeysAt(address),
         ProofArgs { certificate: Some(path), .. } => NewProof::KeyOf(bytes(&path)?),
-        ProofArgs { jwks: None, jwks_uri: None, certificate: None } => bail!("say what is to be registered"),
+        ProofArgs { tls_certificate: Some(path), .. } => NewProof::Certificate(bytes(&path)?),
+        ProofArgs { tls_subject: Some(subject), .. } => NewProof::Subject(subject),
+        ProofArgs {
+            jwks: None,
+            jwks_uri: None,
+            certificate: None,
+            tls_certificate: None,
+            tls_subject: None,
+        } => {
+            bail!("say what is to be registered")
+        }
     })
 }
 

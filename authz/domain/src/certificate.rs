@@ -4,13 +4,15 @@ use access_token::{Jwk, UnfitKey};
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use thiserror::Error;
+use time::OffsetDateTime;
 use x509_parser::{
     pem::parse_x509_pem,
     prelude::{FromDer as _, X509Certificate},
     public_key::PublicKey as SubjectKey,
+    x509::X509Version,
 };
 
-use crate::{ClientKeys, KeysRefused};
+use crate::{CertificateSubject, ClientKeys, KeysRefused};
 
 /// The largest certificate that is looked at, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
@@ -32,6 +34,12 @@ pub enum CertificateRefused {
         "this is a private key: it is no secret any more. Make a new one, and register only its certificate"
     )]
     PrivateKey,
+    /// Of the first version, which TLS libraries do not take.
+    #[error("this certificate is of an old version of X.509, which TLS does not take: make one of version 3")]
+    Version,
+    /// Its time is over.
+    #[error("this certificate has expired: register one that is valid")]
+    Expired,
     /// Its key cannot be used.
     #[error("the certificate's key cannot be used: {0}")]
     Key(#[from] UnfitKey),
@@ -65,6 +73,36 @@ impl Certificate {
     /// Its SHA-256 thumbprint (RFC 8705 §3.1, `x5t#S256`), base64url.
     pub fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &self.der))
+    }
+
+    /// Whether a client that shows it can prove itself by it.
+    ///
+    /// # Errors
+    /// When TLS does not take it, or its time is over.
+    pub fn check_fit(&self, now: OffsetDateTime) -> Result<(), CertificateRefused> {
+        if self.read(|certificate| certificate.version()) != Some(X509Version::V3) {
+            Err(CertificateRefused::Version)
+        } else if self.valid_until() <= now {
+            Err(CertificateRefused::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Until when it says to be valid.
+    pub fn valid_until(&self) -> OffsetDateTime {
+        self.read(|certificate| certificate.validity().not_after.to_datetime())
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// Whether it is for this subject: by its whole distinguished name, or one of its alternative names.
+    pub fn is_for(&self, subject: &CertificateSubject) -> bool {
+        self.read(|certificate| subject.is_that_of(certificate)).unwrap_or(false)
+    }
+
+    /// What is in it. It was read before, so there is something.
+    fn read<T>(&self, look: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {
+        X509Certificate::from_der(&self.der).ok().map(|(_, certificate)| look(&certificate))
     }
 
     /// Its public key as a set of one JWK, under the names by which clients refer to it: `kid` and `x5t#S256` its SHA-256
@@ -123,6 +161,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
     use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
+    use time::macros::datetime;
 
     use super::*;
     use crate::KeyNamed;
@@ -156,6 +195,18 @@ mod tests {
         for other in [&b""[..], b"certificate", nothing.as_bytes(), &vec![0x30; 20_000]] {
             assert_eq!(Certificate::parse(other).unwrap_err(), CertificateRefused::Unreadable);
         }
+    }
+
+    #[test]
+    fn a_certificate_says_until_when_it_is_valid() {
+        let end = datetime!(2027-03-05 12:00 UTC);
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_after = end;
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let certificate = Certificate::parse(made.der()).unwrap();
+        assert_eq!(certificate.valid_until(), end);
+        assert_eq!(certificate.check_fit(datetime!(2027-03-05 11:59 UTC)), Ok(()));
+        assert_eq!(certificate.check_fit(end), Err(CertificateRefused::Expired));
     }
 
     proptest! {

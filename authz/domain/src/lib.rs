@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod audit_record;
 mod certificate;
+mod certificate_subject;
 mod client;
 mod client_assertion;
 mod client_keys;
@@ -39,6 +40,7 @@ pub use account::{
 pub use audit::{Act, Actor, AuditEvent, Subject};
 pub use audit_record::AuditRecord;
 pub use certificate::{Certificate, CertificateRefused};
+pub use certificate_subject::{CertificateSubject, MalformedSubject};
 pub use client::{Client, ClientStatus, MalformedParticulars, UnknownStatus, check_particulars};
 pub use client_assertion::{
     ASSERTION_LEEWAY, ASSERTION_LIFETIME, ASSERTION_TYPE, AssertionRefused, AssertionRules, ClientAssertion,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{ClientKeys, SecretHash};
+use crate::{CertificateSubject, ClientKeys, SecretHash};
 
 /// How a client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,17 +13,24 @@ pub enum AuthenticationMethod {
     ClientSecret,
     /// By an assertion that its private key signs (RFC 7523).
     PrivateKeyJwt,
+    /// By mutual TLS with a certificate of a known issuer for a registered subject (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// By mutual TLS with a registered certificate, whoever signed it (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
 }
 
 impl AuthenticationMethod {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::ClientSecret, Self::PrivateKeyJwt];
+    pub const ALL: [Self; 4] =
+        [Self::ClientSecret, Self::PrivateKeyJwt, Self::TlsClientAuth, Self::SelfSignedTlsClientAuth];
 
     /// The word used in lists and in the database: the registered one, where there is one for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecret => "client_secret",
             Self::PrivateKeyJwt => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
     }
 
@@ -32,6 +39,8 @@ impl AuthenticationMethod {
         match self {
             Self::ClientSecret => "client secret",
             Self::PrivateKeyJwt => "client key",
+            Self::TlsClientAuth => "certificate subject",
+            Self::SelfSignedTlsClientAuth => "client certificate",
         }
     }
 }
@@ -67,6 +76,10 @@ pub enum Proof {
     Keys(ClientKeys),
     /// The address at which the client publishes its public keys (RFC 7591 §2, `jwks_uri`).
     KeysAt(String),
+    /// Whom a certificate must be for.
+    Subject(CertificateSubject),
+    /// A certificate, by its SHA-256 thumbprint, base64url.
+    Certificate(String),
 }
 
 impl Proof {
@@ -75,6 +88,8 @@ impl Proof {
         match self {
             Self::Secret(_) => AuthenticationMethod::ClientSecret,
             Self::Keys(_) | Self::KeysAt(_) => AuthenticationMethod::PrivateKeyJwt,
+            Self::Subject(_) => AuthenticationMethod::TlsClientAuth,
+            Self::Certificate(_) => AuthenticationMethod::SelfSignedTlsClientAuth,
         }
     }
 
@@ -82,7 +97,7 @@ impl Proof {
     pub const fn secret(&self) -> Option<&SecretHash> {
         match self {
             Self::Secret(hash) => Some(hash),
-            Self::Keys(_) | Self::KeysAt(_) => None,
+            Self::Keys(_) | Self::KeysAt(_) | Self::Subject(_) | Self::Certificate(_) => None,
         }
     }
 
@@ -92,6 +107,8 @@ impl Proof {
             Self::Secret(_) => String::new(),
             Self::Keys(keys) => keys.hint(),
             Self::KeysAt(address) => address.clone(),
+            Self::Subject(subject) => subject.to_string(),
+            Self::Certificate(thumbprint) => thumbprint.chars().take(12).collect(),
         }
     }
 
@@ -101,6 +118,8 @@ impl Proof {
             Self::Secret(hash) => hash.to_hex(),
             Self::Keys(keys) => keys.to_json(),
             Self::KeysAt(address) => address.clone(),
+            Self::Subject(subject) => subject.to_string(),
+            Self::Certificate(thumbprint) => thumbprint.clone(),
         }
     }
 
@@ -113,6 +132,8 @@ impl Proof {
                 ClientKeys::parse(text.as_bytes()).ok().map(Self::Keys)
             }
             AuthenticationMethod::PrivateKeyJwt => Some(Self::KeysAt(text.to_owned())),
+            AuthenticationMethod::TlsClientAuth => text.parse().ok().map(Self::Subject),
+            AuthenticationMethod::SelfSignedTlsClientAuth => Some(Self::Certificate(text.to_owned())),
         }
     }
 }
@@ -130,6 +151,8 @@ mod tests {
             Proof::Secret(SecretHash::from_bytes([7; 32])),
             Proof::Keys(ClientKeys::from_value(jwk).unwrap()),
             Proof::KeysAt("https://client.example/jwks.json".to_owned()),
+            Proof::Subject("dns:client.example".parse().unwrap()),
+            Proof::Certificate("A5BYxvLAy0ksUzsKTRTvd8wPeKvMztUofYShogEc-4E".to_owned()),
         ] {
             let (method, text) = (proof.method(), proof.to_stored());
             let again = Proof::from_stored(method.as_str().parse().unwrap(), &text).unwrap();
@@ -137,5 +160,6 @@ mod tests {
         }
         assert!(Proof::from_stored(AuthenticationMethod::ClientSecret, "no hash").is_none());
         assert!(Proof::from_stored(AuthenticationMethod::PrivateKeyJwt, "{}").is_none());
+        assert!(Proof::from_stored(AuthenticationMethod::TlsClientAuth, "nobody").is_none());
     }
 }

@@ -119,6 +119,12 @@ impl Secret {
         }
     }
 
+    /// The same, where what was registered ends by itself before.
+    #[must_use]
+    pub fn until(self, end: OffsetDateTime) -> Self {
+        Self { expires_at: self.expires_at.min(end), ..self }
+    }
+
     /// What the secret is good for at `now`.
     pub fn state(&self, now: OffsetDateTime) -> SecretState {
         if self.revoked_at.is_some_and(|at| at <= now) {

@@ -11,7 +11,9 @@ use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AuthzKeys, AuthzSettings, UseCaseError, UseCases, jobs,
+    AuthzKeys, AuthzSettings, UseCaseError, UseCases,
+    certificate_issuers::{CertificateIssuers, CertificateIssuersError},
+    jobs,
     key_sets::{KeySets, KeySetsError},
     router,
     state::{FollowError, State},
@@ -52,6 +54,9 @@ pub enum StartError {
     /// Clients' keys cannot be read.
     #[error(transparent)]
     ClientKeys(#[from] KeySetsError),
+    /// The issuers of clients' certificates cannot be used.
+    #[error(transparent)]
+    CertificateIssuers(#[from] CertificateIssuersError),
     /// A stored signing key does not open.
     #[error("the signing keys cannot be read: is this the master key that the database was made with?")]
     Sealed(#[source] crate::SealError),
@@ -92,7 +97,8 @@ impl Authz {
             UseCases::shared(Arc::clone(&settings), keys.clone(), database.clone(), clock.clone());
         use_cases.maintain_signing_keys().await.map_err(StartError::SigningKeys)?;
         let key_sets = Box::pin(KeySets::new(&settings.client_keys)).await?;
-        let state = Arc::new(State::new(settings, keys, database, clock, key_sets, stop));
+        let issuers = CertificateIssuers::new(settings.certificate_issuers_file()).await?;
+        let state = Arc::new(State::new(settings, keys, database, clock, key_sets, issuers, stop));
         state.catch_up().await?;
         Ok(Self { state })
     }

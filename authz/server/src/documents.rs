@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access_token::{AUTHENTICATION_METHODS, AdministrationScope, ProofAlgorithm};
+use access_token::{AdministrationScope, ProofAlgorithm};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -34,8 +34,7 @@ impl Documents {
             "introspection_endpoint": format!("{base}/oauth2/introspect"),
             "revocation_endpoint": format!("{base}/oauth2/revoke"),
             "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
-        "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
+            "token_endpoint_auth_methods_supported": settings.authentication_methods(),
             "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
             "scopes_supported": scopes(settings),
             "response_types_supported": [],
@@ -69,7 +68,8 @@ impl Documents {
 /// authorization endpoint exists and says that no person signs in here.
 fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, authorize: &str) -> Value {
     let base = &settings.base_url;
-    json!({
+    let methods = settings.authentication_methods();
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": authorize,
         "token_endpoint": token,
@@ -80,16 +80,27 @@ fn metadata(settings: &AuthzSettings, issuer: &str, token: &str, jwks: &str, aut
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "scopes_supported": scopes(settings),
-        "token_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
-        "introspection_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "introspection_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
-        "revocation_endpoint_auth_methods_supported": AUTHENTICATION_METHODS,
+        "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": ProofAlgorithm::NAMES,
         "dpop_signing_alg_values_supported": ProofAlgorithm::NAMES,
+        // RFC 8705 §3.3.
+        "tls_client_certificate_bound_access_tokens": settings.mutual_tls.is_some(),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [settings.signing_keys.algorithm.as_str()],
-    })
+    });
+    if let Some(other) = settings.mutual_tls.as_ref().and_then(|tls| tls.url.as_ref()) {
+        // RFC 8705 §5: the same endpoints, where certificates are asked for.
+        document["mtls_endpoint_aliases"] = json!({
+            "token_endpoint": token.replacen(base, other, 1),
+            "introspection_endpoint": format!("{other}/oauth2/introspect"),
+            "revocation_endpoint": format!("{other}/oauth2/revoke"),
+        });
+    }
+    document
 }
 
 fn scopes(settings: &AuthzSettings) -> Vec<String> {

@@ -10,6 +10,7 @@
 mod api;
 mod audit_words;
 mod authz;
+mod certificate_issuers;
 mod client_cache;
 mod documents;
 mod entropy;
@@ -34,6 +35,7 @@ mod webhook_call;
 
 pub use audit_words::audit_event;
 pub use authz::{Authz, StartError, migrate, migration_status};
+pub use certificate_issuers::CertificateIssuersError;
 pub use key_sets::KeySetsError;
 pub use mail::{Letter, Part};
 pub use portal::settings::{MailSettings, MailTransport, PortalSettings, TextMessages};

@@ -1,8 +1,11 @@
 //! What the authorization server needs to know, in its own words: made from the program's configuration once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use access_token::{Algorithm, DpopNonces, MalformedScope, Scope};
+use access_token::{Algorithm, DpopNonces, MalformedScope, Scope, authentication_methods};
 use authz_domain::{
     ApiRole, ChainKey, HeldRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy,
     UnknownCategory,
@@ -61,6 +64,8 @@ pub struct AuthzSettings {
     pub webhooks: WebhookSettings,
     /// From where keys of clients are read, and how.
     pub client_keys: ClientKeySettings,
+    /// Mutual TLS with clients, where there is any.
+    pub mutual_tls: Option<MutualTlsSettings>,
     /// The portal.
     pub portal: Arc<PortalSettings>,
 }
@@ -85,6 +90,15 @@ pub struct ClientKeySettings {
     pub ca_file: Option<PathBuf>,
     /// How long one reading may take.
     pub timeout: std::time::Duration,
+}
+
+/// Mutual TLS with clients.
+#[derive(Clone, Debug)]
+pub struct MutualTlsSettings {
+    /// Certificates in PEM of those who may say whom a client's certificate is for.
+    pub issuers_file: Option<PathBuf>,
+    /// Where certificates are asked for, when that is not at `base_url`; without a slash at the end.
+    pub url: Option<String>,
 }
 
 /// An API product as the root page shows it.
@@ -191,6 +205,10 @@ impl AuthzSettings {
                 ca_file: settings.client_keys.ca_file.clone(),
                 timeout: settings.client_keys.timeout.0,
             },
+            mutual_tls: settings.listen.has_mutual_tls().then(|| MutualTlsSettings {
+                issuers_file: settings.client_keys.certificate_issuers_file.clone(),
+                url: settings.listen.mutual_tls_url.clone(),
+            }),
             portal: Arc::new(
                 PortalSettings::from_config(settings, files).map_err(SettingsError::AccessCategory)?,
             ),
@@ -237,6 +255,16 @@ impl AuthzSettings {
     /// The token endpoint.
     pub fn token_url(&self) -> String {
         format!("{}/oauth2/token", self.base_url)
+    }
+
+    /// Who may say whom a client's certificate is for: certificates in PEM.
+    pub(crate) fn certificate_issuers_file(&self) -> Option<&Path> {
+        self.mutual_tls.as_ref()?.issuers_file.as_deref()
+    }
+
+    /// How clients may authenticate.
+    pub(crate) fn authentication_methods(&self) -> Vec<&'static str> {
+        authentication_methods(self.mutual_tls.is_some(), self.certificate_issuers_file().is_some())
     }
 
     /// What a client may call this server in an assertion: its issuers and token endpoints.

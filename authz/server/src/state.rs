@@ -20,9 +20,9 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AuthzKeys, AuthzSettings, SealError, client_cache::ClientCache, documents::Documents, key_ring::KeyRing,
-    key_sets::KeySets, last_use::LastUse, portal::PortalState, revocation_board::RevocationBoard,
-    throttle::Throttle,
+    AuthzKeys, AuthzSettings, SealError, certificate_issuers::CertificateIssuers, client_cache::ClientCache,
+    documents::Documents, key_ring::KeyRing, key_sets::KeySets, last_use::LastUse, portal::PortalState,
+    revocation_board::RevocationBoard, throttle::Throttle,
 };
 
 /// Everything the handlers share.
@@ -33,6 +33,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) clients: ClientCache,
     pub(crate) key_sets: KeySets,
+    pub(crate) certificate_issuers: CertificateIssuers,
     pub(crate) seen_proofs: SeenProofs,
     pub(crate) ring: ArcSwap<KeyRing>,
     pub(crate) throttle: Throttle,
@@ -112,6 +113,7 @@ impl State {
         database: Database,
         clock: Clock,
         key_sets: KeySets,
+        certificate_issuers: CertificateIssuers,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -123,6 +125,7 @@ impl State {
             clock,
             clients: ClientCache::new(),
             key_sets,
+            certificate_issuers,
             seen_proofs: SeenProofs::default(),
             throttle: Throttle::new(),
             last_use: LastUse::default(),

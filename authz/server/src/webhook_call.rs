@@ -144,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_called() {
         // The program installs it; here nobody has.
-        let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let caller = Caller::new(&settings(&[], true)).unwrap();
         let secret = MessageSecret::from_entropy([1; 32]);
         let now = OffsetDateTime::UNIX_EPOCH;

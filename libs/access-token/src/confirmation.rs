@@ -2,9 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How clients may authenticate at our token endpoint (RFC 8414 §2), as metadata list it.
-pub const AUTHENTICATION_METHODS: [&str; 3] =
-    ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// How clients may authenticate at our token endpoint (RFC 8414 §2), as metadata list it: by certificates (RFC 8705 §2)
+/// where these are taken, and by what is said in them where somebody is believed who issues them.
+pub fn authentication_methods(certificates: bool, issuers: bool) -> Vec<&'static str> {
+    let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    if certificates && issuers {
+        methods.push("tls_client_auth");
+    }
+    if certificates {
+        methods.push("self_signed_tls_client_auth");
+    }
+    methods
+}
 
 /// The claim `cnf` (RFC 7800 §3.1). A token with a member that is not known here is not understood, and refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ mod verification;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{AccessTokenClaims, TOKEN_TYPE};
-pub use confirmation::{AUTHENTICATION_METHODS, Confirmation};
+pub use confirmation::{Confirmation, authentication_methods};
 pub use dpop::{
     DPOP_AGE, DPOP_AHEAD, DPOP_HEADER, DPOP_NONCE_HEADER, DpopProof, DpopRefused, DpopRequest, token_hash,
 };

@@ -151,10 +151,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             method: "post",
             path: "/api/v1/clients/{client_id}/keys",
             id: "registerKeys",
-            summary: "Register the public keys that a client signs with",
-            description: "The client authenticates by private_key_jwt from then on. Keys registered before work for the \
-                          configured overlap, never past their own expiry; a secret stops at once, and tokens bought \
-                          with it run out by themselves. Keys expire as secrets do.",
+            summary: "Register keys or a certificate that a client proves itself by",
+            description: "The client authenticates by that from then on: by private_key_jwt, self_signed_tls_client_auth \
+                          or tls_client_auth. What was registered before for the same method works for the configured \
+                          overlap, never past its own expiry; a secret stops at once, and tokens bought with it run \
+                          out by themselves. What is registered expires as secrets do, a certificate at its own end if \
+                          that is earlier.",
             scope: WriteClients,
             parameters: vec![CLIENT_ID],
             body: Some(Kind::ProofWanted),

@@ -44,7 +44,8 @@ pub(crate) struct Client {
     created_at: String,
     /// Until when its newest live secret works; null when it has none. ISO 8601.
     expires_at: Option<String>,
-    /// How it authenticates: client_secret or private_key_jwt; null when it has no live credential.
+    /// How it authenticates: client_secret, private_key_jwt, tls_client_auth or self_signed_tls_client_auth; null when it
+    /// has no live credential.
     authentication: Option<String>,
     /// Whether it may have only tokens that are bound to a key of its own (RFC 9449).
     dpop_required: bool,
@@ -57,7 +58,8 @@ pub(crate) struct Client {
 pub(crate) struct Secret {
     /// Its name.
     secret_id: String,
-    /// How the client authenticates by it: client_secret or private_key_jwt.
+    /// How the client authenticates by it: client_secret, private_key_jwt, tls_client_auth or
+    /// self_signed_tls_client_auth.
     method: String,
     /// Its first characters; of keys, the first one's name, or the address where they are published.
     hint: String,
@@ -176,7 +178,8 @@ pub(crate) struct OwnRotation {
     pub(crate) reason: String,
 }
 
-/// What a client is to prove itself by: exactly one of `jwks`, `jwks_uri` and `certificate`.
+/// What a client is to prove itself by: exactly one of `jwks`, `jwks_uri`, `certificate`, `tls_certificate` and
+/// `tls_subject`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProofWanted {
@@ -186,6 +189,11 @@ pub(crate) struct ProofWanted {
     pub(crate) jwks_uri: Option<String>,
     /// A certificate in PEM whose key signs assertions, as MSAL has it.
     pub(crate) certificate: Option<String>,
+    /// The certificate in PEM that the client shows in TLS handshakes (RFC 8705, self_signed_tls_client_auth).
+    pub(crate) tls_certificate: Option<String>,
+    /// Whom the certificates that it shows are for (RFC 8705, tls_client_auth): dns:, uri:, ip:, email: and the name, or dn:
+    /// and the whole distinguished name (RFC 4514).
+    pub(crate) tls_subject: Option<String>,
     /// End what was registered before at once, with every token bought with it: for a compromise.
     #[serde(default)]
     pub(crate) immediately: bool,
@@ -201,6 +209,8 @@ impl ProofWanted {
             self.jwks.as_ref().map(|jwks| NewProof::Keys(jwks.to_string().into_bytes())),
             self.jwks_uri.clone().map(NewProof::KeysAt),
             self.certificate.as_ref().map(|pem| NewProof::KeyOf(pem.clone().into_bytes())),
+            self.tls_certificate.as_ref().map(|pem| NewProof::Certificate(pem.clone().into_bytes())),
+            self.tls_subject.clone().map(NewProof::Subject),
         ];
         let mut wanted = wanted.into_iter().flatten();
         wanted.next().filter(|_| wanted.next().is_none())

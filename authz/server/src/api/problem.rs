@@ -126,6 +126,7 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::NoDomain
             | UseCaseError::Proof(_)
             | UseCaseError::KeyAddress(_)
+            | UseCaseError::MethodNotOffered(_)
             | UseCaseError::Reason => Self::unacceptable(error.to_string()),
             UseCaseError::TooManyClients { .. }
             | UseCaseError::State(_)

@@ -54,7 +54,8 @@ pub(crate) async fn register(
     let wanted: ProofWanted = json(&headers, body).await?;
     let proof = wanted.proof().ok_or_else(|| {
         Problem::malformed(
-            "send exactly one of 'jwks', 'jwks_uri' and 'certificate': a client has one method",
+            "send exactly one of 'jwks', 'jwks_uri', 'certificate', 'tls_certificate' and 'tls_subject': a client has one \
+             method",
         )
     })?;
     let (acts, _) = find_to_change(state, &caller, &id).await?;

@@ -2,13 +2,15 @@
 
 use std::{hint::black_box, net::IpAddr, sync::Arc};
 
+use access_token::Confirmation;
 use authz_domain::{
-    ASSERTION_LIFETIME, AssertionRules, ClientAssertion, ClientStatus, Proof, Secret, SecretState,
-    is_identifier,
+    ASSERTION_LIFETIME, AssertionRules, Certificate, ClientAssertion, ClientStatus, Proof, Secret,
+    SecretState, is_identifier,
 };
 use authz_store::used_assertions;
 use aws_lc_rs::digest;
 use http::request::Parts;
+use http_service::ClientCertificate;
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -27,12 +29,25 @@ use crate::{
 pub(crate) struct AuthenticatedClient {
     pub(crate) client: Arc<CachedClient>,
     place: usize,
+    /// The certificate of its connection, where that is its proof.
+    certificate: Option<Certificate>,
 }
 
 impl AuthenticatedClient {
     /// The credential it used.
     pub(crate) fn secret(&self) -> &Secret {
         &self.client.secrets[self.place].secret
+    }
+
+    /// The certificate to which its tokens are bound (RFC 8705 §3).
+    pub(crate) fn certificate(&self) -> Option<Confirmation> {
+        self.certificate.as_ref().map(|own| Confirmation::Certificate(own.thumbprint()))
+    }
+
+    /// The instant after which no token bought now may work.
+    pub(crate) fn ends_at(&self) -> OffsetDateTime {
+        let secret = self.secret().ends_at();
+        self.certificate.as_ref().map_or(secret, |own| own.valid_until().min(secret))
     }
 }
 
@@ -75,8 +90,19 @@ pub(crate) async fn authenticate(
         return Err(OAuthError::Throttled { wait });
     }
     let id = if is_identifier(&presented.client_id) { &presented.client_id } else { NOBODY };
+    let mut certificate = None;
     let (found, wrong) = match &presented.proof {
         PresentedProof::Secret(secret) => (by_secret(state, id, secret).await?, OAuthError::WrongCredentials),
+        PresentedProof::Certificate(shown) => {
+            let read = Certificate::parse(shown.own()).map_err(|_| OAuthError::WrongCertificate)?;
+            let wrong = match read.valid_until() {
+                at if at < now => OAuthError::CertificateExpired { at },
+                _ => OAuthError::WrongCertificate,
+            };
+            let found = by_certificate(state, id, shown, &read, now).await?;
+            certificate = Some(read);
+            (found, wrong)
+        }
         PresentedProof::Assertion(assertion) => {
             (by_assertion(state, id, assertion, now).await?, OAuthError::WrongSignature)
         }
@@ -109,7 +135,7 @@ pub(crate) async fn authenticate(
         use_once(state, id, assertion, door.assertion_lifetime, now).await?;
     }
     state.last_use.note(&client, place, now);
-    Ok(AuthenticatedClient { client, place })
+    Ok(AuthenticatedClient { client, place, certificate })
 }
 
 async fn by_secret(state: &State, id: &str, secret: &str) -> Result<Option<Found>, OAuthError> {
@@ -150,13 +176,40 @@ async fn by_assertion(
     Ok(None)
 }
 
+async fn by_certificate(
+    state: &State,
+    id: &str,
+    shown: &ClientCertificate,
+    read: &Certificate,
+    now: OffsetDateTime,
+) -> Result<Option<Found>, OAuthError> {
+    // Judged whether the client exists or not.
+    let issued = state.certificate_issuers.issued(shown, now);
+    // What is registered is the certificate itself (RFC 8705 §2.2), or whom a known issuer says that it is for (§2.1).
+    let holder = |client: &CachedClient| {
+        client.secrets.iter().position(|one| match &one.secret.proof {
+            Proof::Certificate(thumbprint) => shown.is(thumbprint),
+            Proof::Subject(subject) => issued && read.is_for(subject),
+            Proof::Secret(_) | Proof::Keys(_) | Proof::KeysAt(_) => false,
+        })
+    };
+    if let Some(cached) = state.clients.get(id)
+        && let Some(place) = holder(&cached)
+    {
+        return Ok(Some((cached, place)));
+    }
+    let loaded = state.clients.load(id, &state.database, &state.settings).await?;
+    let place = loaded.as_deref().and_then(holder);
+    Ok(loaded.zip(place))
+}
+
 /// Where a client publishes keys, and by which credential.
 fn published(client: &CachedClient) -> Vec<(usize, &str)> {
     let credentials = client.secrets.iter().enumerate();
     credentials
         .filter_map(|(place, one)| match &one.secret.proof {
             Proof::KeysAt(address) => Some((place, address.as_str())),
-            Proof::Secret(_) | Proof::Keys(_) => None,
+            Proof::Secret(_) | Proof::Keys(_) | Proof::Subject(_) | Proof::Certificate(_) => None,
         })
         .collect()
 }
@@ -172,7 +225,7 @@ async fn signer(
     let mut checked = false;
     for (place, one) in client.map_or(&[][..], |client| &client.secrets).iter().enumerate() {
         let signed = match &one.secret.proof {
-            Proof::Secret(_) => None,
+            Proof::Secret(_) | Proof::Subject(_) | Proof::Certificate(_) => None,
             Proof::Keys(keys) => assertion.is_signed_by_one_of(keys),
             Proof::KeysAt(address) => {
                 let keys = state.key_sets.get(address, now).await;

@@ -49,7 +49,7 @@ pub(crate) enum OAuthError {
 
     #[error(
         "there are no client credentials: send client_id and client_secret in the body, or HTTP Basic, or \
-         client_assertion"
+         client_assertion, or make the connection with the client's certificate"
     )]
     NoCredentials,
     #[error(
@@ -64,6 +64,10 @@ pub(crate) enum OAuthError {
     Assertion(#[from] AssertionRefused),
     #[error("there is no such client, or none of the keys registered for it signed the client assertion")]
     WrongSignature,
+    #[error("there is no such client, or it is not registered with the certificate of this connection")]
+    WrongCertificate,
+    #[error("the certificate of this connection expired at {}: use its successor", instant(*at))]
+    CertificateExpired { at: OffsetDateTime },
     #[error("the client assertion was used before: make a new one, with another 'jti', for each request")]
     AssertionUsed,
     #[error("this {} expired at {}: {}", method.noun(), instant(*at), renewal(*method))]
@@ -134,7 +138,9 @@ const fn renewal(method: AuthenticationMethod) -> &'static str {
             "renew it with Rotate on the client's page of the portal, or ask an administrator of your organisation to, \
              and use the new one"
         }
-        AuthenticationMethod::PrivateKeyJwt => {
+        AuthenticationMethod::PrivateKeyJwt
+        | AuthenticationMethod::TlsClientAuth
+        | AuthenticationMethod::SelfSignedTlsClientAuth => {
             "register a new one on the client's page of the portal, or ask an administrator of your organisation to"
         }
     }
@@ -182,11 +188,13 @@ impl OAuthError {
                 AssertionRefused::Expired | AssertionRefused::NotYetValid | AssertionRefused::TooLong(_),
             ) => wire(unauthorized, "invalid_client", Some(700_024)),
             Self::Assertion(_) | Self::AssertionUsed => wire(unauthorized, "invalid_client", Some(700_021)),
-            Self::WrongCredentials => wire(unauthorized, "invalid_client", Some(7_000_215)),
-            Self::SecretExpired { .. } => wire(unauthorized, "invalid_client", Some(7_000_222)),
-            Self::SecretRetired { .. } | Self::SecretRevoked { .. } => {
-                wire(unauthorized, "invalid_client", Some(7_000_215))
+            Self::SecretExpired { .. } | Self::CertificateExpired { .. } => {
+                wire(unauthorized, "invalid_client", Some(7_000_222))
             }
+            Self::WrongCredentials
+            | Self::WrongCertificate
+            | Self::SecretRetired { .. }
+            | Self::SecretRevoked { .. } => wire(unauthorized, "invalid_client", Some(7_000_215)),
             Self::ClientSuspended | Self::ClientRevoked => {
                 wire(unauthorized, "invalid_client", Some(7_000_112))
             }

@@ -39,7 +39,7 @@ async fn introspect(
 ) -> Result<Response, OAuthError> {
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
-    let presented = present(&parts.headers, &form)?;
+    let presented = present(parts, &form)?;
     let client = authenticate(state, &presented, Door::standard(parts), now).await?;
     let token = form.get("token").ok_or(OAuthError::MissingParameter("token"))?;
 

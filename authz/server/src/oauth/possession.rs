@@ -1,10 +1,11 @@
 //! What a client shows to have its token bound to: a DPoP proof (RFC 9449 §5). And that whoever uses a bound token here
-//! has what it is bound to (§7).
+//! has what it is bound to (§7; RFC 8705 §3).
 
 use std::borrow::Cow;
 
 use access_token::{AccessTokenClaims, Confirmation, DPOP_HEADER, DpopProof, DpopRefused, DpopRequest};
 use http::{HeaderMap, request::Parts};
+use http_service::ClientCertificate;
 use time::OffsetDateTime;
 
 use super::error::OAuthError;
@@ -59,7 +60,10 @@ pub(crate) fn check(
             "the token is bound to a key: send it as Authorization: DPoP … with a proof in the header DPoP"
                 .into(),
         ),
-        (Some(Confirmation::Certificate(_)), false) => {
+        (Some(Confirmation::Certificate(thumbprint)), false) => {
+            if ClientCertificate::of(parts).is_some_and(|shown| shown.is(thumbprint)) {
+                return Ok(());
+            }
             Err("the token is bound to a client certificate, which this connection was not made with".into())
         }
         (Some(Confirmation::Key(thumbprint)), true) => {

@@ -1,5 +1,5 @@
-//! The client's credentials in a request: HTTP Basic or body (RFC 6749 §2.3.1) or an assertion (RFC 7523 §2.2), exactly
-//! one of them.
+//! The client's credentials in a request: HTTP Basic or body (RFC 6749 §2.3.1), an assertion (RFC 7523 §2.2), or the
+//! certificate of its connection (RFC 8705 §2), exactly one of them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,8 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderMap, header};
+use http::{header, request::Parts};
+use http_service::ClientCertificate;
 
 use super::{
     error::OAuthError,
@@ -31,14 +32,13 @@ pub(crate) struct PresentedCredentials<'r> {
 pub(crate) enum PresentedProof<'r> {
     Secret(Cow<'r, str>),
     Assertion(Box<ClientAssertion<'r>>),
+    Certificate(ClientCertificate),
 }
 
-/// Finds the one set of credentials.
-pub(crate) fn present<'r>(
-    headers: &HeaderMap,
-    form: &'r Form<'_>,
-) -> Result<PresentedCredentials<'r>, OAuthError> {
-    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+/// Finds the one set of credentials. The connection's certificate is one only where nothing else is presented: a client
+/// may have it for other reasons.
+pub(crate) fn present<'r>(parts: &Parts, form: &'r Form<'_>) -> Result<PresentedCredentials<'r>, OAuthError> {
+    let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
     let authorization = authorizations.next();
     if authorizations.next().is_some() {
         return Err(OAuthError::Malformed("there is more than one Authorization header".to_owned()));
@@ -83,7 +83,13 @@ pub(crate) fn present<'r>(
             Ok(PresentedCredentials { client_id: Cow::Borrowed(client_id), proof })
         }
         (None, Some(_)) => Err(OAuthError::MissingParameter("client_id")),
-        (_, None) => Err(OAuthError::NoCredentials),
+        // RFC 8705 §2: the certificate does not say which client it is.
+        (Some(client_id), None) => {
+            let certificate = ClientCertificate::of(parts).ok_or(OAuthError::NoCredentials)?;
+            let proof = PresentedProof::Certificate(certificate);
+            Ok(PresentedCredentials { client_id: Cow::Borrowed(client_id), proof })
+        }
+        (None, None) => Err(OAuthError::NoCredentials),
     }
 }
 
@@ -114,18 +120,24 @@ fn basic(authorization: &[u8]) -> Result<PresentedCredentials<'static>, OAuthErr
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::STANDARD;
-    use http::HeaderValue;
+    use http::{HeaderValue, Request};
+    use rustls_pki_types::CertificateDer;
 
     use super::*;
 
+    fn sent(authorization: Option<&str>) -> Parts {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        let values = authorization.map(|value| HeaderValue::from_str(value).unwrap());
+        parts.headers.extend(values.map(|value| (header::AUTHORIZATION, value)));
+        parts
+    }
+
     fn with_basic(text: &str, body: &str) -> Result<(String, String), OAuthError> {
-        let mut headers = HeaderMap::new();
-        let value = format!("Basic {}", STANDARD.encode(text));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
         let form = Form::parse(body.as_bytes()).unwrap();
-        present(&headers, &form).map(|presented| match presented.proof {
+        let parts = sent(Some(&format!("Basic {}", STANDARD.encode(text))));
+        present(&parts, &form).map(|presented| match presented.proof {
             PresentedProof::Secret(secret) => (presented.client_id.into_owned(), secret.into_owned()),
-            PresentedProof::Assertion(_) => panic!("an assertion"),
+            PresentedProof::Assertion(_) | PresentedProof::Certificate(_) => panic!("no secret"),
         })
     }
 
@@ -146,21 +158,36 @@ mod tests {
         assert!(matches!(with_basic("a:", ""), Err(OAuthError::NoCredentials)));
         assert!(matches!(with_basic("ab", ""), Err(OAuthError::MalformedBasic)));
         let form = Form::parse(b"client_id=a").unwrap();
-        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::NoCredentials)));
+        assert!(matches!(present(&sent(None), &form), Err(OAuthError::NoCredentials)));
         let form = Form::parse(b"client_secret=a").unwrap();
-        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::MissingParameter("client_id"))));
+        assert!(matches!(present(&sent(None), &form), Err(OAuthError::MissingParameter("client_id"))));
         assert!(matches!(with_basic("a:b", "client_assertion=x"), Err(OAuthError::SeveralCredentials)));
         let form = Form::parse(b"client_secret=a&client_id=b&client_assertion=x").unwrap();
-        assert!(matches!(present(&HeaderMap::new(), &form), Err(OAuthError::SeveralCredentials)));
+        assert!(matches!(present(&sent(None), &form), Err(OAuthError::SeveralCredentials)));
+    }
+
+    #[test]
+    fn a_certificate_counts_where_nothing_else_is_presented() {
+        let mut parts = sent(None);
+        let shown = ClientCertificate::new(vec![CertificateDer::from(vec![1])]).unwrap();
+        parts.extensions.insert(shown.clone());
+        let form = Form::parse(b"client_id=a").unwrap();
+        let presented = present(&parts, &form).unwrap();
+        assert!(matches!(presented.proof, PresentedProof::Certificate(own) if own == shown));
+        let form = Form::parse(b"client_id=a&client_secret=b").unwrap();
+        assert!(matches!(present(&parts, &form).unwrap().proof, PresentedProof::Secret(_)));
+        let form = Form::parse(b"").unwrap();
+        assert!(matches!(present(&parts, &form), Err(OAuthError::NoCredentials)), "whose is it?");
     }
 
     #[test]
     fn another_scheme_is_named_as_such() {
         for value in ["Bearer x", "Digest x", "Basic", ""] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
             let form = Form::parse(b"").unwrap();
-            assert!(matches!(present(&headers, &form), Err(OAuthError::OtherAuthorization)), "{value}");
+            assert!(
+                matches!(present(&sent(Some(value)), &form), Err(OAuthError::OtherAuthorization)),
+                "{value}"
+            );
         }
     }
 }

@@ -41,7 +41,7 @@ async fn revoke(
 ) -> Result<(), OAuthError> {
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
-    let presented = present(&parts.headers, &form)?;
+    let presented = present(parts, &form)?;
     let client = authenticate(state, &presented, Door::standard(parts), now).await?;
     let token = form.get("token").ok_or(OAuthError::MissingParameter("token"))?;
     // `token_type_hint` only helps to search (RFC 7009 §2.1); there is one type here. §2.2: an invalid token, or one

@@ -66,7 +66,7 @@ async fn issue(
     }
     let body = read_body(parts, body).await?;
     let form = Form::parse(&body)?;
-    let presented = present(&parts.headers, &form);
+    let presented = present(parts, &form);
     let wish = form.get("scope");
     let client_id = presented.as_ref().ok().map(|presented| presented.client_id.as_ref());
     let flow = match client_credentials_flow::begin(form.get("grant_type"), client_id, wish) {
@@ -92,7 +92,9 @@ async fn issue(
     let scope = granted.scope.to_string();
     flow.granted(&scope)?;
 
-    let cnf = possession::bind(state, proof.as_ref(), registered.client.dpop_required, now)?;
+    // To the key that the client asked for, else to the certificate by which it is known.
+    let key = possession::bind(state, proof.as_ref(), registered.client.dpop_required, now)?;
+    let cnf = key.or_else(|| client.certificate());
     let token_type = Confirmation::token_type(cnf.as_ref());
     let token = sign(state, &client, tenant, &granted, cnf, now)?;
     // The request's own words, when there were any: clients compare.
@@ -124,7 +126,7 @@ struct SignedToken {
     expires_in: i64,
 }
 
-/// Makes the token (RFC 9068 §2). It never outlives the secret that bought it.
+/// Makes the token (RFC 9068 §2). It never outlives the secret or the certificate that bought it.
 fn sign(
     state: &State,
     client: &AuthenticatedClient,
@@ -136,8 +138,8 @@ fn sign(
     let settings = &state.settings;
     let registered = &client.client;
     let iat = now.unix_timestamp();
-    let secret_ends_at = client.secret().ends_at().unix_timestamp();
-    let exp = iat.saturating_add(settings.token_lifetime.whole_seconds()).min(secret_ends_at);
+    let ends_at = client.ends_at().unix_timestamp();
+    let exp = iat.saturating_add(settings.token_lifetime.whole_seconds()).min(ends_at);
     let role = registered.role.as_ref().ok_or(OAuthError::RoleGone)?;
     let jti = entropy().map_err(|error| OAuthError::Failed(Box::new(error)))?;
     let claims = AccessTokenClaims {

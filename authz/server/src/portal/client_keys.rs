@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::Actor;
+use authz_domain::{Actor, AuthenticationMethod};
 use axum::{
     extract::{Path, State as Extract},
     response::Response,
@@ -21,12 +21,23 @@ use crate::{
 };
 
 fn page(state: &State, view: &ClientView, fields: &Fields, errors: &Errors) -> Page {
-    let what = Field::new(Kind::Radios, "what", "What to register")
+    let mut what = Field::new(Kind::Radios, "what", "What to register")
         .choice("jwks", "Public keys: a JWK Set, or one JWK", "They sign assertions (private_key_jwt).", true)
         .choice("jwks_uri", "The address at which the client publishes them", "By https.", false)
-        .choice("certificate", "A certificate, in PEM, whose key signs assertions", "As MSAL has it.", false)
-        .typed(fields, errors);
-    let text = Field::new(Kind::Area, "text", "Keys, address or certificate")
+        .choice("certificate", "A certificate, in PEM, whose key signs assertions", "As MSAL has it.", false);
+    let methods = state.settings.authentication_methods();
+    if methods.contains(&AuthenticationMethod::SelfSignedTlsClientAuth.as_str()) {
+        let hint = "Mutual TLS, whoever signed it.";
+        what =
+            what.choice("tls_certificate", "A certificate, in PEM, of the client's connections", hint, false);
+    }
+    if methods.contains(&AuthenticationMethod::TlsClientAuth.as_str()) {
+        let hint = "Mutual TLS with a certificate of an issuer that is known here. dns:, uri:, ip:, email: and the \
+                    name, or dn: and the whole distinguished name.";
+        what = what.choice("tls_subject", "Whom the certificates of its connections are for", hint, false);
+    }
+    let what = what.typed(fields, errors);
+    let text = Field::new(Kind::Area, "text", "Keys, address, certificate or name")
         .hint("Never a private key: what was sent to anybody is no secret any more.")
         .typed(fields, errors);
     let immediately =
@@ -37,12 +48,16 @@ fn page(state: &State, view: &ClientView, fields: &Fields, errors: &Errors) -> P
     Page::new(format!("Keys of {}", name_of(&view.client)))
         .text(format!(
             "A client with a key of its own needs no secret: nothing that is worth stealing travels. Its secrets stop \
-             at once; tokens that they bought run out by themselves within {} minutes. Keys registered before work \
-             beside the new ones for {} days.",
+             at once; tokens that they bought run out by themselves within {} minutes. What was registered before for \
+             the same method works beside the new for {} days.",
             state.settings.token_lifetime.whole_minutes(),
             state.settings.overlap.whole_days()
         ))
-        .block(Block::note("Keys expire as secrets do", "Before they do you are reminded, and register them again."))
+        .block(Block::note(
+            "What is registered expires as secrets do",
+            "A certificate at its own end, if that is earlier. Before, you are reminded, and register it or its \
+             successor.",
+        ))
         .form(Form::post(
             format!("/portal/clients/{}/keys", view.client.id),
             vec![what, text, immediately, why_field(fields, errors)],
@@ -76,6 +91,8 @@ pub(crate) async fn post(
         "jwks" => Some(NewProof::Keys(text.into_bytes())),
         "jwks_uri" => Some(NewProof::KeysAt(text)),
         "certificate" => Some(NewProof::KeyOf(text.into_bytes())),
+        "tls_certificate" => Some(NewProof::Certificate(text.into_bytes())),
+        "tls_subject" => Some(NewProof::Subject(text)),
         _ => None,
     };
     let Some(proof) = proof else {
@@ -89,6 +106,7 @@ pub(crate) async fn post(
             Ok(_) => return Ok(see_other(&visitor, &format!("/portal/clients/{id}"))),
             Err(UseCaseError::Proof(refused)) => errors.add("text", refused),
             Err(UseCaseError::KeyAddress(refused)) => errors.add("text", refused),
+            Err(refused @ UseCaseError::MethodNotOffered(_)) => errors.add("what", refused.to_string()),
             Err(error) => return Err(error.into()),
         }
     }

@@ -156,7 +156,11 @@ fn client_page(state: &Arc<State>, view: &ClientView, fields: &Fields, errors: &
     }
     page = page.block(Block::Links(vec![
         link(format!("{path}/rotate"), "Rotate", "A new secret; the old one works for a while."),
-        link(format!("{path}/keys"), "Register keys", "A key of the client's own, in place of a secret."),
+        link(
+            format!("{path}/keys"),
+            "Register keys",
+            "A key or certificate of its own, in place of a secret.",
+        ),
         link(format!("{path}/end"), "Revoke this client", "For good, with every token it has."),
     ]));
     let button = if client.status == ClientStatus::Active {

@@ -107,6 +107,12 @@ pub enum UseCaseError {
     /// Keys or a certificate that a client cannot prove itself by.
     #[error("{0}")]
     Proof(String),
+    /// A method that this installation does not have.
+    #[error(
+        "{0} is not offered here: it needs listen.client_certificates, and tls_client_auth needs \
+         client_keys.certificate_issuers_file besides"
+    )]
+    MethodNotOffered(AuthenticationMethod),
     /// Keys are not read from there.
     #[error("{0}")]
     KeyAddress(&'static str),

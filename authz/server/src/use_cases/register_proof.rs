@@ -1,8 +1,8 @@
-//! Registering what a client proves itself by in place of a secret: its public keys.
+//! Registering what a client proves itself by in place of a secret: its public keys, or a certificate.
 
 use authz_domain::{
-    Act, Actor, AuthenticationMethod, Certificate, CertificateRefused, Client, ClientId, ClientKeys,
-    KeysRefused, Proof, RotationMode, Secret, SecretId, supersede,
+    Act, Actor, AuthenticationMethod, Certificate, CertificateRefused, CertificateSubject, Client, ClientId,
+    ClientKeys, KeysRefused, MalformedSubject, Proof, RotationMode, Secret, SecretId, supersede,
 };
 use authz_store::{changes, changes::Change, secrets};
 use database::Db;
@@ -20,6 +20,17 @@ pub enum NewProof {
     KeysAt(String),
     /// A certificate, in PEM or DER, whose key signs assertions.
     KeyOf(Vec<u8>),
+    /// A certificate, in PEM or DER, that the client shows in TLS handshakes.
+    Certificate(Vec<u8>),
+    /// Whom the certificates that it shows are for: `dn:`, `dns:`, `uri:`, `ip:` or `email:`, and the name.
+    Subject(String),
+}
+
+/// What was handed in, checked.
+struct ReadProof {
+    proof: Proof,
+    /// When it ends by itself.
+    until: Option<OffsetDateTime>,
 }
 
 /// What was registered.
@@ -56,11 +67,11 @@ impl UseCases {
         new: NewProof,
         immediately: bool,
     ) -> Result<RegisteredProof, UseCaseError> {
-        let proof = self.read_proof(new)?;
+        let read = self.read_proof(new)?;
         let mut work = authz_store::begin(&self.database).await?;
         let mut db = work.db();
         let client = self.client(&mut db, client_id).await?;
-        let registered = self.keep_proof(&mut db, &actor, &client, proof, immediately).await?;
+        let registered = self.keep_proof(&mut db, &actor, &client, read, immediately).await?;
         work.commit().await?;
         self.committed().await;
         Ok(registered)
@@ -73,26 +84,40 @@ impl UseCases {
         new: NewClient,
         proof: NewProof,
     ) -> Result<RegisteredProof, UseCaseError> {
-        let proof = self.read_proof(proof)?;
+        let read = self.read_proof(proof)?;
         let mut work = authz_store::begin(&self.database).await?;
         let mut db = work.db();
         let client = self.register(&mut db, &actor, new, ClientId::from_entropy(entropy()?)).await?;
-        let registered = self.keep_proof(&mut db, &actor, &client, proof, false).await?;
+        let registered = self.keep_proof(&mut db, &actor, &client, read, false).await?;
         work.commit().await?;
         self.committed().await;
         Ok(registered)
     }
 
     /// Checks what was handed in.
-    fn read_proof(&self, new: NewProof) -> Result<Proof, UseCaseError> {
-        Ok(match new {
+    fn read_proof(&self, new: NewProof) -> Result<ReadProof, UseCaseError> {
+        let mut until = None;
+        let proof = match new {
             NewProof::Keys(json) => Proof::Keys(ClientKeys::parse(&json)?),
             NewProof::KeysAt(address) => {
                 let address = check_address(&address, &self.settings.client_keys.reach);
                 Proof::KeysAt(address.map_err(UseCaseError::KeyAddress)?.to_string())
             }
             NewProof::KeyOf(certificate) => Proof::Keys(Certificate::parse(&certificate)?.keys()?),
-        })
+            NewProof::Certificate(bytes) => {
+                let certificate = Certificate::parse(&bytes)?;
+                certificate.check_fit(self.now())?;
+                until = Some(certificate.valid_until());
+                Proof::Certificate(certificate.thumbprint())
+            }
+            NewProof::Subject(subject) => Proof::Subject(subject.parse::<CertificateSubject>()?),
+        };
+        // Or the client would be locked out: its secret ends.
+        if self.settings.authentication_methods().contains(&proof.method().as_str()) {
+            Ok(ReadProof { proof, until })
+        } else {
+            Err(UseCaseError::MethodNotOffered(proof.method()))
+        }
     }
 
     async fn keep_proof(
@@ -100,9 +125,10 @@ impl UseCases {
         db: &mut Db<'_>,
         actor: &Actor,
         client: &Client,
-        proof: Proof,
+        read: ReadProof,
         immediately: bool,
     ) -> Result<RegisteredProof, UseCaseError> {
+        let ReadProof { proof, until } = read;
         let now = self.now();
         client.may_rotate()?;
         let role = self.role(&client.role)?;
@@ -122,6 +148,7 @@ impl UseCases {
         }
         let id = SecretId::from_entropy(entropy()?);
         let secret = Secret::register(id, client.id.clone(), proof, self.settings.secret_lifetime, now);
+        let secret = until.into_iter().fold(secret, Secret::until);
         secrets::insert(db, &secret).await?;
         changes::append(db, &Change::Client(client.id.to_string()), now).await?;
         let details = vec![
@@ -152,6 +179,12 @@ impl UseCases {
 
 impl From<KeysRefused> for UseCaseError {
     fn from(refused: KeysRefused) -> Self {
+        Self::Proof(refused.to_string())
+    }
+}
+
+impl From<MalformedSubject> for UseCaseError {
+    fn from(refused: MalformedSubject) -> Self {
         Self::Proof(refused.to_string())
     }
 }

@@ -105,7 +105,7 @@ impl TestAuthz {
 
     async fn empty_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         // As the program does: what calls webhooks needs it.
-        let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut configured = Settings::default();
         change(&mut configured);
         let files = DataFiles::load(&configured.data).unwrap();

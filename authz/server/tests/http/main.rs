@@ -15,6 +15,7 @@ mod hostile;
 mod introspection;
 mod keys;
 mod metadata;
+mod mutual_tls;
 mod organisations;
 mod portal;
 mod portal_deciders;
