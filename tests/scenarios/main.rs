@@ -25,6 +25,7 @@ mod key_rollover;
 mod many_gateways;
 mod merge;
 mod merge_crash;
+mod mutual_tls;
 mod operating;
 mod portal_crash;
 mod portal_in_a_browser;

@@ -35,8 +35,14 @@ pub(crate) fn provided(name: &str) -> Option<PathBuf> {
 
 /// The program with demo data, for one tenant, over TLS with its own development CA.
 async fn serve() -> Program {
-    Program::serve_with(harness::Store::Sqlite, &[("PMSGATE__TOKENS__TENANTS", &format!("[\"{TENANT}\"]"))])
-        .await
+    serve_with(&[]).await
+}
+
+/// The same with further settings.
+async fn serve_with(settings: &[(&str, &str)]) -> Program {
+    let tenants = format!("[\"{TENANT}\"]");
+    let settings = [&[("PMSGATE__TOKENS__TENANTS", tenants.as_str())], settings].concat();
+    Program::serve_with(harness::Store::Sqlite, &settings).await
 }
 
 /// The address of a product that the demo client may read.
@@ -147,8 +153,9 @@ async fn simple_oauth2_reads_a_product() {
     run_node("with_simple_oauth2.mjs", "simple-oauth2", 6).await;
 }
 
-/// A client with an RSA key and a certificate of it in place of a secret, and what a script needs to sign with it.
-fn certified_client(program: &Program) -> Vec<(&'static str, String)> {
+/// A client with an RSA key and a certificate of it in place of a secret, registered by this option, and what a script
+/// needs to prove it.
+fn certified_client(program: &Program, option: &str) -> Vec<(&'static str, String)> {
     let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
     let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
     let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, certificate.der()));
@@ -157,7 +164,7 @@ fn certified_client(program: &Program) -> Vec<(&'static str, String)> {
     fs::write(&key_file, pair.serialize_pem()).unwrap();
     fs::write(&certificate_file, certificate.pem()).unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let options = ["--organisation", "ORG-100000001", "--role", "pms-industry-api", "--certificate"];
+    let options = ["--organisation", "ORG-100000001", "--role", "pms-industry-api", option];
     let made = program.result(&[&["client", "create"], &options[..], &[&path(&certificate_file)]].concat());
     vec![
         ("PMSGATE_CLIENT_ID", made["client_id"].as_str().unwrap().to_owned()),
@@ -171,22 +178,49 @@ fn certified_client(program: &Program) -> Vec<(&'static str, String)> {
 async fn authlib_signs_with_a_private_key() {
     let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
     let program = serve().await;
-    run_on(&program, &certified_client(&program), &python, None, "with_authlib_key.py", "Authlib", 6).await;
+    run_on(
+        &program,
+        &certified_client(&program, "--certificate"),
+        &python,
+        None,
+        "with_authlib_key.py",
+        "Authlib",
+        6,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn msal_signs_with_the_key_of_a_certificate() {
     let Some(python) = provided("PMSGATE_TEST_PYTHON") else { return };
     let program = serve().await;
-    run_on(&program, &certified_client(&program), &python, None, "with_msal_certificate.py", "msal", 2).await;
+    run_on(
+        &program,
+        &certified_client(&program, "--certificate"),
+        &python,
+        None,
+        "with_msal_certificate.py",
+        "msal",
+        2,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn openid_client_signs_with_a_private_key() {
     let Some(modules) = provided("PMSGATE_TEST_NODE_MODULES") else { return };
     let program = serve().await;
-    let (client, script) = (certified_client(&program), "with_openid_client_key.mjs");
+    let (client, script) = (certified_client(&program, "--certificate"), "with_openid_client_key.mjs");
     run_on(&program, &client, Path::new("node"), Some(&modules), script, "openid-client", 4).await;
+}
+
+#[tokio::test]
+async fn openid_client_is_known_by_its_certificate() {
+    let Some(modules) = provided("PMSGATE_TEST_NODE_MODULES") else { return };
+    let program = serve_with(&[("PMSGATE__LISTEN__CLIENT_CERTIFICATES", "handshake")]).await;
+    let client = certified_client(&program, "--tls-certificate");
+    let script = "with_openid_client_certificate.mjs";
+    run_on(&program, &client, Path::new("node"), Some(&modules), script, "openid-client", 2).await;
 }
 
 /// The `oauth2` crate brings no HTTP client of its own here: it hands requests to ours.
