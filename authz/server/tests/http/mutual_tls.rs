@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use access_token::Confirmation;
 use authz_domain::Actor;
-use authz_server::NewProof;
+use authz_server::{NewClient, NewProof};
 use axum::body::Body;
-use config::ClientCertificates;
+use config::{ClientCertificates, Settings};
 use database::testing::TestDatabase;
 use http::Request;
 use http_service::ClientCertificate;
@@ -18,8 +18,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-use crate::harness::{
-    Answer, DEFAULT_SCOPE, START, TestAuthz, escaped, form_request, new_client, token_body,
+use crate::{
+    harness::{Answer, DEFAULT_SCOPE, START, TestAuthz, escaped, form_request, new_client, token_body},
+    portal_visitor::Portal,
 };
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
@@ -184,6 +185,61 @@ async fn a_certificate_ends_by_itself_and_its_successor_works_beside_it() {
     stage.authz.acts().revoke_secret(Actor::Operator, &client, &id).await.unwrap();
     let answer = stage.ask(&client, Some(&next)).await;
     assert!(answer.description().contains("client certificate was revoked at"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_admin_and_a_machine_register_certificates_and_a_mail_tells_their_end() {
+    let asked = |settings: &mut Settings| settings.listen.client_certificates = ClientCertificates::Handshake;
+    let portal = Portal::with(asked).await;
+    let administers = [("iris-industry-admin", Some("ORG-100000001"))];
+    let mut admin = portal.signed_in("ana.silva@medco.example", &administers).await;
+    let id = portal.authz.industry_client().await.client_id.to_string();
+    let path = format!("/portal/clients/{id}/keys");
+    let page = admin.get(&path).await.text.clone();
+    assert!(page.contains("tls_certificate") && !page.contains("tls_subject"), "what is offered: {page}");
+    let (pem, _) = certificate("erp.example.org", None, START + Duration::days(60));
+    for (what, text, words) in [
+        ("tls_certificate", "x", "no X.509 certificate"),
+        ("tls_subject", "dns:erp.example.org", "client_keys.certificate_issuers_file"),
+    ] {
+        admin.get(&path).await;
+        admin.post_only(&path, &[("what", what), ("text", text)]).await;
+        assert!(admin.page.text.contains(words), "{what}: {}", admin.page.text);
+    }
+    admin.get(&path).await;
+    admin.post_only(&path, &[("what", "tls_certificate"), ("text", &pem)]).await;
+    assert_eq!(admin.page.status, 303, "{}", admin.page.text);
+    let page = admin.get(&format!("/portal/clients/{id}")).await.text.clone();
+    assert!(page.contains("client certificate"), "{page}");
+
+    portal.authz.clock.advance(Duration::days(30));
+    assert_eq!(portal.authz.acts().remind_of_expiry().await.unwrap(), 1);
+    let mails = portal.mails("api-team@example.org").await;
+    let text = mails.last().unwrap()["text"].as_str().unwrap();
+    for said in ["(self_signed_tls_client_auth)", "2026-05-04T12:34:56Z", &path] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains("CLIENT_SECRET"), "{text}");
+
+    let operator =
+        NewClient { organisation: None, role: "operator".to_owned(), contact: None, ..new_client() };
+    let operator = portal.authz.acts().create_client(Actor::Operator, operator).await.unwrap();
+    let token = portal.authz.token(&operator, "clients.write").await.access_token();
+    let (pem, _) = certificate("erp.example.org", None, START + LONG);
+    for (wanted, status) in [
+        (json!({ "tls_certificate": pem }), 201),
+        (json!({ "tls_certificate": pem, "tls_subject": "dns:erp.example.org" }), 400),
+        (json!({ "tls_subject": "dns:erp.example.org" }), 422),
+    ] {
+        let request = Request::post(format!("/api/v1/clients/{id}/keys"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        let answer = portal.authz.send(request.body(Body::from(wanted.to_string())).unwrap()).await;
+        assert_eq!(answer.status, status, "{wanted}: {}", answer.text);
+        if status == 201 {
+            assert_eq!(answer.json()["method"], "self_signed_tls_client_auth");
+        }
+    }
 }
 
 #[tokio::test]
