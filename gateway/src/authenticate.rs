@@ -1,13 +1,13 @@
 //! Who calls: access token → [`Caller`], offline, by keys known beforehand and a cache of verdicts.
 //!
-//! A token that was checked before costs a SHA-256, a look-up and the rules that can change with time: expiry,
-//! audience of the product, key still published, not revoked. A token that is bound to a key costs the proof of that key
+//! A token that was checked before costs a look-up, by itself or by its SHA-256, and the rules that can change with time:
+//! expiry, audience of the product, key still published, not revoked. A token that is bound to a key costs the proof of that key
 //! with each request besides.
 
 use std::{
     borrow::Cow,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
 };
 
 use access_token::{AccessTokenClaims, DpopRefused, Expected, Scope, SystemScope, TokenError};
@@ -19,6 +19,7 @@ use pms_terms::FhirVersion;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
+    at_hand::AtHand,
     error::GatewayError,
     keys::{Keys, NoKey},
     possession::Possession,
@@ -68,13 +69,22 @@ pub struct Caller {
     introduction: OnceLock<(String, FhirVersion, Introduction)>,
     /// What its client has used up.
     pub(crate) meter: KeptMeter,
+    /// The last edition of the revocations that did not name it.
+    pub(crate) cleared: AtomicU64,
 }
 
 impl Caller {
     /// A caller as its token describes it. Scopes of another kind than SMART system scopes grant nothing here.
     pub fn new(claims: AccessTokenClaims, kid: String) -> Self {
         let scope = claims.scope.split(' ').filter_map(|word| word.parse::<SystemScope>().ok()).collect();
-        Self { claims, scope, kid, introduction: OnceLock::new(), meter: KeptMeter::default() }
+        Self {
+            claims,
+            scope,
+            kid,
+            introduction: OnceLock::new(),
+            meter: KeptMeter::default(),
+            cleared: AtomicU64::new(0),
+        }
     }
 
     /// What the backend of a product is told about it. `None` only when it cannot be written as JSON.
@@ -198,19 +208,25 @@ impl Authenticator {
         }
     }
 
+    /// Room for the callers that a worker sees.
+    pub fn at_hand(&self) -> AtHand {
+        AtHand::new(self.verified.policy().max_capacity().unwrap_or(0))
+    }
+
     /// Who sends this request to this product. `may_try` is asked before a token that was never judged is.
     pub async fn caller(
         &self,
         parts: &Parts,
         product: &Product,
         now: OffsetDateTime,
+        at_hand: &AtHand,
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
         let (scheme, credentials) = match credentials(&parts.headers) {
             Ok(credentials) => credentials,
             Err(refused) => return may_try().and(Err(refused.into())),
         };
-        let caller = self.verified(credentials, now, may_try).await?;
+        let caller = self.verified(credentials, now, at_hand, may_try).await?;
         if scheme != Scheme::Bearer || caller.claims.cnf.is_some() {
             self.possession.check(scheme, &caller.claims, credentials, parts, now)?;
         }
@@ -218,7 +234,7 @@ impl Authenticator {
             let found = caller.claims.aud.clone();
             return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
         }
-        match self.revocations.as_ref().map(|revocations| revocations.standing(&caller.claims, now)) {
+        match self.revocations.as_ref().map(|revocations| revocations.standing(&caller, now)) {
             None | Some(Standing::Good) => Ok(caller),
             Some(Standing::Revoked) => Err(Unauthenticated::Revoked.into()),
             Some(Standing::Unknown) => Err(GatewayError::RevocationsStale),
@@ -230,13 +246,22 @@ impl Authenticator {
         &self,
         credentials: &[u8],
         now: OffsetDateTime,
+        at_hand: &AtHand,
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
+        if let Some(caller) = at_hand.find(credentials)
+            && self.keys.publishes(&caller.kid)
+        {
+            self.hits.increment(1);
+            self.still_valid(&caller.claims, now).map_err(Unauthenticated::Refused)?;
+            return Ok(caller);
+        }
         let key = digest_of(credentials);
         if let Some(caller) = self.verified.get(&key) {
             if self.keys.publishes(&caller.kid) {
                 self.hits.increment(1);
                 self.still_valid(&caller.claims, now).map_err(Unauthenticated::Refused)?;
+                at_hand.keep(credentials, &caller);
                 return Ok(caller);
             }
             // The issuer withdrew the key: whatever it signed is checked anew, and refused.

@@ -4,7 +4,7 @@
 //! the next one not before the cool-down is over.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -35,7 +35,8 @@ pub struct Keys {
     jwks_url: String,
     refresh: Duration,
     cool_down: Duration,
-    current: ArcSwapOption<HashMap<String, Arc<VerificationKey>>>,
+    /// Few, so that comparing is quicker than hashing.
+    current: ArcSwapOption<BTreeMap<String, Arc<VerificationKey>>>,
     /// When the set was last read, and each of its keys first.
     read_at: Mutex<(Option<Instant>, HashMap<String, Instant>)>,
     progress: Mutex<Progress>,
@@ -100,7 +101,7 @@ impl Keys {
         read_at.1.iter().map(|(kid, at)| (kid.clone(), at.elapsed())).collect()
     }
 
-    fn note_read(&self, keys: &HashMap<String, Arc<VerificationKey>>) {
+    fn note_read(&self, keys: &BTreeMap<String, Arc<VerificationKey>>) {
         let now = Instant::now();
         let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
         read_at.0 = Some(now);
@@ -192,7 +193,7 @@ impl Keys {
     async fn read(
         &self,
         client: &reqwest::Client,
-    ) -> Result<HashMap<String, Arc<VerificationKey>>, FetchError> {
+    ) -> Result<BTreeMap<String, Arc<VerificationKey>>, FetchError> {
         let response = client.get(&self.jwks_url).header("accept", "application/json").send().await?;
         if response.status() != http::StatusCode::OK {
             return Err(FetchError::Status(response.status().as_u16()));
@@ -206,7 +207,7 @@ impl Keys {
             }
         }
         let set: JwkSet = serde_json::from_slice(&body).map_err(|_| FetchError::Malformed)?;
-        let keys: HashMap<_, _> = set
+        let keys: BTreeMap<_, _> = set
             .keys
             .iter()
             .filter_map(VerificationKey::from_jwk)

@@ -8,6 +8,7 @@
 //! To add an operation: an entry in `config/products.toml`. To add a rule: a variant in the error of the step that
 //! knows it; the compiler then asks for its words in [`outcome`].
 
+mod at_hand;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;

@@ -11,6 +11,7 @@ use http_service::{AccessNote, BodyFault, NoteWanted, Peer, RequestId, RequestSp
 use time::OffsetDateTime;
 
 use crate::{
+    at_hand::AtHand,
     audit::{Call, NoPlace, Place, Subject},
     authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
@@ -40,6 +41,7 @@ pub(crate) struct Desk {
     gateway: Arc<Gateway>,
     plan: Arc<Plan>,
     pools: Vec<Rc<ClusterPools>>,
+    at_hand: AtHand,
 }
 
 /// What became known about a request while it was answered.
@@ -61,7 +63,8 @@ impl Desk {
             let known = before.and_then(|desk| desk.pools.iter().find(|pools| pools.are_of(cluster)));
             known.cloned().unwrap_or_else(|| Rc::new(ClusterPools::new(cluster, &plan.settings.limits)))
         };
-        Self { pools: plan.clusters.iter().map(pools).collect(), gateway, plan }
+        let at_hand = gateway.authenticator.at_hand();
+        Self { pools: plan.clusters.iter().map(pools).collect(), gateway, plan, at_hand }
     }
 
     /// The next plan's desk.
@@ -253,7 +256,7 @@ impl Desk {
             Some(address) => limits.may_try(address).map_err(GatewayError::LimitExceeded),
             None => Ok(()),
         };
-        let answer = self.gateway.authenticator.caller(parts, product, now, may_try).await;
+        let answer = self.gateway.authenticator.caller(parts, product, now, &self.at_hand, may_try).await;
         if let (Err(GatewayError::Unauthenticated(_)), Some(address)) = (&answer, address) {
             limits.failed(address);
         }

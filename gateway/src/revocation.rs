@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authenticate::Caller,
     feed::{self, FeedError, Listener, Opened},
     settings::RevocationSettings,
 };
@@ -45,6 +46,8 @@ pub enum Standing {
 pub struct Revocations {
     settings: RevocationSettings,
     table: RwLock<Table>,
+    /// Counts changes of the table.
+    edition: AtomicU64,
     /// The feed is connected, caught up and beating.
     fresh: AtomicBool,
     /// The last position applied.
@@ -89,12 +92,17 @@ impl Table {
         self.clients.len() + self.secrets.len() + self.tokens.len()
     }
 
-    fn holds(&self, claims: &AccessTokenClaims, now: i64) -> bool {
-        let hit =
-            |subjects: &HashMap<String, i64>, id: &str| subjects.get(id).is_some_and(|until| *until > now);
-        hit(&self.clients, &claims.client_id)
-            || hit(&self.secrets, &claims.secret_id)
-            || hit(&self.tokens, &claims.jti)
+    /// Until when what a token names is revoked; none where nothing of it is named here.
+    fn until(&self, claims: &AccessTokenClaims) -> Option<i64> {
+        [
+            self.clients.get(&claims.client_id),
+            self.secrets.get(&claims.secret_id),
+            self.tokens.get(&claims.jti),
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+        .copied()
     }
 }
 
@@ -104,6 +112,7 @@ impl Revocations {
         Self {
             settings,
             table: RwLock::default(),
+            edition: AtomicU64::new(1),
             fresh: AtomicBool::new(false),
             position: AtomicI64::new(0),
             heard: Mutex::default(),
@@ -130,15 +139,28 @@ impl Revocations {
     }
 
     /// How a token stands. What is known to be revoked is refused also while the feed is silent.
-    pub fn standing(&self, claims: &AccessTokenClaims, now: OffsetDateTime) -> Standing {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        if table.len() > 0 && table.holds(claims, now.unix_timestamp()) {
+    pub fn standing(&self, caller: &Caller, now: OffsetDateTime) -> Standing {
+        if self.is_revoked(caller, now.unix_timestamp()) {
             Standing::Revoked
         } else if self.may_serve() {
             Standing::Good
         } else {
             Standing::Unknown
         }
+    }
+
+    /// Whom no edition named since it last asked need not look again.
+    fn is_revoked(&self, caller: &Caller, now: i64) -> bool {
+        // Read before the table, which is then of this edition or a later one.
+        let edition = self.edition.load(Ordering::Acquire);
+        if caller.cleared.load(Ordering::Relaxed) == edition {
+            return false;
+        }
+        let until = self.table.read().unwrap_or_else(PoisonError::into_inner).until(&caller.claims);
+        if until.is_none() {
+            caller.cleared.store(edition, Ordering::Relaxed);
+        }
+        until.is_some_and(|until| until > now)
     }
 
     /// Follows the feed until stopped.
@@ -149,6 +171,7 @@ impl Revocations {
     fn write(&self, change: impl FnOnce(&mut Table)) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut table);
+        self.edition.fetch_add(1, Ordering::Release);
         #[expect(clippy::cast_precision_loss, reason = "a gauge; exact below 2^52 entries")]
         self.entries.set(table.len() as f64);
     }
@@ -271,9 +294,41 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::testing;
 
     fn revocation(seq: i64, subject: RevocationSubject, until: i64, revoked: bool) -> Revocation {
         Revocation { seq, at: 0, subject, until, revoked }
+    }
+
+    #[test]
+    fn a_caller_that_was_cleared_is_judged_anew_after_each_change() {
+        let revocations = Revocations::new(RevocationSettings {
+            feed_url: String::new(),
+            feed_key: String::new(),
+            feed_loss: FeedLoss::Open,
+            feed_timeout: Duration::from_secs(1),
+        });
+        let caller = testing::caller(|claims| (claims.client_id, claims.jti) = ("c".into(), "t".into()));
+        let at = |second| OffsetDateTime::from_unix_timestamp(second).unwrap();
+        let change = |subject, until, revoked| {
+            revocations.write(|table| table.apply(revocation(1, subject, until, revoked)));
+        };
+        let standing = |second| {
+            let first = revocations.standing(&caller, at(second));
+            assert_eq!(revocations.standing(&caller, at(second)), first, "asked again");
+            first
+        };
+        assert_eq!(standing(50), Standing::Good);
+        change(RevocationSubject::Client("another".into()), 100, true);
+        assert_eq!(standing(50), Standing::Good);
+        change(RevocationSubject::Token("t".into()), 100, true);
+        assert_eq!(standing(50), Standing::Revoked);
+        assert_eq!(standing(100), Standing::Good, "it is over");
+        assert_eq!(standing(99), Standing::Revoked, "a clock was moved back");
+        change(RevocationSubject::Client("c".into()), 200, true);
+        assert_eq!(standing(100), Standing::Revoked);
+        change(RevocationSubject::Client("c".into()), 200, false);
+        assert_eq!(standing(100), Standing::Good);
     }
 
     #[test]
