@@ -46,7 +46,7 @@ pub(crate) async fn on_hang_up(
             tell(outcome);
         } else {
             tracing::info!(
-                "SIGHUP: of its files, this part reads the certificate again and others at the start only"
+                "SIGHUP: of its files, this part reads certificates again and others at the start only"
             );
         }
     }

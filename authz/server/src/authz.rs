@@ -97,7 +97,8 @@ impl Authz {
             UseCases::shared(Arc::clone(&settings), keys.clone(), database.clone(), clock.clone());
         use_cases.maintain_signing_keys().await.map_err(StartError::SigningKeys)?;
         let key_sets = Box::pin(KeySets::new(&settings.client_keys)).await?;
-        let issuers = CertificateIssuers::new(settings.certificate_issuers_file()).await?;
+        let issuers = settings.mutual_tls.as_ref().and_then(|tls| tls.issuers_file.clone());
+        let issuers = CertificateIssuers::new(issuers)?;
         let state = Arc::new(State::new(settings, keys, database, clock, key_sets, issuers, stop));
         state.catch_up().await?;
         Ok(Self { state })
@@ -120,6 +121,7 @@ impl Authz {
         tasks.spawn(write_down(Arc::clone(&self.state)));
         tasks.spawn(plan_keys(Arc::clone(&self.state)));
         tasks.spawn(forget(Arc::clone(&self.state)));
+        tasks.spawn(follow_issuers(Arc::clone(&self.state)));
         jobs::spawn(&self.state, tasks);
     }
 
@@ -209,6 +211,12 @@ async fn plan_keys(state: Arc<State>) {
                 "the signing keys' schedule is not kept"
             );
         }
+    }
+}
+
+async fn follow_issuers(state: Arc<State>) {
+    if let Some(tls) = &state.settings.mutual_tls {
+        state.certificate_issuers.follow(tls.check_every, state.stop.clone()).await;
     }
 }
 

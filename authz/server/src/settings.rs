@@ -1,9 +1,6 @@
 //! What the authorization server needs to know, in its own words: made from the program's configuration once.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use access_token::{Algorithm, DpopNonces, MalformedScope, Scope, authentication_methods};
 use authz_domain::{
@@ -97,6 +94,8 @@ pub struct ClientKeySettings {
 pub struct MutualTlsSettings {
     /// Certificates in PEM of those who may say whom a client's certificate is for.
     pub issuers_file: Option<PathBuf>,
+    /// How often that file is looked at for a change.
+    pub check_every: std::time::Duration,
     /// Where certificates are asked for, when that is not at `base_url`; without a slash at the end.
     pub url: Option<String>,
 }
@@ -207,6 +206,7 @@ impl AuthzSettings {
             },
             mutual_tls: settings.listen.has_mutual_tls().then(|| MutualTlsSettings {
                 issuers_file: settings.client_keys.certificate_issuers_file.clone(),
+                check_every: settings.listen.certificate_check.0,
                 url: settings.listen.mutual_tls_url.clone(),
             }),
             portal: Arc::new(
@@ -257,14 +257,10 @@ impl AuthzSettings {
         format!("{}/oauth2/token", self.base_url)
     }
 
-    /// Who may say whom a client's certificate is for: certificates in PEM.
-    pub(crate) fn certificate_issuers_file(&self) -> Option<&Path> {
-        self.mutual_tls.as_ref()?.issuers_file.as_deref()
-    }
-
     /// How clients may authenticate.
     pub(crate) fn authentication_methods(&self) -> Vec<&'static str> {
-        authentication_methods(self.mutual_tls.is_some(), self.certificate_issuers_file().is_some())
+        let issuers = self.mutual_tls.as_ref().and_then(|tls| tls.issuers_file.as_ref());
+        authentication_methods(self.mutual_tls.is_some(), issuers.is_some())
     }
 
     /// What a client may call this server in an assertion: its issuers and token endpoints.

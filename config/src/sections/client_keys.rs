@@ -19,8 +19,8 @@ pub struct ClientKeys {
     pub ca_file: Option<PathBuf>,
     /// How long one reading may take.
     pub timeout: Span,
-    /// Certificates in PEM of those who may say whom a client's certificate is for (`tls_client_auth`). Read at the start.
-    /// Default: none, and then there is no such method.
+    /// Certificates in PEM of those who may say whom a client's certificate is for (`tls_client_auth`); read again
+    /// when the file changes (`listen.certificate_check`) or at SIGHUP. Default: none, and then there is no such method.
     pub certificate_issuers_file: Option<PathBuf>,
 }
 

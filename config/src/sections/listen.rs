@@ -24,8 +24,8 @@ pub struct Listen {
     pub certificate_file: Option<PathBuf>,
     /// Private key in PEM, for `tls = "files"`.
     pub key_file: Option<PathBuf>,
-    /// How often the files of certificates and keys are looked at for a change, those towards upstreams too. SIGHUP looks
-    /// at once.
+    /// How often the files of certificates and keys are looked at for a change, those towards upstreams and of issuers of
+    /// clients' certificates too. SIGHUP looks at once.
     pub certificate_check: Span,
     /// Threads that answer requests; 0 means one for each processor.
     pub workers: usize,

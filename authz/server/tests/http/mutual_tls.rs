@@ -1,13 +1,13 @@
 //! Clients that prove themselves by the certificate of their connection (RFC 8705): what is accepted, and every way to be
 //! refused.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use access_token::Confirmation;
 use authz_domain::Actor;
 use authz_server::{NewClient, NewProof};
 use axum::body::Body;
-use config::{ClientCertificates, Settings};
+use config::{ClientCertificates, Settings, Span};
 use database::testing::TestDatabase;
 use http::Request;
 use http_service::ClientCertificate;
@@ -17,6 +17,7 @@ use rcgen::{
 use serde_json::json;
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime, macros::datetime};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     harness::{Answer, DEFAULT_SCOPE, START, TestAuthz, escaped, form_request, new_client, token_body},
@@ -55,7 +56,7 @@ const LONG: Duration = Duration::days(900);
 struct Stage {
     authz: TestAuthz,
     issuer: Issuer,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
@@ -66,10 +67,11 @@ impl Stage {
         std::fs::write(&file, issuer.pem()).unwrap();
         let authz = Box::pin(TestAuthz::on(TestDatabase::sqlite().await, |settings| {
             settings.listen.client_certificates = ClientCertificates::Handshake;
+            settings.listen.certificate_check = Span(std::time::Duration::from_millis(20));
             settings.client_keys.certificate_issuers_file = Some(file);
         }))
         .await;
-        Self { authz, issuer, _folder: folder }
+        Self { authz, issuer, folder }
     }
 
     async fn client(&self, proof: NewProof) -> String {
@@ -151,6 +153,32 @@ async fn a_subject_needs_a_certificate_of_a_known_issuer_that_is_valid_now() {
     // The next certificate of the same name needs no registration.
     let (_, next) = certificate("erp.example.org", Some(&stage.issuer), START + LONG);
     assert_eq!(stage.ask(&client, Some(&next)).await.status, 200);
+}
+
+#[tokio::test]
+async fn issuers_are_taken_anew_while_the_server_runs() {
+    let stage = Stage::set().await;
+    stage.authz.authz.spawn_tasks(&TaskTracker::new());
+    let client = stage.client(NewProof::Subject("dns:erp.example.org".to_owned())).await;
+    let next = issuer();
+    let (_, of_next) = certificate("erp.example.org", Some(&next), START + LONG);
+    let (_, of_first) = certificate("erp.example.org", Some(&stage.issuer), START + LONG);
+    let works = async |shown| stage.ask(&client, Some(shown)).await.status == 200;
+    let file = stage.folder.path().join("issuers.pem");
+    let begun = Instant::now();
+    // What cannot be used is passed over, however often it is looked at.
+    std::fs::write(&file, "nothing").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(works(&of_first).await);
+    std::fs::write(&file, next.pem()).unwrap();
+    while !works(&of_next).await {
+        assert!(begun.elapsed().as_secs() < 20);
+        // Strangers are slowed down, by the clock.
+        stage.authz.clock.advance(Duration::MINUTE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(!works(&of_first).await, "who is not in it any more is not believed");
+    stage.authz.stop.cancel();
 }
 
 #[tokio::test]
