@@ -341,13 +341,12 @@ impl<H: Handler> Worker<H> {
     {
         let (worker, verdict) = (self.clone(), Verdict::default());
         let stream = StrictHeads::new(stream, self.options.head_timeout, Rc::clone(&verdict));
-        // hyper wants futures that borrow nothing, so each request counts a reference. It moves them about, so they are
-        // in boxes.
+        // hyper wants futures that borrow nothing, so each request counts a reference.
         let service = service_fn(move |mut request: Request<Incoming>| {
             if let Some(shown) = &shown {
                 request.extensions_mut().insert(shown.clone());
             }
-            Box::pin(worker.clone().answer(request, peer, Rc::clone(&verdict)))
+            worker.clone().answer(request, peer, Rc::clone(&verdict))
         });
         let connection = self.connections.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
