@@ -257,6 +257,16 @@ pub fn holder_locations(product: &Product) -> Vec<LocationId> {
         .collect()
 }
 
+/// The locations that may turn out to hold an authorisation: those among them that [`facts`] asks about. `organisation`
+/// finds an Organization.
+pub fn locations_named<'v>(
+    authorisation: &'v Value,
+    organisation: &dyn Fn(&ResourceKey) -> Option<&'v Value>,
+) -> Vec<LocationId> {
+    let names = authorisation.get("holder").map(|holder| names(holder, organisation));
+    names.into_iter().flatten().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// Marketing by its type, manufacturing by its number, its subject or its wording, otherwise other.
 pub fn authorisation_kind(authorisation: &Value) -> AuthorisationKind {
     let subjects = links::parents(authorisation);

@@ -62,6 +62,15 @@ pub(crate) struct StringRow {
     pub(crate) seen_by: i64,
 }
 
+impl Derived {
+    /// What the product refers to and misses.
+    pub(crate) fn missed(&self) -> impl Iterator<Item = ResourceKey> {
+        self.members.iter().filter(|(_, _, present)| !present).filter_map(|(resource_type, id, _)| {
+            Some(ResourceKey::new(resource_type.parse().ok()?, id.as_str()))
+        })
+    }
+}
+
 /// Works out what is derived from a complete, current product, each resource with its version and time. None of it hangs on another product: what is shown of
 /// those it mentions is decided for each reader, so index and outline take the view of a reader who knows none of them.
 pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFacts) -> Derived {

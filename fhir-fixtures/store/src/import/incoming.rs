@@ -23,6 +23,8 @@ pub(super) struct Incoming {
     pub(super) body: Value,
     /// The body as it is stored.
     pub(super) text: String,
+    /// What it refers to, other products aside.
+    pub(super) refers_to: Vec<ResourceKey>,
     /// All its versions but the last, oldest first, and when the last was made; only when it came with its history.
     pub(super) past: Option<Past>,
 }
@@ -40,7 +42,8 @@ impl Incoming {
     /// A resource without a history.
     pub(super) fn new(key: ResourceKey, body: Value) -> Self {
         let text = body.to_string();
-        Self { key, body, text, past: None }
+        let refers_to = references(&body).collect();
+        Self { key, body, text, refers_to, past: None }
     }
 
     /// The number of the version at hand, when it is said.
@@ -49,6 +52,13 @@ impl Incoming {
             .as_ref()
             .map(|past| i64::try_from(past.versions.len()).unwrap_or(i64::MAX).saturating_add(1))
     }
+}
+
+/// What a resource refers to, other products aside.
+pub(super) fn references(body: &Value) -> impl Iterator<Item = ResourceKey> {
+    links::targets(body)
+        .into_iter()
+        .filter(|key| key.resource_type != ResourceType::MedicinalProductDefinition)
 }
 
 /// What became of the resources of one document.

@@ -10,6 +10,7 @@ mod history;
 mod homeless;
 mod incoming;
 mod json;
+mod known;
 mod loose;
 mod prepare;
 mod product;
@@ -37,8 +38,9 @@ use self::{
 };
 use crate::{StoreError, index};
 
-/// How many resources one transaction takes, roughly: a product is never split.
-const RESOURCES_PER_TRANSACTION: usize = 512;
+/// How many resources one transaction takes, roughly: a product is never split. It keeps other writers waiting for
+/// about half a second.
+const RESOURCES_PER_TRANSACTION: usize = 2048;
 
 /// How much of a file is prepared at once.
 const BYTES_PER_JOB: u64 = 512 << 10;
@@ -164,7 +166,7 @@ pub async fn made<F: FnOnce() -> Value + Send + 'static>(
 /// An import under way.
 struct Import<'a> {
     database: &'a Database,
-    matrix: &'a AccessMatrix,
+    matrix: Arc<AccessMatrix>,
     now: &'a (dyn Fn() -> OffsetDateTime + Send + Sync),
     report: Report,
     bytes_done: u64,
@@ -192,7 +194,7 @@ impl<'a> Import<'a> {
     ) -> Self {
         Self {
             database,
-            matrix,
+            matrix: Arc::new(matrix.clone()),
             now,
             report: Report::default(),
             bytes_done: 0,
@@ -318,7 +320,7 @@ impl<'a> Import<'a> {
         }
         let mut work = self.database.begin().await?;
         index::lock(&mut work.db()).await?;
-        let outcomes = batch::store(&mut work.db(), self.matrix, drafts, (self.now)()).await?;
+        let outcomes = batch::store(&mut work.db(), &self.matrix, drafts, (self.now)()).await?;
         work.commit().await?;
         for (file, stored) in outcomes {
             let left = self.count(&file, stored);
@@ -385,7 +387,8 @@ impl<'a> Import<'a> {
             if left.is_empty() {
                 break;
             }
-            let stored = product::store(&mut work.db(), self.matrix, &product_id, left, (self.now)()).await?;
+            let stored =
+                product::store(&mut work.db(), &self.matrix, &product_id, left, (self.now)()).await?;
             left = self.count(file, stored);
         }
         work.commit().await?;

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, num::NonZero, sync::Arc, thread::available_para
 
 use fhir_model::links;
 use serde_json::Value;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::{
     files::{Document, Span},
@@ -163,13 +163,16 @@ impl Pipeline {
 
     /// The oldest, waited for; nothing when none is under way.
     pub(super) async fn next(&mut self) -> Option<Prepared> {
-        match self.under_way.pop_front()?.await {
-            Ok(prepared) => Some(prepared),
-            Err(failed) => match failed.try_into_panic() {
-                // A defect of ours goes on being one.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => None,
-            },
-        }
+        finished(self.under_way.pop_front()?.await)
+    }
+}
+
+/// What a thread made. Nothing only when the runtime ends, and with it whoever waits.
+pub(super) fn finished<T>(made: Result<T, JoinError>) -> Option<T> {
+    match made.map_err(JoinError::try_into_panic) {
+        Ok(made) => Some(made),
+        // A defect of ours goes on being one.
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }

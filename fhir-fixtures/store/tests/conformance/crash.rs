@@ -12,7 +12,7 @@ use crate::sample::{NOW, Sample, import, matrix, write};
 
 const URL: &str = "PMSGATE_TEST_CRASH_URL";
 const FILE: &str = "PMSGATE_TEST_CRASH_FILE";
-const PRODUCTS: usize = 300;
+const PRODUCTS: usize = 1000;
 
 /// In the child: imports, saying after each product how far it is, until it is killed.
 async fn child(url: &str) {
@@ -37,7 +37,7 @@ async fn a_killed_import_leaves_each_product_whole_or_absent() {
     let file = write(folder.path(), "many.ndjson", &lines);
     let td = TestDatabase::sqlite().await;
     fhir_store::migrate(td.database(), NOW).await.unwrap();
-    for kill_after in [1, 40, 90, 200] {
+    for kill_after in [1, 300, 550, 900] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::a_killed_import_leaves_each_product_whole_or_absent", "--nocapture"])
             .env(URL, td.url())
