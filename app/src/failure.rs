@@ -79,7 +79,10 @@ mod tests {
             (&["client", "crate"][..], "'create'; usage: pmsgate client"),
             (&["client", "show"], "not provided: <CLIENT_ID>; usage: pmsgate client show"),
             (&["client"], "a command is missing; usage: pmsgate client"),
-            (&["client", "register", "ID"], "|--certificate <FILE>|--tls-certificate <FILE>|--tls-subject <SUBJECT>>"),
+            (
+                &["client", "register", "ID"],
+                "|--certificate <FILE>|--tls-certificate <FILE>|--tls-subject <SUBJECT>>",
+            ),
             (&["serve", "--listen", "here"], "invalid value 'here' for '--listen <ADDR>'"),
             (&["serve", "everything"], "[possible values: all, authz, gateway, backend]"),
             (&["client", "list", "--formt", "json"], "a similar argument exists: '--format'"),
