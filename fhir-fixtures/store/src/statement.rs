@@ -110,7 +110,7 @@ impl Statement {
             Db::Sqlite(_) => self.without_numbers(),
             Db::Postgres(_) => self.sql.clone(),
         };
-        Ok(on_db!(db, conn => bound!(sqlx::query(AssertSqlSafe(sql.clone())), self)
+        Ok(on_db!(db, conn => bound!(sqlx::query(AssertSqlSafe(sql)), self)
             .execute(conn).await.map(|done| done.rows_affected()))?)
     }
 
