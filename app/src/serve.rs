@@ -427,7 +427,9 @@ impl<'h> Builder<'h> {
             }
         }
         let admin_url = format!("http://{}", self.admin.address());
-        let admin = admin_router(self.health.clone(), install_metrics());
+        let metrics = install_metrics();
+        self.tasks.spawn(metrics.clone().add_up(self.stop.clone()));
+        let admin = admin_router(self.health.clone(), metrics);
         self.serving.push(self.admin.serve(
             &ServeOptions::plain("admin"),
             move |_| RouterHandler(admin.clone()),

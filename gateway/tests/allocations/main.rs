@@ -1,5 +1,5 @@
 //! How often a read of a known token allocates memory in the gateway, its listener and its connections: counted, and
-//! held to a budget.
+//! held to a budget. And whether figures stay small that nobody asks for.
 //!
 //! A program of its own, because the allocator that counts is the whole program's. Upstream and caller are plain
 //! threads that allocate nothing while it counts. With `PMSGATE_HEAP_PROFILE=FILE` it writes where the allocations
@@ -19,6 +19,7 @@ use caller_context::ContextKey;
 use gateway::{Gateway, testing};
 use http_service::{Clock, Health, ServeOptions, bind};
 use time::macros::datetime;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -31,6 +32,9 @@ const WARM_UP: u64 = 300;
 const COUNTED: u64 = 500;
 /// Allocations of one read, on average. Fewer is better: lower it then.
 const BUDGET: u64 = 25;
+
+/// Held by who counts: there is one count in a program.
+static COUNTER: Mutex<()> = Mutex::const_new(());
 
 /// Answers every request of every connection with the same bytes.
 fn answering(answer: &'static [u8]) -> SocketAddr {
@@ -109,6 +113,7 @@ async fn a_read_with_a_known_token_allocates_seldom() {
     // This thread's runtime rests meanwhile: nothing else allocates.
     read(address, request.as_bytes(), WARM_UP);
     let profile = std::env::var_os("PMSGATE_HEAP_PROFILE");
+    let turn = COUNTER.lock().await;
     let profiler = match &profile {
         Some(file) => dhat::Profiler::builder().file_name(file).trim_backtraces(Some(40)).build(),
         None => dhat::Profiler::builder().testing().build(),
@@ -121,6 +126,32 @@ async fn a_read_with_a_known_token_allocates_seldom() {
         assert!(blocks <= BUDGET, "{blocks} allocations a read; the budget is {BUDGET}");
         assert!(blocks > 5, "{blocks} allocations a read: nothing was counted");
     }
-    drop(profiler);
+    drop((profiler, turn));
     stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn durations_that_nobody_asks_for_take_no_room() {
+    let stop = CancellationToken::new();
+    let adding = tokio::spawn(http_service::install_metrics().add_up(stop.clone()));
+    let durations = metrics::histogram!("pmsgate_durations_seconds");
+    let _turn = COUNTER.lock().await;
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let second = async || {
+        for _ in 0..100_000 {
+            durations.record(0.001);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        dhat::HeapStats::get()
+    };
+    let before = second().await;
+    for _ in 0..9 {
+        second().await;
+    }
+    let after = second().await;
+    assert!(after.total_bytes - before.total_bytes > 1_000_000, "nothing was kept, so nothing was shown");
+    let grown = after.curr_bytes.saturating_sub(before.curr_bytes);
+    assert!(grown < 1_000_000, "{grown} bytes more after a million durations");
+    stop.cancel();
+    adding.await.unwrap();
 }

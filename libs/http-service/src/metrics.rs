@@ -1,11 +1,15 @@
 //! The metrics recorder: one in a process, rendered for Prometheus.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 
 /// Bucket borders of every histogram whose name ends in `_seconds`.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// How often durations are added up: at 30,000 requests a second less than two megabytes wait.
+const ADD_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// Renders what was recorded. Clones show the same.
 #[derive(Clone)]
@@ -21,6 +25,15 @@ impl MetricsHandle {
     /// The Prometheus text form.
     pub fn render(&self) -> String {
         self.0.render()
+    }
+
+    /// Adds up durations until stopped. Each that is recorded is kept until somebody does, or asks for the figures: where
+    /// nobody asked, they would fill the memory.
+    pub async fn add_up(self, stop: CancellationToken) {
+        let mut again = tokio::time::interval(ADD_UP_EVERY);
+        while stop.run_until_cancelled(again.tick()).await.is_some() {
+            self.0.run_upkeep();
+        }
     }
 }
 
