@@ -9,6 +9,7 @@ pub mod demo;
 pub mod facts;
 pub mod gather;
 pub mod generate;
+pub mod json;
 pub mod link_parameters;
 pub mod links;
 pub mod merge;

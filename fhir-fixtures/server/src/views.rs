@@ -13,6 +13,7 @@ use fhir_model::{
     Product,
     access::{self, AccessMatrix, Column, Outline, ShownRoot, Targets},
     facts::ProductFacts,
+    json::Json,
     links, render,
 };
 use fhir_store::{ProductHead, StoredProduct, StoredRoot};
@@ -226,25 +227,20 @@ impl Views {
         version: FhirVersion,
     ) -> Option<ProductView> {
         let view = access::View::new(&self.matrix, angle.column, facts, product, &angle.targets)?;
-        let withheld: Vec<u32> = view.shown().map(|shown| count(shown.withheld)).collect();
-        let access::Filtered { product: filtered, hidden, .. } = view.into_filtered();
-        let product = match version {
-            FhirVersion::V5_0_0 => filtered,
-            FhirVersion::V4_4_0 => render::into_4_4_0(filtered),
+        let shown: Vec<&Value> = view.shown().map(|shown| shown.resource).collect();
+        let withheld = view.shown().map(|shown| count(shown.withheld));
+        let with = |(resource, withheld): (Json<'_>, u32)| rendered(&resource, withheld);
+        let mut resources: Vec<Rendered> = match version {
+            FhirVersion::V5_0_0 => shown.into_iter().map(Json::from).zip(withheld).map(with).collect(),
+            FhirVersion::V4_4_0 => render::each_to_4_4_0(&shown).zip(withheld).map(with).collect(),
         };
-        // Rendering keeps their order.
-        let mut resources: Vec<Rendered> = product
-            .resources()
-            .zip(withheld)
-            .map(|(resource, withheld)| rendered(resource, withheld))
-            .collect();
         // The root first, then a fixed order, by which pages are cut.
         if let Some((_, parts)) = resources.split_first_mut() {
             parts.sort_by(|a, b| (&a.resource_type, &a.id).cmp(&(&b.resource_type, &b.id)));
         }
         let last_updated =
             resources.iter().map(|one| one.last_updated).max().unwrap_or(angle.head.last_updated);
-        Some(ProductView { resources, last_updated, hidden: count(hidden.len()) })
+        Some(ProductView { resources, last_updated, hidden: count(view.hidden()) })
     }
 
     /// The matrix by which views are filtered.
@@ -284,7 +280,7 @@ fn drawn(
 ) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
     work.into_iter()
         .map(|(angle, stored)| match stored {
-            Some(stored) => draw(&angle, stored, matrix, version),
+            Some(stored) => draw(&angle, &stored, matrix, version),
             None => Ok(None),
         })
         .collect()
@@ -293,7 +289,7 @@ fn drawn(
 /// A root by its outline; nothing where the whole product must be looked at.
 fn draw(
     angle: &Angle,
-    stored: StoredRoot,
+    stored: &StoredRoot,
     matrix: &AccessMatrix,
     version: FhirVersion,
 ) -> Result<Option<Arc<RootView>>, Refusal> {
@@ -302,8 +298,7 @@ fn draw(
         return Ok(None);
     }
     let Some(outline) = Outline::read(&stored.outline, matrix) else { return Ok(None) };
-    let body = stored.into_resource()?.body;
-    let Some(shown) = outline.shown(angle.column, &angle.targets, body) else { return Ok(None) };
+    let Some(shown) = outline.shown(angle.column, &angle.targets, stored.read()?) else { return Ok(None) };
     let ShownRoot { root, withheld, links, youngest } = shown;
     let root = match version {
         FhirVersion::V5_0_0 => root,
@@ -341,12 +336,19 @@ fn weight<'r>(key: &Key, resources: impl Iterator<Item = &'r Rendered>) -> u32 {
     u32::try_from(bytes + targets + key.product_id.len() + 200).unwrap_or(u32::MAX)
 }
 
+/// Most resources are no longer than so many bytes.
+const COMMON_LENGTH: usize = 4096;
+
 /// A resource written to bytes.
-pub(crate) fn rendered(resource: &Value, withheld: u32) -> Rendered {
-    let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let last_updated = last_updated_of(resource);
-    // A tree of texts and numbers: there is nothing that could not be written.
-    let body = Bytes::from(serde_json::to_vec(resource).unwrap_or_default());
+pub(crate) fn rendered(resource: &Json<'_>, withheld: u32) -> Rendered {
+    let text = |name: &str| resource.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let last_updated = resource
+        .at(&["meta", "lastUpdated"])
+        .and_then(Json::as_str)
+        .map_or(OffsetDateTime::UNIX_EPOCH, instant);
+    let mut body = Vec::with_capacity(COMMON_LENGTH);
+    resource.write(&mut body);
+    let body = Bytes::from(body.into_boxed_slice());
     let fingerprint = fingerprint::of(&body);
     Rendered {
         resource_type: text("resourceType"),
@@ -426,7 +428,7 @@ impl<'a> Past<'a> {
                 render::product_to_4_4_0(&Product::new(seen.value, self.parts.clone())).root
             }
         };
-        rendered(&value, seen.withheld)
+        rendered(&Json::from(&value), seen.withheld)
     }
 
     /// When the youngest resource was stored that an old version's links may show.

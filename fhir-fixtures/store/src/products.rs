@@ -7,6 +7,7 @@ use fhir_model::{
     Product, ResourceType,
     access::{Column, Targets},
     facts::{self, ProductFacts},
+    json::Json,
 };
 use pms_terms::{LocationId, OrganisationId};
 use sqlx::AssertSqlSafe;
@@ -181,12 +182,13 @@ pub struct StoredRoot {
 }
 
 impl StoredRoot {
-    /// The current version. To read its text is most of the work, so that it is left to whoever needs it.
+    /// The current version, complete with `meta.versionId` and `meta.lastUpdated`. To read its text is left to whoever
+    /// needs it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when it is not JSON.
-    pub fn into_resource(self) -> Result<StoredResource, StoreError> {
-        self.version.into_resource()
+    pub fn read(&self) -> Result<Json<'_>, StoreError> {
+        self.version.read()
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use database::{Database, DatabaseError, Db, on_db};
-use fhir_model::{Product, ResourceKey, ResourceType};
-use serde_json::{Map, Value};
+use fhir_model::{
+    Product, ResourceKey, ResourceType,
+    json::{Fields, Json},
+};
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -51,13 +54,25 @@ pub(crate) struct VersionRow {
 }
 
 impl VersionRow {
+    /// The tree, complete as that of a [`StoredResource`] is: for whoever needs nothing else, and it only once.
+    pub(crate) fn read(&self) -> Result<Json<'_>, StoreError> {
+        let mut body = Json::read(&self.body).map_err(|source| self.corrupt(source))?;
+        if let Some(resource) = body.as_object_mut() {
+            let meta =
+                stamped(resource.remove("meta"), self.version_id, database::instant(self.last_updated));
+            resource.insert_at(PLACE_OF_META, "meta", meta);
+        }
+        Ok(body)
+    }
+
+    fn corrupt(&self, source: serde_json::Error) -> StoreError {
+        let key = format!("{}/{}", self.resource_type, self.resource_id);
+        StoreError::Corrupt { key, version_id: self.version_id, source }
+    }
+
     pub(crate) fn into_resource(self) -> Result<StoredResource, StoreError> {
+        let mut body: Value = serde_json::from_str(&self.body).map_err(|source| self.corrupt(source))?;
         let key = stored_key(&self.resource_type, self.resource_id)?;
-        let mut body: Value = serde_json::from_str(&self.body).map_err(|source| StoreError::Corrupt {
-            key: key.to_string(),
-            version_id: self.version_id,
-            source,
-        })?;
         let last_updated = database::instant(self.last_updated);
         stamp(&mut body, self.version_id, last_updated);
         Ok(StoredResource { key, version_id: self.version_id, last_updated, body })
@@ -69,17 +84,29 @@ pub fn instant_text(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_else(|_| String::from("1970-01-01T00:00:00Z"))
 }
 
-/// Puts version and time into `meta`, first among its elements; `meta` itself stands after `id`.
+/// After the type and the id of a resource.
+const PLACE_OF_META: usize = 2;
+
+/// Puts version and time into `meta`, and `meta` where it belongs.
 fn stamp(body: &mut Value, version_id: i64, last_updated: OffsetDateTime) {
     let Value::Object(resource) = body else { return };
-    let mut meta = Map::new();
-    meta.insert("versionId".to_owned(), Value::String(version_id.to_string()));
-    meta.insert("lastUpdated".to_owned(), Value::String(instant_text(last_updated)));
-    if let Some(Value::Object(rest)) = resource.shift_remove("meta") {
-        meta.extend(rest.into_iter().filter(|(name, _)| !is_ours(name)));
-    }
-    let place = resource.len().min(2);
-    resource.shift_insert(place, "meta".to_owned(), Value::Object(meta));
+    let meta = resource.shift_remove("meta");
+    let meta = stamped(meta.as_ref().map(Json::from), version_id, last_updated);
+    let place = resource.len().min(PLACE_OF_META);
+    resource.shift_insert(place, "meta".to_owned(), meta.into());
+}
+
+/// `meta` with version and time, first among its elements.
+fn stamped(meta: Option<Json<'_>>, version_id: i64, last_updated: OffsetDateTime) -> Json<'_> {
+    let ours = [
+        ("versionId".into(), Json::text(version_id.to_string())),
+        ("lastUpdated".into(), Json::text(instant_text(last_updated))),
+    ];
+    let rest = match meta {
+        Some(Json::Object(rest)) => rest,
+        _ => Fields::new(),
+    };
+    Json::Object(ours.into_iter().chain(rest.into_iter().filter(|(name, _)| !is_ours(name))).collect())
 }
 
 /// Takes version and time out of `meta`: they are the server's, not the sender's.

@@ -146,6 +146,11 @@ impl<'a> View<'a> {
         })
     }
 
+    /// How many resources of the complete product are not visible at all.
+    pub fn hidden(&self) -> usize {
+        self.context.hidden.len()
+    }
+
     /// One resource of the product: the current version or an old one, which is treated by today's policy. `None`
     /// when it, or what it is today, is not for this column.
     pub fn resource(&self, resource: &Value) -> Option<Value> {

@@ -19,6 +19,7 @@ mod openness;
 mod outline;
 mod parse;
 mod table;
+mod tag;
 mod walk;
 
 pub(crate) use outline::Sketch;

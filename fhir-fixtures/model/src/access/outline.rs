@@ -9,11 +9,14 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::render::Links;
+use crate::{
+    json::{Fields, Json},
+    render::Links,
+};
 
-use super::{AccessMatrix, Column, ColumnSet, Targets, walk::tag_subsetted};
+use super::{AccessMatrix, Column, ColumnSet, Targets, tag::tag_borrowed};
 
 /// How much of the matrix's digest stands in an outline, in hexadecimal digits.
 const DIGEST: usize = 16;
@@ -47,9 +50,9 @@ struct Cutout {
 
 /// A product's root as a column sees it, and what it needs to know of the rest.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ShownRoot {
+pub struct ShownRoot<'t> {
     /// What the column sees of the root.
-    pub root: Value,
+    pub root: Json<'t>,
     /// How many elements are missing from it, each with all that was below it.
     pub withheld: usize,
     /// The inverse links that it sees, for [`crate::render::root_to_4_4_0`].
@@ -74,7 +77,7 @@ impl Outline {
 
     /// What a column sees of the stored root when its reader may know of these other products. Nothing when that is
     /// to be asked of the whole product.
-    pub fn shown(self, column: Column, targets: &Targets, stored: Value) -> Option<ShownRoot> {
+    pub fn shown<'t>(self, column: Column, targets: &Targets, stored: Json<'t>) -> Option<ShownRoot<'t>> {
         if !Self::is_for(column, targets) || version(&stored)? != self.version {
             return None;
         }
@@ -92,9 +95,9 @@ impl Outline {
 }
 
 impl Cutout {
-    fn cut(&self, mut root: Value) -> Option<Value> {
+    fn cut<'t>(&self, mut root: Json<'t>) -> Option<Json<'t>> {
         if self.withheld > 0 {
-            tag_subsetted(&mut root);
+            tag_borrowed(&mut root);
         }
         // Backwards, so that the places of what is still to be cut stay what they were.
         self.cuts.iter().rev().all(|pointer| take(&mut root, pointer)).then_some(root)
@@ -104,15 +107,15 @@ impl Cutout {
 /// Draws the outline of one product, column by column.
 #[derive(Debug)]
 pub(crate) struct Sketch<'p> {
-    root: &'p Value,
+    root: Json<'p>,
     /// Each with what it leaves of the root.
-    cutouts: Vec<(Cutout, Cow<'p, Value>)>,
+    cutouts: Vec<(Cutout, Json<'p>)>,
 }
 
 impl<'p> Sketch<'p> {
     /// Of the product with this root, as it will be read from the store.
-    pub(crate) const fn new(root: &'p Value) -> Self {
-        Self { root, cutouts: Vec::new() }
+    pub(crate) fn new(root: &'p Value) -> Self {
+        Self { root: Json::from(root), cutouts: Vec::new() }
     }
 
     /// Takes over what some columns see of the product, of its root and of the rest, and how many elements are missing
@@ -124,27 +127,28 @@ impl<'p> Sketch<'p> {
         }
         let Ok(youngest) = youngest(shown, parts) else { return };
         let links = Links::of_root(shown, parts);
+        let shown = Json::from(shown);
         let same = self.cutouts.iter_mut().find(|(cutout, root)| {
             cutout.withheld == withheld
                 && cutout.youngest == youngest
                 && cutout.links == links
-                && is_identical(root, shown)
+                && is_identical(root, &shown)
         });
         if let Some((cutout, _)) = same {
             cutout.columns = cutout.columns.union(columns);
             return;
         }
         let mut cutout = Cutout { columns, withheld, cuts: Vec::new(), links, youngest };
-        let mut root = Cow::Borrowed(self.root);
-        if !is_identical(&root, shown) {
+        let mut root = self.root.clone();
+        if !is_identical(&root, &shown) {
             if withheld > 0 {
-                tag_subsetted(root.to_mut());
+                tag_borrowed(&mut root);
             }
-            if !compare(&root, shown, &mut Vec::new(), &mut cutout.cuts) {
+            if !compare(&root, &shown, &mut Vec::new(), &mut cutout.cuts) {
                 return;
             }
-            match cutout.cut(root.into_owned()) {
-                Some(left) if is_identical(&left, shown) => root = Cow::Owned(left),
+            match cutout.cut(root) {
+                Some(left) if is_identical(&left, &shown) => root = left,
                 _ => return,
             }
         }
@@ -155,7 +159,7 @@ impl<'p> Sketch<'p> {
     pub(crate) fn finish(self, matrix: &AccessMatrix) -> Outline {
         Outline {
             matrix: start_of(matrix).to_owned(),
-            version: version(self.root).unwrap_or_default().to_owned(),
+            version: version(&self.root).unwrap_or_default().to_owned(),
             cutouts: self.cutouts.into_iter().map(|(cutout, _)| cutout).collect(),
         }
     }
@@ -166,7 +170,7 @@ fn start_of(matrix: &AccessMatrix) -> &str {
     digest.get(..DIGEST).unwrap_or(digest)
 }
 
-fn version(root: &Value) -> Option<&str> {
+fn version<'j>(root: &'j Json<'_>) -> Option<&'j str> {
     root.get("meta")?.get("versionId")?.as_str()
 }
 
@@ -187,13 +191,16 @@ fn youngest(root: &Value, parts: &[&Value]) -> Result<Option<String>, ()> {
 }
 
 /// Whether two trees are written as the same bytes: the members of an object have an order.
-fn is_identical(one: &Value, other: &Value) -> bool {
+fn is_identical(one: &Json<'_>, other: &Json<'_>) -> bool {
     match (one, other) {
-        (Value::Object(one), Value::Object(other)) => {
+        (Json::Object(one), Json::Object(other)) => {
             one.len() == other.len()
-                && one.iter().zip(other).all(|((a, one), (b, other))| a == b && is_identical(one, other))
+                && one
+                    .iter()
+                    .zip(other.iter())
+                    .all(|((a, one), (b, other))| a == b && is_identical(one, other))
         }
-        (Value::Array(one), Value::Array(other)) => {
+        (Json::Array(one), Json::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_identical(one, other))
         }
         _ => one == other,
@@ -209,11 +216,16 @@ enum Step<'t> {
 
 /// Notes in `cuts` what is to be cut from `whole`, which stands at `path`, so that `shown` is left; whether that can be.
 /// Which of several like items goes makes no difference to what is left.
-fn compare<'t>(whole: &'t Value, shown: &Value, path: &mut Vec<Step<'t>>, cuts: &mut Vec<String>) -> bool {
+fn compare<'t>(
+    whole: &'t Json<'_>,
+    shown: &Json<'_>,
+    path: &mut Vec<Step<'t>>,
+    cuts: &mut Vec<String>,
+) -> bool {
     match (whole, shown) {
-        (Value::Object(whole), Value::Object(shown)) => {
+        (Json::Object(whole), Json::Object(shown)) => {
             let mut rest = shown.iter().peekable();
-            for (name, value) in whole {
+            for (name, value) in whole.iter() {
                 path.push(Step::Name(name));
                 match rest.next_if(|(shown, _)| *shown == name) {
                     None => cuts.push(pointer(path)),
@@ -224,7 +236,7 @@ fn compare<'t>(whole: &'t Value, shown: &Value, path: &mut Vec<Step<'t>>, cuts: 
             }
             rest.next().is_none()
         }
-        (Value::Array(whole), Value::Array(shown)) => {
+        (Json::Array(whole), Json::Array(shown)) => {
             let mut rest = shown.iter().peekable();
             let (depth, mut noted) = (path.len(), cuts.len());
             for (index, item) in whole.iter().enumerate() {
@@ -260,11 +272,11 @@ fn pointer(path: &[Step<'_>]) -> String {
 }
 
 /// Takes out what a pointer points to; whether there was something.
-fn take(root: &mut Value, pointer: &str) -> bool {
+fn take(root: &mut Json<'_>, pointer: &str) -> bool {
     let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
-    match root.pointer_mut(parent) {
-        Some(Value::Object(fields)) => remove(fields, name),
-        Some(Value::Array(items)) => match name.parse() {
+    match below(root, parent) {
+        Some(Json::Object(fields)) => remove(fields, name),
+        Some(Json::Array(items)) => match name.parse() {
             Ok(index) if index < items.len() => {
                 items.remove(index);
                 true
@@ -275,8 +287,23 @@ fn take(root: &mut Value, pointer: &str) -> bool {
     }
 }
 
-fn remove(fields: &mut Map<String, Value>, name: &str) -> bool {
-    fields.shift_remove(&name.replace("~1", "/").replace("~0", "~")).is_some()
+/// What a pointer points to.
+fn below<'j, 't>(root: &'j mut Json<'t>, pointer: &str) -> Option<&'j mut Json<'t>> {
+    let Some(path) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(root) };
+    path.split('/').try_fold(root, |json, step| match json {
+        Json::Object(fields) => fields.get_mut(&plain(step)),
+        Json::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+fn remove(fields: &mut Fields<'_>, name: &str) -> bool {
+    fields.remove(&plain(name)).is_some()
+}
+
+/// A name in a pointer (RFC 6901 §4).
+fn plain(step: &str) -> Cow<'_, str> {
+    if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
 }
 
 #[cfg(test)]
@@ -287,12 +314,12 @@ mod tests {
 
     fn cut(whole: &Value, shown: &Value) -> Option<Vec<String>> {
         let mut cuts = Vec::new();
-        if !compare(whole, shown, &mut Vec::new(), &mut cuts) {
+        let (mut left, shown) = (Json::from(whole), Json::from(shown));
+        if !compare(&left.clone(), &shown, &mut Vec::new(), &mut cuts) {
             return None;
         }
-        let mut left = whole.clone();
         assert!(cuts.iter().rev().all(|pointer| take(&mut left, pointer)));
-        assert!(is_identical(&left, shown), "{left} {shown}");
+        assert!(is_identical(&left, &shown), "{left} {shown}");
         Some(cuts)
     }
 
@@ -327,7 +354,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_not_cut() {
         for pointer in ["", "a", "/z", "/a/3", "/a/x", "/e/f", "/z/z"] {
-            assert!(!take(&mut json!({"a": [1, 2, 3], "e": "f"}), pointer), "{pointer}");
+            let whole = json!({"a": [1, 2, 3], "e": "f"});
+            assert!(!take(&mut Json::from(&whole), pointer), "{pointer}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod remainder;
 use std::{borrow::Cow, collections::HashSet};
 
 use pms_terms::FhirVersion;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     ResourceType, links,
@@ -24,6 +24,7 @@ use super::{
     context::Context,
     matrix::{Row, Rules},
     merge::MARK,
+    tag::tag_subsetted,
 };
 use remainder::{Items, Members, value_of};
 
@@ -92,25 +93,6 @@ pub(super) fn bare(context: &Context<'_>, resource: &Value, marks: bool) -> Opti
     let mut walk = Walk::new(context, false, None);
     walk.marks = marks;
     walk.resource(resource).map(Cow::into_owned)
-}
-
-/// Tags the resource as incomplete (FHIR "Resource", `Meta.tag` SUBSETTED).
-pub(super) fn tag_subsetted(resource: &mut Value) {
-    const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
-    let Some(object) = resource.as_object_mut() else { return };
-    if !object.get("meta").is_some_and(Value::is_object) {
-        let after_id = object.keys().position(|name| name == "id").map_or(1, |at| at + 1);
-        object.shift_insert(after_id.min(object.len()), "meta".to_owned(), json!({}));
-    }
-    let Some(meta) = object.get_mut("meta").and_then(Value::as_object_mut) else { return };
-    let tags = meta.entry("tag").or_insert_with(|| json!([]));
-    let Some(tags) = tags.as_array_mut() else { return };
-    if !tags.iter().any(|tag| {
-        tag.get("system").and_then(Value::as_str) == Some(SYSTEM)
-            && tag.get("code").and_then(Value::as_str) == Some("SUBSETTED")
-    }) {
-        tags.push(json!({"system": SYSTEM, "code": "SUBSETTED"}));
-    }
 }
 
 /// What an element without rows of its own takes over from above.

@@ -7,9 +7,14 @@ mod people;
 mod product;
 
 use pms_terms::FhirVersion;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{ResourceType, links, resource_type, schema};
+use crate::{
+    ResourceType,
+    json::{Fields, Json},
+    links, resource_type, schema,
+    tree::{put_items, take_items},
+};
 
 use forward::Forward;
 
@@ -63,7 +68,7 @@ pub fn from_4_4_0(resources: &[Value]) -> Converted {
             notes.push(Note { resource: name.clone(), path, message: message.to_owned() });
         };
         let links = forward.parents_of(resource);
-        let outcome = convert(resource, &links, &mut told);
+        let outcome = convert(Json::from(resource), &links, &mut told).map(with_references);
         let refused =
             |path: &str, message: String| Note { resource: name.clone(), path: path.to_owned(), message };
         match outcome {
@@ -91,9 +96,9 @@ fn name_of(resource: &Value) -> String {
     format!("{type_name}/{}", resource.get("id").and_then(Value::as_str).unwrap_or("(no id)"))
 }
 
-fn convert(resource: &Value, parents: &[String], told: schema::Dropped<'_>) -> Option<Value> {
-    let kind = resource_type(resource)?;
-    let mut fields: Map<String, Value> = resource.as_object()?.clone();
+fn convert<'t>(resource: Json<'t>, parents: &[String], told: schema::Dropped<'_>) -> Option<Json<'t>> {
+    let kind = type_of(&resource)?;
+    let Json::Object(mut fields) = resource else { return None };
     match kind {
         ResourceType::MedicinalProductDefinition => product::medicinal_product(&mut fields),
         ResourceType::RegulatedAuthorization => product::authorisation(&mut fields, parents),
@@ -109,50 +114,60 @@ fn convert(resource: &Value, parents: &[String], told: schema::Dropped<'_>) -> O
         ResourceType::PractitionerRole => people::practitioner_role(&mut fields),
         ResourceType::Practitioner => people::practitioner(&mut fields),
     }
-    fields.insert("resourceType".to_owned(), kind.as_str().into());
-    let contained = |inner: &Value, told: schema::Dropped<'_>| match resource_type(inner) {
-        Some(_) => convert(inner, &[], told),
-        None => Some(inner.clone()),
-    };
-    let fitted = schema::fit(FhirVersion::V5_0_0, kind.as_str(), fields, &contained, told)?;
-    let mut converted = Value::Object(fitted);
+    fields.insert("resourceType", Json::text(kind.as_str()));
+    let fitted = schema::fit(
+        FhirVersion::V5_0_0,
+        kind.as_str(),
+        fields,
+        &|inner, told| if type_of(&inner).is_some() { convert(inner, &[], told) } else { Some(inner) },
+        told,
+    )?;
+    Some(Json::Object(fitted))
+}
+
+fn type_of(resource: &Json<'_>) -> Option<ResourceType> {
+    resource.get("resourceType")?.as_str()?.parse().ok()
+}
+
+/// References to ClinicalUseIssue are to ClinicalUseDefinition in 5.0.0.
+fn with_references(converted: Json<'_>) -> Value {
+    let mut converted = Value::from(converted);
     links::map_references(&mut converted, &mut |text| {
         text.contains("ClinicalUseIssue/")
             .then(|| text.replace("ClinicalUseIssue/", "ClinicalUseDefinition/"))
     });
-    Some(converted)
+    converted
 }
 
 /// The choice `name` of CodeableConcept and Reference as a CodeableReference.
-fn take_choice(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    let mut choice = Map::new();
-    if let Some(concept) = fields.swap_remove(&format!("{name}CodeableConcept")) {
-        choice.insert("concept".to_owned(), concept);
+fn take_choice<'t>(fields: &mut Fields<'t>, name: &str) -> Option<Json<'t>> {
+    let mut choice = Fields::new();
+    if let Some(concept) = fields.remove(&format!("{name}CodeableConcept")) {
+        choice.insert("concept", concept);
     }
-    if let Some(reference) = fields.swap_remove(&format!("{name}Reference")) {
-        choice.insert("reference".to_owned(), reference);
+    if let Some(reference) = fields.remove(&format!("{name}Reference")) {
+        choice.insert("reference", reference);
     }
-    (!choice.is_empty()).then_some(Value::Object(choice))
+    (!choice.is_empty()).then_some(Json::Object(choice))
 }
 
 /// A concept as a CodeableReference.
-fn of_concept(concept: Value) -> Option<Value> {
-    let fields = Map::from_iter([("concept".to_owned(), concept)]);
-    fields["concept"].is_object().then_some(Value::Object(fields))
+fn of_concept(concept: Json<'_>) -> Option<Json<'_>> {
+    concept.as_object().is_some().then(|| Json::object([("concept", concept)]))
 }
 
 /// Adds references that are not there yet.
-fn add_references(fields: &mut Map<String, Value>, name: &str, texts: &[String]) {
-    let mut items = crate::tree::take_items(fields, name);
+fn add_references(fields: &mut Fields<'_>, name: &'static str, texts: &[String]) {
+    let mut items = take_items(fields, name);
     for text in texts {
         let known = links::parse_reference(text);
         let there = items.iter().any(|item| {
-            let present = item.get("reference").and_then(Value::as_str);
+            let present = item.get("reference").and_then(Json::as_str);
             present == Some(text) || (known.is_some() && present.and_then(links::parse_reference) == known)
         });
         if !there {
-            items.push(serde_json::json!({"reference": text}));
+            items.push(Json::object([("reference", Json::text(text.clone()))]));
         }
     }
-    crate::tree::put_items(fields, name, items);
+    put_items(fields, name, items);
 }

@@ -1,10 +1,9 @@
 //! Items, ingredients, substances and clinical use, from 4.4.0.
 
-use serde_json::{Value, json};
-
 use crate::{
+    json::{Fields, Json},
     schema::{DATA_ABSENT, Dropped},
-    tree::{Fields, each, get, map_each, put, put_items, rename, take, take_items},
+    tree::{each, map_each, put, put_items, rename, take, take_items},
 };
 
 use super::{add_references, of_concept, take_choice};
@@ -16,31 +15,34 @@ const CONFIDENTIALITY: &str =
     "http://hl7.org/fhir/4.4/StructureDefinition/extension-Ingredient.specifiedSubstance.confidentiality";
 
 /// 5.0.0 wants a publication status, 4.4.0 had none: nobody knows it.
-fn unknown_status(fields: &mut Fields) {
-    put(fields, "status", Some("unknown".into()));
+fn unknown_status(fields: &mut Fields<'_>) {
+    put(fields, "status", Some(Json::text("unknown")));
 }
 
-pub(super) fn administrable(fields: &mut Fields, parents: &[String]) {
+pub(super) fn administrable(fields: &mut Fields<'_>, parents: &[String]) {
     unknown_status(fields);
     rename(fields, "subject", "formOf");
     add_references(fields, "formOf", parents);
     take(fields, "ingredient");
 }
 
-pub(super) fn item(fields: &mut Fields) {
+pub(super) fn item(fields: &mut Fields<'_>) {
     unknown_status(fields);
     take(fields, "ingredient");
 }
 
-pub(super) fn ingredient(fields: &mut Fields, parents: &[String], told: Dropped<'_>) {
+pub(super) fn ingredient(fields: &mut Fields<'_>, parents: &[String], told: Dropped<'_>) {
     unknown_status(fields);
     add_references(fields, "for", parents);
     rename(fields, "description", "comment");
-    map_each(fields, "manufacturer", &|reference| Some(json!({"manufacturer": reference})));
+    map_each(fields, "manufacturer", &|reference| Some(Json::object([("manufacturer", reference)])));
     let specified = take_items(fields, "specifiedSubstance");
     let mut extensions = take_items(fields, "extension");
     for confidentiality in specified.iter().filter_map(|each| each.get("confidentiality")) {
-        extensions.push(json!({"url": CONFIDENTIALITY, "valueCodeableConcept": confidentiality}));
+        extensions.push(Json::object([
+            ("url", Json::text(CONFIDENTIALITY)),
+            ("valueCodeableConcept", confidentiality.clone()),
+        ]));
     }
     put_items(fields, "extension", extensions);
     if !specified.is_empty() {
@@ -64,7 +66,7 @@ pub(super) fn ingredient(fields: &mut Fields, parents: &[String], told: Dropped<
     });
 }
 
-fn strength(strength: &mut Fields) {
+fn strength(strength: &mut Fields<'_>) {
     rename(strength, "presentationText", "textPresentation");
     rename(strength, "concentrationText", "textConcentration");
     for name in ["presentation", "concentration"] {
@@ -79,40 +81,36 @@ fn strength(strength: &mut Fields) {
 
 /// A ratio and its high limit as the choice of 5.0.0: a ratio, a range, or, where the denominator is only said to be
 /// unknown, a quantity.
-fn ratio(fields: &mut Fields, name: &str, high: &str) {
+fn ratio(fields: &mut Fields<'_>, name: &str, high: &str) {
     let (low, high) = (take(fields, name), take(fields, high));
     let Some(limit) = high else {
         let Some(ratio) = low else { return };
+        let extensions = ratio.at(&["denominator", "extension"]).and_then(Json::as_array).unwrap_or_default();
         let unknown =
-            get(&ratio, &["denominator", "extension"]).and_then(Value::as_array).is_some_and(|extensions| {
-                extensions.iter().any(|each| each.get("url").and_then(Value::as_str) == Some(DATA_ABSENT))
-            });
+            extensions.iter().any(|each| each.get("url").and_then(Json::as_str) == Some(DATA_ABSENT));
         match ratio.get("numerator") {
-            Some(quantity) if unknown => put(fields, &format!("{name}Quantity"), Some(quantity.clone())),
-            _ => put(fields, &format!("{name}Ratio"), Some(ratio)),
+            Some(quantity) if unknown => put(fields, format!("{name}Quantity"), Some(quantity.clone())),
+            _ => put(fields, format!("{name}Ratio"), Some(ratio)),
         }
         return;
     };
     let mut range = Fields::new();
-    let of = |ratio: Option<&Value>, part: &str| ratio.and_then(|ratio| ratio.get(part)).cloned();
-    put(&mut range, "lowNumerator", of(low.as_ref(), "numerator"));
-    put(&mut range, "highNumerator", of(Some(&limit), "numerator"));
-    put(
-        &mut range,
-        "denominator",
-        of(low.as_ref(), "denominator").or_else(|| of(Some(&limit), "denominator")),
-    );
-    put(fields, &format!("{name}RatioRange"), Some(Value::Object(range)));
+    let of_low = |part: &str| low.as_ref().and_then(|low| low.get(part)).cloned();
+    let of_high = |part: &str| limit.get(part).cloned();
+    put(&mut range, "lowNumerator", of_low("numerator"));
+    put(&mut range, "highNumerator", of_high("numerator"));
+    put(&mut range, "denominator", of_low("denominator").or_else(|| of_high("denominator")));
+    put(fields, format!("{name}RatioRange"), Some(Json::Object(range)));
 }
 
-pub(super) fn substance(fields: &mut Fields, told: Dropped<'_>) {
+pub(super) fn substance(fields: &mut Fields<'_>, told: Dropped<'_>) {
     rename(fields, "category", "classification");
     rename(fields, "source", "informationSource");
     each(fields, "moiety", &mut |moiety| rename(moiety, "amountType", "measurementType"));
     each(fields, "property", &mut |property| {
         rename(property, "code", "type");
         rename(property, "amountQuantity", "valueQuantity");
-        let words = take(property, "amountString").map(|words| json!({"text": words}));
+        let words = take(property, "amountString").map(|words| Json::object([("text", words)]));
         put(property, "valueCodeableConcept", words);
     });
     each(fields, "relationship", &mut |relationship| {
@@ -127,7 +125,7 @@ pub(super) fn substance(fields: &mut Fields, told: Dropped<'_>) {
     }
 }
 
-pub(super) fn clinical_use(fields: &mut Fields, told: Dropped<'_>) {
+pub(super) fn clinical_use(fields: &mut Fields<'_>, told: Dropped<'_>) {
     for (part, names) in [
         ("contraindication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity"][..]),
         ("indication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity", "intendedEffect"][..]),
@@ -146,8 +144,8 @@ pub(super) fn clinical_use(fields: &mut Fields, told: Dropped<'_>) {
         });
     }
     each(fields, "indication", &mut |indication| {
-        let duration =
-            take(indication, "duration").map(|quantity| json!({"low": quantity, "high": quantity}));
+        let duration = take(indication, "duration")
+            .map(|quantity| Json::object([("low", quantity.clone()), ("high", quantity)]));
         put(indication, "durationRange", duration);
     });
     if take(fields, "population").is_some() {

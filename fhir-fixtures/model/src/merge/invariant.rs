@@ -8,7 +8,6 @@ use crate::{
     ResourceType,
     facts::{AuthorisationKind, authorisation_kind},
     links, terms,
-    tree::get,
 };
 
 use super::Rule;
@@ -99,7 +98,7 @@ impl Faults {
     fn operation(&mut self, index: usize, operation: &Value, seen: &mut BTreeSet<(String, String)>) {
         let place = format!(".operation[{index}]");
         let kind = operation.get("type");
-        let reference = kind.and_then(|kind| get(kind, &["reference", "reference"])?.as_str());
+        let reference = kind.and_then(|kind| kind.pointer("/reference/reference")?.as_str());
         let manufacturers = items(operation, "organization");
         if let Some(kind) = kind
             && !reference.is_some_and(is_activity)
@@ -278,7 +277,8 @@ fn who(manufacturer: &Value) -> String {
     if let Some(text) = manufacturer.get("reference").and_then(Value::as_str) {
         return links::parse_reference(text).map_or_else(|| text.to_owned(), |key| key.to_string());
     }
-    let text = |name: &str| get(manufacturer, &["identifier", name]).and_then(Value::as_str);
+    let identifier = manufacturer.get("identifier");
+    let text = |name: &str| identifier.and_then(|identifier| identifier.get(name)?.as_str());
     match text("value") {
         Some(value) => {
             format!("{}|{value}", terms::canonical_system(text("system").unwrap_or_default()))

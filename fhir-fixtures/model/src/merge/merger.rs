@@ -9,7 +9,6 @@ use crate::{
     access::{Column, View, column},
     facts::{AuthorisationKind, authorisation_kind},
     links, schema, terms,
-    tree::get,
 };
 
 use super::{
@@ -144,7 +143,7 @@ impl Merger<'_> {
             return self.rejections.push(not_a_member(entry));
         };
         let version =
-            |value: &Value| get(value, &["meta", "versionId"]).and_then(Value::as_str).map(str::to_owned);
+            |value: &Value| value.pointer("/meta/versionId").and_then(Value::as_str).map(str::to_owned);
         let expected_version = version(stored).unwrap_or_default();
         let sent_version = version(entry.resource);
         if sent_version.as_deref() != Some(&expected_version) {
@@ -344,8 +343,8 @@ impl Merger<'_> {
     fn activities(&mut self, entries: &[Entry<'_>], root: &Entry<'_>) {
         let operations = |product: &Value| -> BTreeSet<String> {
             let operations = product.get("operation").and_then(Value::as_array).into_iter().flatten();
-            let links = operations
-                .filter_map(|operation| get(operation, &["type", "reference", "reference"])?.as_str());
+            let links =
+                operations.filter_map(|operation| operation.pointer("/type/reference/reference")?.as_str());
             links
                 .map(|text| {
                     links::parse_reference(text).map_or_else(|| text.to_owned(), |key| key.to_string())
@@ -417,7 +416,7 @@ impl Merger<'_> {
         if !self.plan.is_empty() && self.plan.changed.iter().all(|change| change.entry != root.index) {
             self.plan.unchanged.retain(|(entry, _)| *entry != root.index);
             let body = self.request.product.root.clone();
-            let version = get(&body, &["meta", "versionId"]).and_then(Value::as_str).unwrap_or_default();
+            let version = body.pointer("/meta/versionId").and_then(Value::as_str).unwrap_or_default();
             self.plan.changed.push(Change {
                 entry: root.index,
                 key: root.key(),

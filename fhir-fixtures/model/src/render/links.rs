@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{Product, ResourceKey, ResourceType, links, resource_key};
+use crate::{ResourceKey, ResourceType, json::Json, links, resource_key};
 
 use super::product;
 
@@ -14,14 +14,14 @@ use super::product;
 pub struct Links(BTreeMap<String, Vec<String>>);
 
 impl Links {
-    /// All of a product, complete or as somebody sees it.
-    pub fn new(product: &Product) -> Self {
-        Self::of(product.resources(), |_, _| true)
+    /// All of a product's resources, complete or as somebody sees them.
+    pub(super) fn among(resources: &[&Value]) -> Self {
+        Self::of(resources.iter().copied(), |_, _| true)
     }
 
     /// Those that [`super::root_to_4_4_0`] shows in the root of what is left of a product, as long as nothing is contained in it.
     pub(crate) fn of_root(root: &Value, parts: &[&Value]) -> Self {
-        let activities: BTreeSet<ResourceKey> = product::activities(root).collect();
+        let activities: BTreeSet<ResourceKey> = product::activities(&Json::from(root)).collect();
         let root = resource_key(root);
         Self::of(parts.iter().copied(), |parent, child| match child {
             ResourceType::RegulatedAuthorization => activities.contains(parent),
@@ -57,14 +57,15 @@ impl Links {
     }
 
     /// References to the members of a type that point to this resource, in the order of the product.
-    pub(super) fn forward(
+    pub(super) fn forward<'t>(
         &self,
         parent_type: ResourceType,
         parent_id: &str,
         child: ResourceType,
-    ) -> Vec<Value> {
+    ) -> Vec<Json<'t>> {
         let children = self.0.get(&format!("{parent_type}/{parent_id}"));
         let is_child = |name: &&String| name.split_once('/').is_some_and(|(kind, _)| kind == child.as_str());
-        children.into_iter().flatten().filter(is_child).map(|name| json!({"reference": name})).collect()
+        let link = |name: &String| Json::object([("reference", Json::text(name.clone()))]);
+        children.into_iter().flatten().filter(is_child).map(link).collect()
     }
 }

@@ -8,10 +8,16 @@ mod parts;
 mod people;
 mod product;
 
-use pms_terms::FhirVersion;
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use crate::{Product, ResourceType, resource_type, schema};
+use pms_terms::FhirVersion;
+use serde_json::Value;
+
+use crate::{
+    Product, ResourceType,
+    json::{Fields, Json},
+    schema,
+};
 
 pub use links::Links;
 pub(crate) use product::PACK_SIZE;
@@ -19,31 +25,31 @@ pub(crate) use product::PACK_SIZE;
 /// Renders one resource in 4.4.0. `product` is what the reader sees of the product it belongs to: forward links are
 /// made from its visible inverse links only. Resources of other types come back unchanged.
 pub fn to_4_4_0(resource: &Value, product: &Product) -> Value {
-    render(resource.clone(), &Links::new(product))
+    let resources: Vec<&Value> = product.resources().collect();
+    render(Json::from(resource), &Links::among(&resources)).into()
 }
 
-/// Renders all resources of a filtered product in one pass.
+/// Renders all resources of a filtered product, in their order.
+pub fn each_to_4_4_0<'v>(resources: &[&'v Value]) -> impl Iterator<Item = Json<'v>> {
+    let links = Links::among(resources);
+    resources.iter().map(move |resource| render(Json::from(*resource), &links))
+}
+
+/// The same as a product of its own.
 pub fn product_to_4_4_0(product: &Product) -> Product {
-    into_4_4_0(product.clone())
-}
-
-/// The same of a product that is not needed any more.
-pub fn into_4_4_0(product: Product) -> Product {
-    let links = Links::new(&product);
-    Product::new(
-        render(product.root, &links),
-        product.parts.into_iter().map(|part| render(part, &links)).collect(),
-    )
+    let resources: Vec<&Value> = product.resources().collect();
+    let mut rendered = each_to_4_4_0(&resources).map(Value::from);
+    Product::new(rendered.next().unwrap_or_default(), rendered.collect())
 }
 
 /// Renders a filtered product's root from the visible inverse links alone, those of [`Links::of_root`] at least.
-pub fn root_to_4_4_0(root: Value, links: &Links) -> Value {
+pub fn root_to_4_4_0<'t>(root: Json<'t>, links: &Links) -> Json<'t> {
     render(root, links)
 }
 
-fn render(resource: Value, links: &Links) -> Value {
-    let (kind, mut fields): (_, Map<String, Value>) = match (resource_type(&resource), resource) {
-        (Some(kind), Value::Object(fields)) => (kind, fields),
+fn render<'t>(resource: Json<'t>, links: &Links) -> Json<'t> {
+    let (kind, mut fields): (_, Fields<'t>) = match (resource_type(&resource), resource) {
+        (Some(kind), Json::Object(fields)) => (kind, fields),
         (_, other) => return other,
     };
     match kind {
@@ -62,63 +68,72 @@ fn render(resource: Value, links: &Links) -> Value {
         ResourceType::Practitioner => people::practitioner(&mut fields),
     }
     let type_name = kind.as_str_in(FhirVersion::V4_4_0);
-    fields.insert("resourceType".to_owned(), type_name.into());
-    let contained = |inner: &Value, _: schema::Dropped<'_>| Some(render(inner.clone(), links));
-    let fitted = schema::fit(FhirVersion::V4_4_0, type_name, fields, &contained, &mut |_, _| {});
-    let mut rendered = Value::Object(fitted.unwrap_or_default());
+    fields.insert("resourceType", Json::text(type_name));
+    let fitted = schema::fit(
+        FhirVersion::V4_4_0,
+        type_name,
+        fields,
+        &|inner, _| Some(render(inner, links)),
+        &mut |_, _| {},
+    );
+    let mut rendered = Json::Object(fitted.unwrap_or_default());
     rename_references(&mut rendered);
     rendered
 }
 
+fn resource_type(resource: &Json<'_>) -> Option<ResourceType> {
+    resource.get("resourceType")?.as_str()?.parse().ok()
+}
+
 /// References to ClinicalUseDefinition are to ClinicalUseIssue in 4.4.0.
-fn rename_references(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
+fn rename_references(json: &mut Json<'_>) {
+    match json {
+        Json::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
                 match value {
-                    Value::String(text)
+                    Json::String(text)
                         if (name == "reference" || name == "type")
                             && text.contains("ClinicalUseDefinition") =>
                     {
-                        *text = text.replace("ClinicalUseDefinition", "ClinicalUseIssue");
+                        *text = Cow::Owned(text.replace("ClinicalUseDefinition", "ClinicalUseIssue"));
                     }
                     _ => rename_references(value),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(rename_references),
+        Json::Array(items) => items.iter_mut().for_each(rename_references),
         _ => {}
     }
 }
 
 /// The concept of a CodeableReference where 4.4.0 has a plain one: a lone reference leaves its display.
-fn concept_of(value: Value) -> Option<Value> {
-    let Value::Object(mut fields) = value else { return None };
-    if let Some(concept) = fields.swap_remove("concept") {
+fn concept_of(value: Json<'_>) -> Option<Json<'_>> {
+    let Json::Object(mut fields) = value else { return None };
+    if let Some(concept) = fields.remove("concept") {
         return Some(concept);
     }
-    let display = fields.get("reference")?.get("display")?.as_str()?;
-    Some(serde_json::json!({"text": display}))
+    let display = fields.get("reference")?.get("display").filter(|display| display.as_str().is_some())?;
+    Some(Json::object([("text", display.clone())]))
 }
 
 /// A CodeableReference as the choice of 4.4.0: `name` plus `CodeableConcept` or `Reference`.
-fn put_choice(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    let Some(Value::Object(mut value)) = value else { return };
-    if let Some(concept) = value.swap_remove("concept") {
+fn put_choice<'t>(fields: &mut Fields<'t>, name: &str, value: Option<Json<'t>>) {
+    let Some(Json::Object(mut value)) = value else { return };
+    if let Some(concept) = value.remove("concept") {
         fields.insert(format!("{name}CodeableConcept"), concept);
-    } else if let Some(reference) = value.swap_remove("reference") {
+    } else if let Some(reference) = value.remove("reference") {
         fields.insert(format!("{name}Reference"), reference);
     }
 }
 
 /// A characteristic as the concept of 4.4.0: the value when it is a concept, the type when the value says nothing more.
-fn characteristic(value: Value) -> Option<Value> {
-    let Value::Object(mut fields) = value else { return None };
-    if let Some(concept) = fields.swap_remove("valueCodeableConcept") {
+fn characteristic(value: Json<'_>) -> Option<Json<'_>> {
+    let Json::Object(mut fields) = value else { return None };
+    if let Some(concept) = fields.remove("valueCodeableConcept") {
         return Some(concept);
     }
-    if fields.get("valueBoolean") == Some(&Value::Bool(false)) {
+    if fields.get("valueBoolean") == Some(&Json::Bool(false)) {
         return None;
     }
-    fields.swap_remove("type")
+    fields.remove("type")
 }

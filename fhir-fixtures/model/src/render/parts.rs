@@ -1,31 +1,29 @@
 //! Rendering what a product is made of and used for: items, ingredients, substances, clinical use.
 
-use serde_json::{Value, json};
-
 use crate::{
     ResourceType,
-    schema::DATA_ABSENT,
-    tree::{Fields, each, map_each, put, put_items, rename, take, take_items, wording},
+    json::{Fields, Json},
+    tree::{absent, each, map_each, put, put_items, rename, take, take_items, wording},
 };
 
 use super::{concept_of, links::Links, put_choice};
 
-fn forward_ingredients(fields: &mut Fields, links: &Links, own: ResourceType) {
+fn forward_ingredients(fields: &mut Fields<'_>, links: &Links, own: ResourceType) {
     take(fields, "ingredient");
-    let id = fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let id = fields.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
     put_items(fields, "ingredient", links.forward(own, &id, ResourceType::Ingredient));
 }
 
-pub(super) fn administrable(fields: &mut Fields, links: &Links) {
+pub(super) fn administrable(fields: &mut Fields<'_>, links: &Links) {
     rename(fields, "formOf", "subject");
     forward_ingredients(fields, links, ResourceType::AdministrableProductDefinition);
 }
 
-pub(super) fn item(fields: &mut Fields, links: &Links) {
+pub(super) fn item(fields: &mut Fields<'_>, links: &Links) {
     forward_ingredients(fields, links, ResourceType::ManufacturedItemDefinition);
 }
 
-pub(super) fn ingredient(fields: &mut Fields) {
+pub(super) fn ingredient(fields: &mut Fields<'_>) {
     rename(fields, "comment", "description");
     map_each(fields, "manufacturer", &|manufacturer| manufacturer.get("manufacturer").cloned());
     each(fields, "substance", &mut |substance| {
@@ -35,11 +33,14 @@ pub(super) fn ingredient(fields: &mut Fields) {
     });
 }
 
-fn strength(strength: &mut Fields) {
+fn strength(strength: &mut Fields<'_>) {
     rename(strength, "textPresentation", "presentationText");
     rename(strength, "textConcentration", "concentrationText");
-    for name in ["presentation", "concentration"] {
-        ratio(strength, name, name, &format!("{name}HighLimit"), Some(&format!("{name}Text")));
+    for (name, high, text) in [
+        ("presentation", "presentationHighLimit", "presentationText"),
+        ("concentration", "concentrationHighLimit", "concentrationText"),
+    ] {
+        ratio(strength, name, name, high, Some(text));
     }
     each(strength, "referenceStrength", &mut |reference| {
         let substance = take(reference, "substance");
@@ -48,32 +49,42 @@ fn strength(strength: &mut Fields) {
     });
 }
 
+fn words<'t>(text: &str) -> Json<'t> {
+    Json::text(text.to_owned())
+}
+
 /// A choice of ratio, ratio range, quantity and concept as the ratios and the text of 4.4.0.
-fn ratio(fields: &mut Fields, from: &str, to: &str, high: &str, text: Option<&str>) {
+fn ratio(
+    fields: &mut Fields<'_>,
+    from: &str,
+    to: &'static str,
+    high: &'static str,
+    text: Option<&'static str>,
+) {
     rename(fields, &format!("{from}Ratio"), to);
-    if let Some(Value::Object(mut range)) = take(fields, &format!("{from}RatioRange")) {
+    if let Some(Json::Object(mut range)) = take(fields, &format!("{from}RatioRange")) {
         let denominator = take(&mut range, "denominator");
         for (name, bound) in [(to, "lowNumerator"), (high, "highNumerator")] {
             if let Some(numerator) = take(&mut range, bound) {
                 let mut ratio = Fields::new();
                 put(&mut ratio, "numerator", Some(numerator));
                 put(&mut ratio, "denominator", denominator.clone());
-                put(fields, name, Some(Value::Object(ratio)));
+                put(fields, name, Some(Json::Object(ratio)));
             }
         }
     }
     if let Some(quantity) = take(fields, &format!("{from}Quantity")) {
-        let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
-        put(fields, to, Some(json!({"numerator": quantity, "denominator": unknown})));
+        let ratio = Json::object([("numerator", quantity), ("denominator", absent("unknown"))]);
+        put(fields, to, Some(ratio));
     }
     if let (Some(concept), Some(text)) = (take(fields, &format!("{from}CodeableConcept")), text)
         && !fields.contains_key(text)
     {
-        put(fields, text, wording(&concept).map(Value::from));
+        put(fields, text, wording(&concept).map(words));
     }
 }
 
-pub(super) fn substance(fields: &mut Fields) {
+pub(super) fn substance(fields: &mut Fields<'_>) {
     rename(fields, "classification", "category");
     rename(fields, "informationSource", "source");
     each(fields, "moiety", &mut |moiety| rename(moiety, "measurementType", "amountType"));
@@ -81,9 +92,8 @@ pub(super) fn substance(fields: &mut Fields) {
         rename(property, "type", "code");
         rename(property, "valueQuantity", "amountQuantity");
         let concept = take(property, "valueCodeableConcept");
-        let words =
-            concept.as_ref().and_then(wording).map(Value::from).or_else(|| take(property, "valueDate"));
-        put(property, "amountString", words);
+        let text = concept.as_ref().and_then(wording).map(words).or_else(|| take(property, "valueDate"));
+        put(property, "amountString", text);
     });
     each(fields, "relationship", &mut |relationship| {
         rename(relationship, "ratioHighLimitAmount", "amountRatioHighLimit");
@@ -92,7 +102,7 @@ pub(super) fn substance(fields: &mut Fields) {
     take(fields, "sourceMaterial");
 }
 
-pub(super) fn clinical_use(fields: &mut Fields) {
+pub(super) fn clinical_use(fields: &mut Fields<'_>) {
     for (part, names) in [
         ("contraindication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity"][..]),
         ("indication", &["diseaseSymptomProcedure", "diseaseStatus", "comorbidity", "intendedEffect"][..]),

@@ -1,12 +1,10 @@
 //! Rendering the product, its authorisations and its packs.
 
-use serde_json::{Value, json};
-
 use crate::{
     ResourceKey, ResourceType,
+    json::{Fields, Json},
     links::parse_reference,
-    schema::DATA_ABSENT,
-    tree::{Fields, each, get, map_each, put, put_items, rename, take, take_items, wording},
+    tree::{absent, each, map_each, put, put_items, rename, take, take_items, wording},
 };
 
 use super::{characteristic, links::Links};
@@ -22,25 +20,29 @@ pub(super) const FORWARD_LINKS: [(&str, ResourceType); 3] = [
 ];
 
 /// The activities of the operations of a product's root, of which 4.4.0 shows who authorised them.
-pub(super) fn activities(root: &Value) -> impl Iterator<Item = ResourceKey> {
+pub(super) fn activities(root: &Json<'_>) -> impl Iterator<Item = ResourceKey> {
     let operations = match root.get("operation") {
-        Some(Value::Array(operations)) => operations.as_slice(),
+        Some(Json::Array(operations)) => operations.as_slice(),
         Some(operation) => std::slice::from_ref(operation),
         None => &[],
     };
     operations.iter().filter_map(|operation| activity(operation.as_object()?))
 }
 
-fn activity(operation: &Fields) -> Option<ResourceKey> {
-    let kind = operation.get("type")?;
-    get(kind, &["reference", "reference"])?.as_str().and_then(parse_reference)
+fn activity(operation: &Fields<'_>) -> Option<ResourceKey> {
+    operation.get("type")?.at(&["reference", "reference"])?.as_str().and_then(parse_reference)
 }
 
-fn id(fields: &Fields) -> String {
-    fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+fn id(fields: &Fields<'_>) -> String {
+    fields.get("id").and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-pub(super) fn medicinal_product(fields: &mut Fields, links: &Links) {
+/// A reference that only has a name.
+fn display_alone<'t>(display: &str) -> Json<'t> {
+    Json::object([("display", Json::text(display.to_owned()))])
+}
+
+pub(super) fn medicinal_product(fields: &mut Fields<'_>, links: &Links) {
     let own = id(fields);
     let forward = |child| links.forward(ResourceType::MedicinalProductDefinition, &own, child);
     rename(fields, "pediatricUseIndicator", "paediatricUseIndicator");
@@ -56,7 +58,7 @@ pub(super) fn medicinal_product(fields: &mut Fields, links: &Links) {
     map_each(fields, "characteristic", &characteristic);
     each(fields, "crossReference", &mut |cross| {
         let product = take(cross, "product").unwrap_or_default();
-        match get(&product, &["reference"]) {
+        match product.get("reference") {
             Some(reference)
                 if reference.get("reference").is_none() && reference.get("identifier").is_some() =>
             {
@@ -64,8 +66,8 @@ pub(super) fn medicinal_product(fields: &mut Fields, links: &Links) {
             }
             Some(reference) => put(cross, "productReference", Some(reference.clone())),
             None => {
-                let display = get(&product, &["concept"]).and_then(wording);
-                put(cross, "productReference", display.map(|display| json!({"display": display})));
+                let display = product.get("concept").and_then(wording);
+                put(cross, "productReference", display.map(display_alone));
             }
         }
     });
@@ -81,10 +83,10 @@ pub(super) fn medicinal_product(fields: &mut Fields, links: &Links) {
 }
 
 /// 4.4.0 has one subject: the product when it is one of them, else a pack, else the first.
-pub(super) fn authorisation(fields: &mut Fields) {
+pub(super) fn authorisation(fields: &mut Fields<'_>) {
     let subjects = take_items(fields, "subject");
-    let rank = |subject: &Value| {
-        let key = subject.get("reference").and_then(Value::as_str).and_then(parse_reference);
+    let rank = |subject: &Json<'_>| {
+        let key = subject.get("reference").and_then(Json::as_str).and_then(parse_reference);
         match key.map(|key| key.resource_type) {
             Some(ResourceType::MedicinalProductDefinition) => 0,
             Some(ResourceType::PackagedProductDefinition) => 1,
@@ -92,7 +94,7 @@ pub(super) fn authorisation(fields: &mut Fields) {
         }
     };
     put(fields, "subject", subjects.into_iter().min_by_key(rank));
-    if let Some(Value::Object(mut indication)) = take_items(fields, "indication").into_iter().next() {
+    if let Some(Json::Object(mut indication)) = take_items(fields, "indication").into_iter().next() {
         match (take(&mut indication, "reference"), take(&mut indication, "concept")) {
             (Some(reference), _) => put(fields, "indicationReference", Some(reference)),
             (None, concept) => put(fields, "indicationCodeableConcept", concept),
@@ -100,7 +102,7 @@ pub(super) fn authorisation(fields: &mut Fields) {
     }
 }
 
-pub(super) fn package(fields: &mut Fields, links: &Links) {
+pub(super) fn package(fields: &mut Fields<'_>, links: &Links) {
     let own = id(fields);
     rename(fields, "packageFor", "subject");
     let authorisations =
@@ -112,37 +114,28 @@ pub(super) fn package(fields: &mut Fields, links: &Links) {
     map_each(fields, "characteristic", &characteristic);
     let sizes = take_items(fields, "containedItemQuantity");
     let mut extensions = take_items(fields, "extension");
-    extensions.extend(sizes.into_iter().map(|size| json!({"url": PACK_SIZE, "valueQuantity": size})));
+    let size = |size| Json::object([("url", Json::text(PACK_SIZE)), ("valueQuantity", size)]);
+    extensions.extend(sizes.into_iter().map(size));
     put_items(fields, "extension", extensions);
-    if let Some(Value::Object(mut packaging)) = take(fields, "packaging") {
+    if let Some(Json::Object(mut packaging)) = take(fields, "packaging") {
         package_level(&mut packaging, 0);
-        put_items(fields, "package", vec![Value::Object(packaging)]);
+        put_items(fields, "package", vec![Json::Object(packaging)]);
     }
 }
 
-fn package_level(packaging: &mut Fields, depth: usize) {
+fn package_level(packaging: &mut Fields<'_>, depth: usize) {
     each(packaging, "containedItem", &mut |contained| {
         let item = take(contained, "item").unwrap_or_default();
-        let display =
-            || get(&item, &["concept"]).and_then(wording).map(|display| json!({"display": display}));
-        put_items(
-            contained,
-            "item",
-            get(&item, &["reference"]).cloned().or_else(display).into_iter().collect(),
-        );
+        let display = || item.get("concept").and_then(wording).map(display_alone);
+        put_items(contained, "item", item.get("reference").cloned().or_else(display).into_iter().collect());
         rename(contained, "amount", "amountQuantity");
     });
     each(packaging, "shelfLifeStorage", &mut |shelf_life| {
         rename(shelf_life, "periodDuration", "period");
         if let Some(text) = take(shelf_life, "periodString") {
             // A period in words is a quantity whose value 4.4.0 cannot hold; the words stay as its unit.
-            put(
-                shelf_life,
-                "period",
-                Some(
-                    json!({"_value": {"extension": [{"url": DATA_ABSENT, "valueCode": "as-text"}]}, "unit": text}),
-                ),
-            );
+            let period = Json::object([("_value", absent("as-text")), ("unit", text)]);
+            put(shelf_life, "period", Some(period));
         }
     });
     if depth < 64 {

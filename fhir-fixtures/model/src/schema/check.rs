@@ -245,7 +245,7 @@ impl Checker {
             }
             Content::Primitive(primitive, members) => {
                 let zone_due = self.version == FhirVersion::V4_4_0;
-                match primitive.check(value, zone_due) {
+                match primitive.check(&value.into(), zone_due) {
                     Err(Fault::JsonType(due)) => {
                         let message = format!("{} is a JSON {due}, not {}", kind.name, kind_of(value));
                         self.report(path, ProblemKind::Structure, message);

@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 
-use pms_terms::FhirVersion;
-use serde_json::{Map, Value, json};
-
 use super::{Content, Element, ElementType, Listing, Node, listing::Place};
+use crate::{
+    json::{Fields, Json},
+    tree::absent,
+};
+use pms_terms::FhirVersion;
 
 /// The extension that stands for a missing required value (FHIR "data-absent-reason").
 pub(crate) const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
@@ -16,20 +18,19 @@ const MAX_DEPTH: usize = 80;
 /// What became of an element that did not fit: its path and why.
 pub(crate) type Dropped<'d> = &'d mut dyn FnMut(String, &'static str);
 /// How contained resources are treated.
-pub(crate) type Contained<'d> = &'d dyn Fn(&Value, Dropped<'_>) -> Option<Value>;
+pub(crate) type Contained<'d> = &'d dyn for<'t> Fn(Json<'t>, Dropped<'_>) -> Option<Json<'t>>;
 
 /// Fits the elements of a resource or datatype object. What does not fit is left out and told to `dropped`.
-pub(crate) fn fit(
+pub(crate) fn fit<'t>(
     version: FhirVersion,
     type_name: &str,
-    object: Map<String, Value>,
+    mut object: Fields<'t>,
     contained: Contained<'_>,
     dropped: Dropped<'_>,
-) -> Option<Map<String, Value>> {
+) -> Option<Fields<'t>> {
     let listing = Listing::of(version);
     let node = listing.type_node(type_name)?;
     let mut fitter = Fitter { version, listing, contained, dropped, path: vec![type_name] };
-    let mut object = object;
     fitter.object(&mut object, node).then_some(object)
 }
 
@@ -49,18 +50,23 @@ impl Fitter<'_> {
     }
 
     /// Fits an object where it stands: most objects fit as they are. Whether anything is left of it.
-    fn object(&mut self, object: &mut Map<String, Value>, node: &'static Node) -> bool {
+    fn object(&mut self, object: &mut Fields<'_>, node: &'static Node) -> bool {
         if self.path.len() > MAX_DEPTH {
             self.drop("", "nested too deep");
             return false;
         }
-        let (places, unknown) = bring_into_order(object, node);
+        // In the order of the specification; the type of a resource has no place there, and comes first.
+        let (places, unknown) = object.order_by(|name| match node.place(name) {
+            None if !(node.is_resource && name == "resourceType") => None,
+            place => Some(place),
+        });
         let mut kept = Vec::with_capacity(places.len());
         let mut missing = Vec::new();
         // The element at hand, whether anything is left of it, and how many members are left before the one at hand.
         let (mut current, mut found, mut left) = (0, false, 0);
         let mut some = false;
-        let mut members = places.iter().zip(object.values_mut()).peekable();
+        let values = object.iter_mut().map(|(_, value)| value);
+        let mut members = places.iter().zip(values).peekable();
         while let Some((place, value)) = members.next() {
             let Some((place, (element, kind))) = place.and_then(|place| Some((place, node.at(place)?)))
             else {
@@ -98,6 +104,7 @@ impl Fitter<'_> {
                 some |= stays;
             }
         }
+        drop(members);
         let rest = missing_of(node, current..node.elements.len(), found);
         missing.extend(rest.map(|element| (left, element)));
         keep(object, &kept);
@@ -111,28 +118,31 @@ impl Fitter<'_> {
     }
 
     /// Fits the value of a property and what stands beside it; which of them stays.
-    fn property<'v>(
+    fn property<'v, 't>(
         &mut self,
         element: &'static Element,
         kind: &'static ElementType,
-        mut plain: Option<&'v mut Value>,
-        mut companion: Option<&'v mut Value>,
+        mut plain: Option<&'v mut Json<'t>>,
+        mut companion: Option<&'v mut Json<'t>>,
     ) -> [bool; 2] {
         if !element.repeats {
             let plain = plain.take_if(|value| self.make_single(value));
             let companion = companion.take_if(|value| self.make_single(value));
             return self.item(element, kind, plain, companion);
         }
-        let items = |value: &mut Option<&mut Value>| value.as_deref_mut().map_or(0, make_list);
+        let items = |value: &mut Option<&mut Json<'t>>| value.as_deref_mut().map_or(0, make_list);
         let count = items(&mut plain).max(items(&mut companion));
         let mut kept = Vec::with_capacity(count);
         for at in 0..count {
-            let mut of = [&mut plain, &mut companion].map(|list| list.as_deref_mut()?.get_mut(at));
+            let mut of = [&mut plain, &mut companion].map(|list| match list {
+                Some(Json::Array(items)) => items.get_mut(at),
+                _ => None,
+            });
             let [plain, companion] = of.each_mut().map(|item| item.as_deref_mut());
             let stays = self.item(element, kind, plain, companion);
             for (item, _) in of.iter_mut().zip(stays).filter(|(_, stays)| !stays) {
                 if let Some(item) = item {
-                    **item = Value::Null;
+                    **item = Json::Null;
                 }
             }
             kept.push(stays.contains(&true));
@@ -140,9 +150,9 @@ impl Fitter<'_> {
         // Items that belong together stand at the same place of two lists.
         let aligned = plain.is_some() && companion.is_some();
         [plain, companion].map(|list| {
-            let Some(Value::Array(items)) = list else { return false };
+            let Some(Json::Array(items)) = list else { return false };
             if aligned {
-                items.resize(count, Value::Null);
+                items.resize(count, Json::Null);
             }
             if kept.contains(&false) {
                 let mut kept = kept.iter();
@@ -153,12 +163,12 @@ impl Fitter<'_> {
     }
 
     /// Of an array where a single value is due its first item; whether there is one.
-    fn make_single(&mut self, value: &mut Value) -> bool {
-        let Value::Array(items) = value else { return true };
+    fn make_single(&mut self, value: &mut Json<'_>) -> bool {
+        let Json::Array(items) = value else { return true };
         if items.len() > 1 {
             self.drop("", "only the first of several values has a place in this version");
         }
-        let Some(first) = items.first_mut().map(Value::take) else { return false };
+        let Some(first) = items.first_mut().map(Json::take) else { return false };
         *value = first;
         true
     }
@@ -167,13 +177,13 @@ impl Fitter<'_> {
         &mut self,
         element: &Element,
         kind: &'static ElementType,
-        plain: Option<&mut Value>,
-        companion: Option<&mut Value>,
+        plain: Option<&mut Json<'_>>,
+        companion: Option<&mut Json<'_>>,
     ) -> [bool; 2] {
         match &kind.content {
             Content::Resource => {
                 let Some(resource) = plain else { return [false, false] };
-                let inner = (self.contained)(resource, self.dropped);
+                let inner = (self.contained)(resource.take(), self.dropped);
                 let stays = inner.is_some();
                 *resource = inner.unwrap_or_default();
                 [stays, false]
@@ -181,7 +191,7 @@ impl Fitter<'_> {
             Content::Node(_) => [plain.is_some_and(|value| self.complex(element, kind, value)), false],
             Content::Primitive(..) => {
                 let plain = plain.is_some_and(|value| !value.is_null() && self.primitive(kind, value));
-                let companion = companion.and_then(Value::as_object_mut).is_some_and(|object| {
+                let companion = companion.and_then(Json::as_object_mut).is_some_and(|object| {
                     let says_nothing = !plain && self.is_filler(element, object);
                     !says_nothing
                         && self.listing.type_node("Element").is_some_and(|node| self.object(object, node))
@@ -192,10 +202,10 @@ impl Fitter<'_> {
     }
 
     /// Fits the object of a datatype or element; whether it stays.
-    fn complex(&mut self, element: &Element, kind: &'static ElementType, value: &mut Value) -> bool {
+    fn complex(&mut self, element: &Element, kind: &'static ElementType, value: &mut Json<'_>) -> bool {
         let object = match value {
-            Value::Object(object) => object,
-            Value::Null => return false,
+            Json::Object(object) => object,
+            Json::Null => return false,
             _ => {
                 self.drop("", "an object is due");
                 return false;
@@ -204,7 +214,7 @@ impl Fitter<'_> {
         if self.is_filler(element, object) {
             return false;
         }
-        let has_value = |object: &Map<String, Value>| {
+        let has_value = |object: &Fields<'_>| {
             object.keys().any(|name| name.starts_with("value") || name.starts_with("_value"))
         };
         let had_value = kind.name == "Extension" && has_value(object);
@@ -220,7 +230,7 @@ impl Fitter<'_> {
     }
 
     /// Fits the value of a primitive; whether it stays.
-    fn primitive(&mut self, kind: &'static ElementType, value: &mut Value) -> bool {
+    fn primitive(&mut self, kind: &'static ElementType, value: &mut Json<'_>) -> bool {
         let Content::Primitive(primitive, members) = &kind.content else { return false };
         let zone_due = self.version == FhirVersion::V4_4_0;
         if primitive.check(value, zone_due).is_ok() {
@@ -233,7 +243,8 @@ impl Fitter<'_> {
             return !outside;
         }
         // A time of day without its zone has no place in 4.4.0; the day has.
-        let day = value.as_str().filter(|_| zone_due).and_then(|text| text.get(..10)).map(Value::from);
+        let day = value.as_str().filter(|_| zone_due).and_then(|text| text.get(..10));
+        let day = day.map(|day| Json::text(day.to_owned()));
         if let Some(day) =
             day.filter(|day| primitive.check(day, zone_due).is_ok() && primitive.check(value, false).is_ok())
         {
@@ -246,41 +257,18 @@ impl Fitter<'_> {
     }
 
     /// Whether an object only says that 4.4.0 required something unknown, and 5.0.0 does not.
-    fn is_filler(&self, element: &Element, object: &Map<String, Value>) -> bool {
+    fn is_filler(&self, element: &Element, object: &Fields<'_>) -> bool {
         self.version == FhirVersion::V5_0_0
             && !element.required
             && object.len() == 1
-            && object.get("extension").and_then(Value::as_array).is_some_and(|extensions| {
-                extensions.len() == 1 && extensions[0].get("url").and_then(Value::as_str) == Some(DATA_ABSENT)
+            && object.get("extension").and_then(Json::as_array).is_some_and(|extensions| {
+                extensions.len() == 1 && extensions[0].get("url").and_then(Json::as_str) == Some(DATA_ABSENT)
             })
     }
 }
 
-/// Puts the members of an object in the order of the specification, and takes out those that the node does not have.
-/// The places of the members that are left, none for the type of a resource, and the names of the others.
-fn bring_into_order(object: &mut Map<String, Value>, node: &Node) -> (Vec<Option<Place>>, Vec<String>) {
-    let mut places = Vec::with_capacity(object.len());
-    let mut unknown = Vec::new();
-    for name in object.keys() {
-        match node.place(name) {
-            None if !(node.is_resource && name == "resourceType") => unknown.push(name.clone()),
-            place => places.push(place),
-        }
-    }
-    for name in &unknown {
-        object.shift_remove(name);
-    }
-    if !places.is_sorted() {
-        let mut members: Vec<_> = places.into_iter().zip(std::mem::take(object)).collect();
-        members.sort_by_key(|(place, _)| *place);
-        places = members.iter().map(|(place, _)| *place).collect();
-        object.extend(members.into_iter().map(|(_, member)| member));
-    }
-    (places, unknown)
-}
-
 /// Leaves the members of an object that stay.
-fn keep(object: &mut Map<String, Value>, kept: &[bool]) {
+fn keep(object: &mut Fields<'_>, kept: &[bool]) {
     if kept.contains(&false) {
         let mut kept = kept.iter();
         object.retain(|_, _| kept.next().is_some_and(|kept| *kept));
@@ -288,13 +276,13 @@ fn keep(object: &mut Map<String, Value>, kept: &[bool]) {
 }
 
 /// Makes a list of what stands where one is due; how many items it has.
-fn make_list(value: &mut Value) -> usize {
+fn make_list(value: &mut Json<'_>) -> usize {
     match value {
-        Value::Array(_) => {}
-        Value::Null => *value = Value::Array(Vec::new()),
-        _ => *value = Value::Array(vec![value.take()]),
+        Json::Array(_) => {}
+        Json::Null => *value = Json::Array(Vec::new()),
+        _ => *value = Json::Array(vec![value.take()]),
     }
-    value.as_array().map_or(0, Vec::len)
+    value.as_array().map_or(0, <[_]>::len)
 }
 
 /// Those of `elements` that are required and missing: of the first something was `found` or not, the others are not
@@ -312,27 +300,28 @@ fn missing_of(
 }
 
 /// Puts in a required element that says that its value is unknown.
-fn fill(object: &mut Map<String, Value>, at: usize, element: &Element) {
+fn fill(object: &mut Fields<'_>, at: usize, element: &Element) {
     let Some(kind) = element.types.first() else { return };
-    let unknown = json!({"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]});
-    let value = if element.repeats { json!([unknown]) } else { unknown };
+    let unknown = absent("unknown");
+    let value = if element.repeats { Json::Array(vec![unknown]) } else { unknown };
     let name = match kind.content {
         Content::Primitive(..) => format!("_{}", kind.property),
         _ => kind.property.clone(),
     };
-    object.shift_insert(at, name, value);
+    object.insert_at(at, name, value);
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn fitted(version: FhirVersion, type_name: &str, value: &Value) -> (Value, Vec<String>) {
         let mut paths = Vec::new();
-        let object = value.as_object().unwrap().clone();
-        let out =
-            fit(version, type_name, object, &|value, _| Some(value.clone()), &mut |path, _| paths.push(path));
-        (out.map_or(Value::Null, Value::Object), paths)
+        let Json::Object(object) = Json::from(value) else { panic!("{value}") };
+        let out = fit(version, type_name, object, &|inner, _| Some(inner), &mut |path, _| paths.push(path));
+        (out.map_or(Value::Null, |out| Json::Object(out).into()), paths)
     }
 
     #[test]

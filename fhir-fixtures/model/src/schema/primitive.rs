@@ -1,10 +1,8 @@
 //! FHIR's primitive datatypes: which JSON value stands for each, and the form its text must have.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::Value;
-
 use super::is_valid_id;
-use crate::xml;
+use crate::{json::Json, xml};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// A primitive datatype (FHIR "datatypes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +72,14 @@ impl Primitive {
     }
 
     /// Checks a JSON value. `zone_due` is the rule of 4.4.0 that a time of day in a dateTime carries its zone.
-    pub(crate) fn check(self, value: &Value, zone_due: bool) -> Result<(), Fault> {
+    pub(crate) fn check(self, value: &Json<'_>, zone_due: bool) -> Result<(), Fault> {
         let form = |fine: bool, rule: &'static str| if fine { Ok(()) } else { Err(Fault::Form(rule)) };
         match self {
-            Self::Boolean => value.is_boolean().then_some(()).ok_or(Fault::JsonType("boolean")),
-            Self::Decimal => value.is_number().then_some(()).ok_or(Fault::JsonType("number")),
+            Self::Boolean => matches!(value, Json::Bool(_)).then_some(()).ok_or(Fault::JsonType("boolean")),
+            Self::Decimal => matches!(value, Json::Number(_)).then_some(()).ok_or(Fault::JsonType("number")),
             Self::Integer | Self::UnsignedInt | Self::PositiveInt => {
-                let number = value.as_i64().ok_or(Fault::JsonType("whole number"))?;
+                let Json::Number(number) = value else { return Err(Fault::JsonType("whole number")) };
+                let number: i64 = number.parse().map_err(|_| Fault::JsonType("whole number"))?;
                 let least = match self {
                     Self::UnsignedInt => 0,
                     Self::PositiveInt => 1,
@@ -249,12 +248,12 @@ fn is_date_time(text: &str, zone_due: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn fits(kind: &str, value: &Value) -> bool {
-        Primitive::of(kind).unwrap().check(value, false).is_ok()
+        Primitive::of(kind).unwrap().check(&value.into(), false).is_ok()
     }
 
     #[test]
@@ -286,7 +285,7 @@ mod tests {
         }
         assert!(fits("instant", &json!("2024-02-29T10:00:00Z")));
         assert!(!fits("instant", &json!("2024-02-29")) && !fits("instant", &json!("2024-02-29T10:00:00")));
-        assert!(Primitive::DateTime.check(&json!("2024-02-29T10:00:00"), true).is_err());
+        assert!(Primitive::DateTime.check(&Json::text("2024-02-29T10:00:00"), true).is_err());
     }
 
     #[test]
