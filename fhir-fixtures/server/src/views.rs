@@ -174,24 +174,35 @@ impl Views {
     }
 
     /// Roots by the outlines that are stored beside them, in order: nothing where the whole product must be looked at.
+    /// Where they are many, they are read and drawn in parts beside each other.
     async fn outlined(
         &self,
         angles: &[&Angle],
         version: FhirVersion,
     ) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
-        let is_quicker = |angle: &&&Angle| {
-            Outline::is_for(angle.column, &angle.targets) && !self.products.contains_key(&key(angle, version))
-        };
-        let ids: Vec<&str> =
-            angles.iter().filter(is_quicker).map(|angle| angle.head.product_id.as_str()).collect();
-        let mut found: HashMap<String, StoredRoot> = HashMap::new();
-        if !ids.is_empty() {
-            let roots = fhir_store::find_roots(&self.database, &ids).await?;
-            found.extend(roots.into_iter().map(|root| (root.product_id.clone(), root)));
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut parts =
+            angles.chunks(angles.len().div_ceil(processors).max(WORTH_A_THREAD)).map(|angles| Part {
+                work: angles
+                    .iter()
+                    .map(|angle| ((*angle).clone(), self.is_quicker(angle, version)))
+                    .collect(),
+                database: self.database.clone(),
+                matrix: Arc::clone(&self.matrix),
+                version,
+            });
+        let Some(first) = parts.next() else { return Ok(Vec::new()) };
+        let others: Vec<_> = parts.map(|part| tokio::spawn(part.draw_beside())).collect();
+        let mut views = first.read().await?.draw()?;
+        for other in others {
+            views.extend(other.await.map_err(|error| Refusal::Preparation(error.to_string()))??);
         }
-        let work: Vec<(Angle, Option<StoredRoot>)> =
-            angles.iter().map(|angle| ((*angle).clone(), found.remove(&angle.head.product_id))).collect();
-        on_all_processors(work, Arc::clone(&self.matrix), version).await
+        Ok(views)
+    }
+
+    /// Whether the outline is for this reader, and the whole product is not at hand.
+    fn is_quicker(&self, angle: &Angle, version: FhirVersion) -> bool {
+        Outline::is_for(angle.column, &angle.targets) && !self.products.contains_key(&key(angle, version))
     }
 
     /// A whole product; nothing when the column does not see it.
@@ -249,41 +260,55 @@ impl Views {
     }
 }
 
-/// So many roots are drawn in the time that it takes to wake another thread, and some more.
+/// So many roots are read and drawn in the time that it takes to wake another thread, and some more.
 const WORTH_A_THREAD: usize = 4;
 
-/// Draws roots by their outlines, in order, side by side where they are many.
-async fn on_all_processors(
-    mut work: Vec<(Angle, Option<StoredRoot>)>,
+/// Some roots, to be drawn by their outlines if that is quicker.
+struct Part {
+    work: Vec<(Angle, bool)>,
+    database: Database,
     matrix: Arc<AccessMatrix>,
     version: FhirVersion,
-) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let part = work.len().div_ceil(processors).max(WORTH_A_THREAD);
-    let mut others = Vec::new();
-    while work.len() > part {
-        let some = work.split_off(work.len() - part);
-        let matrix = Arc::clone(&matrix);
-        others.push(tokio::task::spawn_blocking(move || drawn(some, &matrix, version)));
-    }
-    let mut views = drawn(work, &matrix, version)?;
-    for other in others.into_iter().rev() {
-        views.extend(other.await.map_err(|error| Refusal::Preparation(error.to_string()))??);
-    }
-    Ok(views)
 }
 
-fn drawn(
+/// The same, with what is stored of those that are to be drawn.
+struct ReadPart {
     work: Vec<(Angle, Option<StoredRoot>)>,
-    matrix: &AccessMatrix,
+    matrix: Arc<AccessMatrix>,
     version: FhirVersion,
-) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
-    work.into_iter()
-        .map(|(angle, stored)| match stored {
-            Some(stored) => draw(&angle, &stored, matrix, version),
-            None => Ok(None),
-        })
-        .collect()
+}
+
+impl Part {
+    async fn read(self) -> Result<ReadPart, Refusal> {
+        let Self { work, database, matrix, version } = self;
+        let ids: Vec<&str> =
+            work.iter().filter(|(_, due)| *due).map(|(angle, _)| angle.head.product_id.as_str()).collect();
+        let mut found: HashMap<String, StoredRoot> = HashMap::new();
+        if !ids.is_empty() {
+            let roots = fhir_store::find_roots(&database, &ids).await?;
+            found.extend(roots.into_iter().map(|root| (root.product_id.clone(), root)));
+        }
+        let stored = |angle: Angle| {
+            let root = found.remove(&angle.head.product_id);
+            (angle, root)
+        };
+        Ok(ReadPart { work: work.into_iter().map(|(angle, _)| angle).map(stored).collect(), matrix, version })
+    }
+
+    async fn draw_beside(self) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+        let part = self.read().await?;
+        let drawn = tokio::task::spawn_blocking(move || part.draw()).await;
+        drawn.map_err(|error| Refusal::Preparation(error.to_string()))?
+    }
+}
+
+impl ReadPart {
+    fn draw(&self) -> Result<Vec<Option<Arc<RootView>>>, Refusal> {
+        let one = |(angle, stored): &(Angle, Option<StoredRoot>)| {
+            stored.as_ref().map_or(Ok(None), |stored| draw(angle, stored, &self.matrix, self.version))
+        };
+        self.work.iter().map(one).collect()
+    }
 }
 
 /// A root by its outline; nothing where the whole product must be looked at.

@@ -83,8 +83,13 @@ impl Statement {
         self
     }
 
-    /// Appends `(…, …)` with a placeholder for each text.
+    /// Appends `(…, …)` with a placeholder for each text. The last of them is repeated until they are 1, 2, 4, 8, …:
+    /// each length is another statement to a database, which plans it and keeps only so many.
     pub(crate) fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) -> &mut Self {
+        let mut texts: Vec<&str> = texts.into_iter().collect();
+        if let Some(last) = texts.last() {
+            texts.resize(texts.len().next_power_of_two(), last);
+        }
         self.push("(");
         for (n, text) in texts.into_iter().enumerate() {
             if n > 0 {
@@ -136,6 +141,14 @@ impl Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_have_few_lengths() {
+        let of = |texts: &[&str]| Statement::new("").list(texts.iter().copied()).clone();
+        assert_eq!(of(&["a", "b", "c"]).sql, "($1, $2, $3, $4)");
+        assert_eq!(of(&["a", "b", "c"]).binds[2..], [Bind::Text("c".into()), Bind::Text("c".into())]);
+        assert_eq!((of(&[]).sql.as_str(), of(&["a"]).sql.as_str()), ("()", "($1)"));
+    }
 
     #[test]
     fn placeholders_are_numbered_in_order() {

@@ -126,16 +126,18 @@ impl Clause {
             // A product has few texts. The concatenation keeps SQLite from looking for it among all that are alike.
             Some(of) if matches!(self, Self::Text { .. }) => {
                 statement
-                    .push(&format!("{table}.product_id = {of}.product_id AND ({table}.parameter || '') = "));
+                    .push(&format!("{table}.product_id = {of}.product_id AND ({table}.parameter || '')"));
             }
             Some(of) => {
-                statement.push(&format!("{table}.product_id = {of}.product_id AND {table}.parameter = "));
+                statement.push(&format!("{table}.product_id = {of}.product_id AND {table}.parameter"));
             }
             None => {
-                statement.push(&format!("{table}.parameter = "));
+                statement.push(&format!("{table}.parameter"));
             }
         }
-        statement.text(parameter).push(" AND ");
+        // In the text, and not bound: SQLite compares it with the conditions of partial indexes while it plans, and would
+        // plan anew for every execution, which costs more than most searches.
+        statement.push(&format!(" = '{parameter}' AND "));
         match self {
             Self::Token { any_of, .. } => {
                 alternatives(statement, chosen(any_of, only), |statement, one| token(statement, table, one));
