@@ -140,7 +140,10 @@ impl Clause {
         statement.push(&format!(" = '{parameter}' AND "));
         match self {
             Self::Token { any_of, .. } => {
-                alternatives(statement, chosen(any_of, only), |statement, one| token(statement, table, one));
+                let tested = of.is_some();
+                alternatives(statement, chosen(any_of, only), |statement, one| {
+                    token(statement, table, one, tested);
+                });
             }
             Self::Text { any_of, .. } => {
                 alternatives(statement, chosen(any_of, only), |statement, one| text(statement, table, one));
@@ -169,18 +172,25 @@ fn alternatives<T>(statement: &mut Statement, any_of: &[T], one: impl Fn(&mut St
     statement.push(")");
 }
 
-fn token(statement: &mut Statement, table: &str, wanted: &TokenMatch) {
+/// `tested`: of one product, that another condition led to.
+fn token(statement: &mut Statement, table: &str, wanted: &TokenMatch, tested: bool) {
     match &wanted.code {
         Some(code) => statement.push(&format!("{table}.code = ")).text(code_key(code)),
         None => statement.push("1 = 1"),
     };
+    // The rows of one code lie together, and products that are tested one after the other are found in what is at hand of
+    // them. The concatenation keeps SQLite from looking for each among all rows of all products instead.
+    let system = match (tested, &wanted.code) {
+        (true, Some(_)) => format!("({table}.system || '')"),
+        _ => format!("{table}.system"),
+    };
     match &wanted.system {
         SystemMatch::Any => {}
         SystemMatch::Absent => {
-            statement.push(&format!(" AND {table}.system = ''"));
+            statement.push(&format!(" AND {system} = ''"));
         }
-        SystemMatch::Is(system) => {
-            statement.push(&format!(" AND {table}.system = ")).text(system);
+        SystemMatch::Is(wanted) => {
+            statement.push(&format!(" AND {system} = ")).text(wanted);
         }
     }
 }
