@@ -53,15 +53,14 @@ pub(crate) fn span(text: &str) -> Option<(OffsetDateTime, OffsetDateTime)> {
     let first = Month::try_from(month.unwrap_or(1)).ok()?;
     let start = Date::from_calendar_date(year, first, day.unwrap_or(1)).ok()?;
     let Some(clock) = clock else {
-        let end = match (month, day) {
-            (None, _) => Date::from_calendar_date(year.checked_add(1)?, Month::January, 1).ok()?,
-            (Some(_), None) if first == Month::December => {
-                Date::from_calendar_date(year.checked_add(1)?, Month::January, 1).ok()?
-            }
-            (Some(_), None) => Date::from_calendar_date(year, first.next(), 1).ok()?,
-            (Some(_), Some(_)) => start.next_day()?,
+        let last = match (month, day) {
+            (None, _) => Date::from_calendar_date(year, Month::December, 31).ok()?,
+            (Some(_), None) => Date::from_calendar_date(year, first, first.length(year)).ok()?,
+            (Some(_), Some(_)) => start,
         };
-        return Some((start.midnight().assume_utc(), end.midnight().assume_utc()));
+        // The last day of the calendar has no next one.
+        let end = last.next_day().map_or_else(|| last.with_time(Time::MAX), Date::midnight);
+        return Some((start.midnight().assume_utc(), end.assume_utc()));
     };
     day?;
     let (clock, offset) = zone(clock)?;
@@ -85,8 +84,9 @@ pub(crate) fn span(text: &str) -> Option<(OffsetDateTime, OffsetDateTime)> {
         Some(_) => return None,
     };
     let clock = Time::from_hms_micro(hour, minute, second.unwrap_or(0), micros).ok()?;
-    let start = PrimitiveDateTime::new(start, clock).assume_offset(offset).to_offset(UtcOffset::UTC);
-    Some((start, start.checked_add(width)?))
+    let start = PrimitiveDateTime::new(start, clock).assume_offset(offset);
+    let start = start.checked_to_offset(UtcOffset::UTC)?;
+    Some((start, start.saturating_add(width)))
 }
 
 /// The time of day and the offset behind it; without one, UTC.
@@ -119,6 +119,9 @@ mod tests {
             ("2026-12", datetime!(2026-12-01 0:00 UTC), datetime!(2027-01-01 0:00 UTC)),
             ("2026-02", datetime!(2026-02-01 0:00 UTC), datetime!(2026-03-01 0:00 UTC)),
             ("2026-01-15", datetime!(2026-01-15 0:00 UTC), datetime!(2026-01-16 0:00 UTC)),
+            ("9999", datetime!(9999-01-01 0:00 UTC), datetime!(9999-12-31 23:59:59.999_999_999 UTC)),
+            ("9999-12", datetime!(9999-12-01 0:00 UTC), datetime!(9999-12-31 23:59:59.999_999_999 UTC)),
+            ("9999-12-31", datetime!(9999-12-31 0:00 UTC), datetime!(9999-12-31 23:59:59.999_999_999 UTC)),
             ("2026-01-15T09:30", datetime!(2026-01-15 9:30 UTC), datetime!(2026-01-15 9:31 UTC)),
             ("2026-01-15T09:30:00Z", datetime!(2026-01-15 9:30 UTC), datetime!(2026-01-15 9:30:01 UTC)),
             ("2026-01-15T09:30:00 02:00", datetime!(2026-01-15 7:30 UTC), datetime!(2026-01-15 7:30:01 UTC)),
@@ -140,8 +143,8 @@ mod tests {
             "2026-01-15T25:00",
             "yesterday",
             "2026-01-15T09",
-            "9999",
             "2026-01-15T09:30:00.Z",
+            "9999-12-31T23:59:59-14:00",
         ] {
             assert_eq!(span(wrong), None, "{wrong}");
         }
