@@ -403,6 +403,10 @@ impl<H: Handler> Worker<H> {
             None => self.handler.handle(request).await,
         };
         problem::explain_if_mute(&mut response, is_head, &id);
+        if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // What answers to HEAD are given as their length, 0, is not what a whole answer has (RFC 9110 §8.6).
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         response.headers_mut().insert(HEADER, id.header_value());
         if let Some(span) = span {
             span.end(response.status(), response.extensions().get());
