@@ -128,7 +128,9 @@ pub enum RequestRefusal {
     #[error("the form {0}")]
     Form(QueryFault),
     /// A search by POST whose body is no form.
-    #[error("the body is no form: send the parameters as application/x-www-form-urlencoded, in UTF-8")]
+    #[error(
+        "the body is no form: send the parameters as application/x-www-form-urlencoded, in UTF-8, without a content coding"
+    )]
     NotAForm,
     /// The form did not arrive in time.
     #[error("the form did not arrive in the time allowed")]

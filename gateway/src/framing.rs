@@ -82,12 +82,10 @@ pub fn check(parts: &Parts, has_body: bool) -> Result<(), FramingFault> {
     if parts.version < Version::HTTP_2 && asks_for_upgrade(headers) {
         return Err(FramingFault::Upgrade);
     }
-    // Without a body there is nothing to expect anything of.
-    if has_body
-        && headers
-            .get_all(header::EXPECT)
-            .iter()
-            .any(|wish| !wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    if headers
+        .get_all(header::EXPECT)
+        .iter()
+        .any(|wish| !wish.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     {
         return Err(FramingFault::Expectation);
     }
@@ -151,6 +149,8 @@ mod tests {
             Err(FramingFault::Upgrade)
         );
         assert_eq!(judge(http1, "/x", &[host, ("upgrade", "h2c")], false), Ok(()));
+        assert_eq!(judge(http1, "/x", &[host, ("expect", "100-Continue")], false), Ok(()));
+        assert_eq!(judge(http1, "/x", &[host, ("expect", "foo")], false), Err(FramingFault::Expectation));
         assert_eq!(judge(Version::HTTP_2, "https://a/x", &[], false), Ok(()));
         assert_eq!(judge(Version::HTTP_2, "https://me@a/x", &[], false), Err(FramingFault::UserInfo));
     }

@@ -23,7 +23,7 @@ use crate::{
     framing,
     outcome::{self, Circumstances},
     plan::Plan,
-    rate_limit::Admission,
+    rate_limit::{Admission, Exceeded, Refused},
     response_cache::{Asked, Fetched, ResponseCache},
     routes::{Document, Operation, Product},
     state::Gateway,
@@ -151,6 +151,11 @@ impl Desk {
         let permit = authorize(caller, &request, prefers_lenient(&parts.headers))?;
         let admitted = self.plan.rate_limits.admit(caller, request.product, now).await;
         seen.admission = Some(admitted.map_err(GatewayError::LimitExceeded)?);
+        if self.plan.settings.sandbox && self.plan.settings.apim_errors && asks_to_be_throttled(parts) {
+            // The backend would refuse as asked, but the agency's gateway does it itself, in a form of its own.
+            let refused = Refused { policy: None, exceeded: Exceeded::Rate, retry_after: 2 };
+            return Err(GatewayError::LimitExceeded(refused));
+        }
         if let Some(foreign) = &request.product.foreign {
             return Box::pin(self.filtered(foreign, &permit, parts, now)).await;
         }
@@ -475,6 +480,9 @@ where
         }
     })?;
     let bytes = whole.to_bytes();
+    if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(RequestRefusal::NotAForm.into());
+    }
     let media =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
@@ -482,6 +490,10 @@ where
         return Err(RequestRefusal::NotAForm.into());
     }
     String::from_utf8(bytes.into()).map_err(|_| RequestRefusal::NotAForm.into())
+}
+
+fn asks_to_be_throttled(parts: &Parts) -> bool {
+    parts.headers.get(outbound::SANDBOX_FAULT).is_some_and(|fault| fault == "429")
 }
 
 fn address(parts: &Parts) -> Option<IpAddr> {

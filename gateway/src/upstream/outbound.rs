@@ -23,10 +23,12 @@ const LONGEST_ADDRESS: usize = 39;
 
 /// What a caller may tell the upstream. Not `Accept-Encoding`: a compressed Bundle could not be rewritten, and
 /// between the two of us there is nothing to save.
-const PASSED: [&str; 14] = [
+const PASSED: [&str; 15] = [
     "accept",
     "accept-language",
     "cache-control",
+    // Of a body that is sent: who cannot undo a coding has to know of it.
+    "content-encoding",
     "content-language",
     "content-type",
     "if-match",

@@ -77,6 +77,8 @@ async fn forms_are_refused_by_the_rules_of_queries() {
         (latin.status, latin.rule().as_str()),
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, "form-media-type")
     );
+    let gzip = post(&house, FORM, "name=a", &[URLENCODED, ("content-encoding", "gzip")]).await;
+    assert_eq!((gzip.status, gzip.rule().as_str()), (StatusCode::UNSUPPORTED_MEDIA_TYPE, "form-media-type"));
     assert_eq!(house.upstream.count(), before, "nothing of it reached the upstream");
 }
 

@@ -4,7 +4,7 @@ use config::Budget;
 use gateway::testing::rules;
 use http::StatusCode;
 
-use crate::house::{House, READ};
+use crate::house::{Answer, House, READ};
 
 #[tokio::test]
 async fn every_answer_says_what_is_left_and_one_too_many_is_told_when_to_come_back() {
@@ -85,4 +85,20 @@ async fn the_agencys_own_shape_is_spoken_on_request() {
     assert_eq!(refused.json()["statusCode"], 429);
     let message = refused.json()["message"].as_str().unwrap().to_owned();
     assert!(message.starts_with("Rate limit is exceeded. Try again in "), "{message}");
+}
+
+#[tokio::test]
+async fn a_fault_that_was_asked_for_has_the_agencys_shape_too() {
+    let house = House::start_with(|settings| (settings.apim_errors, settings.sandbox) = (true, true)).await;
+    let request = house.get(READ, &house.token()).header("x-sandbox-fault", "429");
+    let refused = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "2"));
+    assert_eq!(refused.json()["statusCode"], 429, "{}", refused.text);
+    let elsewhere = House::start_with(|settings| settings.apim_errors = true).await;
+    let request = elsewhere.get(READ, &elsewhere.token()).header("x-sandbox-fault", "429");
+    assert_eq!(
+        Answer::of(request.send().await.unwrap()).await.status,
+        StatusCode::OK,
+        "no sandbox, no faults"
+    );
 }
