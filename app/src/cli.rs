@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use config::{ClockOffset, Span};
 use pms_terms::{Domain, OrganisationId};
 
 use crate::output::OutputFormat;
@@ -336,7 +337,7 @@ pub enum CredentialsCommand {
     Expiring {
         /// How far to look ahead, for example 90d.
         #[arg(long, value_name = "SPAN", default_value = "90d")]
-        within: String,
+        within: Span,
     },
 }
 
@@ -395,7 +396,7 @@ pmsgate clock reset")]
     Set {
         /// How far, for example +729d or -2h.
         #[arg(value_name = "DURATION", allow_hyphen_values = true)]
-        offset: String,
+        offset: ClockOffset,
     },
     /// Set the clock right again.
     Reset,

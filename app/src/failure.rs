@@ -16,8 +16,16 @@ pub enum ExitCode {
     Configuration = 78,
 }
 
+/// What was typed can be read, and does not fit together. Nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
 /// The exit code that an error deserves.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<WrongUsage>() {
+        return ExitCode::Usage;
+    }
     let configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<MasterKeyError>()

@@ -2,10 +2,12 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::Value;
+
+use crate::failure::WrongUsage;
 
 /// The form in which a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +31,11 @@ impl OutputFormat {
     }
 }
 
+/// Why a command that is no export does not take `--format fhir`.
+pub(crate) fn only_exports_have_fhir() -> WrongUsage {
+    WrongUsage("only `audit export` has a FHIR form: use --format table, json, ndjson or csv".to_owned())
+}
+
 /// A result: one object, or a list of objects, with the columns that people want to see first.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -47,9 +54,7 @@ impl Report {
             OutputFormat::Ndjson => {
                 self.rows().iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect()
             }
-            OutputFormat::Fhir => {
-                bail!("only `audit export` has a FHIR form: use table, json, ndjson or csv")
-            }
+            OutputFormat::Fhir => return Err(only_exports_have_fhir().into()),
             OutputFormat::Table => self.table(),
         };
         print_text(&text)

@@ -32,6 +32,15 @@ impl fmt::Display for Span {
     }
 }
 
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("{text:?} is no length of time: write for example 30s, 5m, 1h or 30d");
+        humantime::parse_duration(text).map(Self).map_err(wrong)
+    }
+}
+
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -40,10 +49,7 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|_| {
-            D::Error::custom(format!("{text:?} is no length of time: write for example 30s, 5m, 1h or 30d"))
-        })
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use authz_server::{UseCases, audit_event};
 use authz_store::audit_events::ChainedRecord;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,6 +16,7 @@ use super::{iso, print, read_trail};
 use crate::{
     House,
     cli::{AuditCommand, Common, Trail},
+    failure::WrongUsage,
     output::OutputFormat,
 };
 
@@ -82,9 +83,12 @@ async fn verify(common: &Common, acts: &UseCases, known: Option<&str>) -> Result
 }
 
 /// `NUMBER:LINK`, as `audit verify` prints the head.
-pub(super) fn parse_head(text: &str) -> Result<(i64, String)> {
-    let wrong =
-        || anyhow!("--known: {text:?} is no head: give NUMBER:LINK, as `pmsgate audit verify` printed it");
+pub(super) fn parse_head(text: &str) -> Result<(i64, String), WrongUsage> {
+    let wrong = || {
+        WrongUsage(format!(
+            "--known: {text:?} is no head: give NUMBER:LINK, as `pmsgate audit verify` printed it"
+        ))
+    };
     let (number, link) = text.split_once(':').ok_or_else(wrong)?;
     Ok((number.parse().map_err(|_| wrong())?, link.to_owned()))
 }
@@ -99,12 +103,12 @@ pub(super) enum Form {
 }
 
 impl Form {
-    fn of(common: &Common) -> Result<Self> {
+    fn of(common: &Common) -> Result<Self, WrongUsage> {
         match common.format {
             None | Some(OutputFormat::Ndjson | OutputFormat::Json) => Ok(Self::Ndjson),
             Some(OutputFormat::Fhir) => Ok(Self::Fhir),
             Some(OutputFormat::Table | OutputFormat::Csv) => {
-                bail!("the audit trail is exported with --format ndjson or --format fhir")
+                Err(WrongUsage("an audit trail is exported with --format ndjson or --format fhir".to_owned()))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `pmsgate credentials …`: secrets over all clients.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use authz_domain::ReminderStep;
 use authz_server::{ExpiringSecret, by_month};
 use pms_terms::OrganisationId;
@@ -50,7 +50,7 @@ const WIDEST: usize = 40;
 
 pub(super) async fn run(common: &Common, command: CredentialsCommand) -> Result<()> {
     let CredentialsCommand::Expiring { within } = command;
-    let within = parse_span(&within)?;
+    let within = Duration::try_from(within.0)?;
     let house = House::open(common)?;
     let acts = house.use_cases().await?;
     let rows: Vec<Value> = acts.expiring_secrets(within).await?.iter().map(row).collect();
@@ -90,12 +90,6 @@ fn bars(months: &[(String, usize)]) -> String {
         text.extend([month.as_str(), " ", &"█".repeat(length), &shown, "\n"]);
     }
     text
-}
-
-fn parse_span(text: &str) -> Result<Duration> {
-    let span: config::Span =
-        serde_json::from_value(text.into()).map_err(|error| anyhow!("--within: {error}"))?;
-    Ok(Duration::try_from(span.0)?)
 }
 
 #[cfg(test)]

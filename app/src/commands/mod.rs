@@ -22,13 +22,19 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    cli::{Cli, Command, Common, Serve},
-    output::{OutputFormat, Report},
+    cli::{AuditCommand, Cli, Command, Common, Serve},
+    output::{OutputFormat, Report, only_exports_have_fhir},
 };
 
 /// Runs what was typed. Without a command: `serve all`.
 pub async fn run(cli: Cli) -> Result<()> {
     let common = cli.common;
+    // Before anything is done that could not be told afterwards.
+    if common.format == Some(OutputFormat::Fhir)
+        && !matches!(cli.command, Some(Command::Audit(AuditCommand::Export { .. })))
+    {
+        return Err(only_exports_have_fhir().into());
+    }
     match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
         Command::Serve(options) => Box::pin(serve::run(&common, &options)).await,
         Command::Client(command) => client::run(&common, command).await,

@@ -12,7 +12,7 @@ use super::{
     audit::{Export, Form, parse_head},
     print,
 };
-use crate::{House, cli::Common};
+use crate::{House, cli::Common, failure::WrongUsage};
 
 const COLUMNS: &[&str] = &["trail", "records", "sound", "head", "broken", "known"];
 
@@ -52,10 +52,9 @@ pub(super) fn verify(common: &Common, house: &House, known: Option<&str>) -> Res
 }
 
 /// `TRAIL/NUMBER:LINK`.
-fn parse_known(text: &str) -> Result<(String, i64, String)> {
-    let (trail, head) = text.split_once('/').ok_or_else(|| {
-        anyhow!("--known: give TRAIL/NUMBER:LINK, as `pmsgate audit verify --trail reads` printed it")
-    })?;
+fn parse_known(text: &str) -> Result<(String, i64, String), WrongUsage> {
+    let advice = "--known: give TRAIL/NUMBER:LINK, as `pmsgate audit verify --trail reads` printed it";
+    let (trail, head) = text.split_once('/').ok_or_else(|| WrongUsage(advice.to_owned()))?;
     let (number, link) = parse_head(head)?;
     Ok((trail.to_owned(), number, link))
 }
