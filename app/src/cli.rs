@@ -89,7 +89,7 @@ pub enum Command {
     /// A sandbox's clock.
     #[command(subcommand)]
     Clock(ClockCommand),
-    /// The database's schema.
+    /// The databases: their schema, and copies of them.
     #[command(subcommand)]
     Database(DatabaseCommand),
     /// The configuration.
@@ -537,6 +537,24 @@ pub enum DatabaseCommand {
     Status,
     /// Apply pending migrations.
     Migrate,
+    /// Copy both databases into one file, while the server runs. SQLite only: PostgreSQL has pg_dump.
+    ///
+    /// The file (tar) holds authz.db and products.db, each as it was at one instant. The master key is not in it: keep it
+    /// in another safe. While it is made, it takes the room of both databases twice.
+    #[command(after_help = "Example:\n  pmsgate database backup /var/backups/pmsgate-2026-11-23.tar")]
+    Backup {
+        /// The file to write; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Put the databases of a backup in place of those of the data folder, while no server runs.
+    ///
+    /// Nothing is lost: what was there is kept beside, as authz.db.replaced-… and products.db.replaced-…. A backup that is
+    /// damaged, that a newer program made, or that belongs to another master key changes nothing.
+    #[command(after_help = "Example:\n  pmsgate database restore /var/backups/pmsgate-2026-11-23.tar")]
+    Restore {
+        /// A file that `database backup` wrote.
+        file: PathBuf,
+    },
 }
 
 /// `config …`.

@@ -67,9 +67,16 @@ impl House {
         Ok(database)
     }
 
+    /// The file of a database on SQLite.
+    pub(crate) fn database_file(&self, which: Which) -> Option<PathBuf> {
+        let url = self.database_url(which);
+        let path = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next());
+        path.map(PathBuf::from)
+    }
+
     /// Refuses a master key that is not the database's: a client made under it could never sign in. One that was just
     /// made beside an older database is taken away again, so that it is not mistaken for the right one.
-    async fn check_master_key(&self, database: &Database) -> Result<()> {
+    pub(crate) async fn check_master_key(&self, database: &Database) -> Result<()> {
         let settings = self.authz_settings(&self.known_base_url())?;
         let acts = UseCases::new(settings, self.authz_keys(), database.clone(), self.clock.clone());
         if acts.knows_master_key().await? {
@@ -91,20 +98,17 @@ impl House {
 
     /// One of the databases as it is.
     pub async fn connect(&self, which: Which) -> Result<Database> {
-        let url = self.database_url(which);
-        if let Some(path) = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next()) {
-            make_private_file(Path::new(path))?;
+        if let Some(path) = self.database_file(which) {
+            make_private_file(&path)?;
         }
-        Database::connect(&url, self.settings.database.connections)
+        Database::connect(&self.database_url(which), self.settings.database.connections)
             .await
             .with_context(|| format!("{} cannot be opened", which.name()))
     }
 
     /// Whether a database is there already, as far as can be told without making it.
     pub fn has_database(&self, which: Which) -> bool {
-        let url = self.database_url(which);
-        let path = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next());
-        path.is_none_or(|path| Path::new(path).exists())
+        self.database_file(which).is_none_or(|path| path.exists())
     }
 
     /// Where a database is.
@@ -223,6 +227,9 @@ pub enum Which {
 }
 
 impl Which {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Authz, Self::Products];
+
     /// For messages.
     pub const fn name(self) -> &'static str {
         match self {
@@ -231,7 +238,8 @@ impl Which {
         }
     }
 
-    const fn file(self) -> &'static str {
+    /// The name of its file, on SQLite.
+    pub(crate) const fn file(self) -> &'static str {
         match self {
             Self::Authz => "authz.db",
             Self::Products => "products.db",
@@ -240,7 +248,7 @@ impl Which {
 }
 
 /// Makes an empty file that only its owner can read, unless there is one. SQLite gives its side files the same mode.
-fn make_private_file(path: &Path) -> Result<()> {
+pub(crate) fn make_private_file(path: &Path) -> Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

@@ -5,6 +5,7 @@
 mod administrator_guide;
 mod api_documents;
 mod audit_export;
+mod backup;
 mod certificates;
 mod clients_without_secrets;
 mod clock_travel;

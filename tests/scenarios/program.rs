@@ -1,9 +1,15 @@
 //! The program's manners: help, exit codes, one-line errors, readiness, metrics, stopping.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Command,
+};
 
 use harness::{Program, data_folder_command};
 use http::StatusCode;
+use serde_json::Value;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -26,6 +32,8 @@ fn help_of_every_command_says_what_it_does() {
         &["explain", "--help"],
         &["key", "--help"],
         &["database", "--help"],
+        &["database", "backup", "--help"],
+        &["database", "restore", "--help"],
         &["config", "--help"],
         &["doctor", "--help"],
     ] {
@@ -42,6 +50,12 @@ fn wrong_usage_is_2_and_a_wrong_configuration_78_on_one_line() {
         (&["client", "show"], "<CLIENT_ID>"),
         (&["client"], "usage: pmsgate client"),
         (&["serve", "--listen", "here"], "--listen"),
+        (&["clock", "set", "1d"], "+729d"),
+        (&["credentials", "expiring", "--within", "soon"], "30d"),
+        (&["client", "list", "--format", "fhir"], "audit export"),
+        (&["client", "rotate", "x", "--format", "fhir"], "audit export"),
+        (&["audit", "export", "--format", "csv"], "ndjson"),
+        (&["audit", "verify", "--known", "here"], "NUMBER:LINK"),
     ] {
         let (code, stdout, stderr) = run(arguments);
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
@@ -102,7 +116,7 @@ fn the_configuration_can_be_checked_shown_and_described() {
     assert!(stdout.contains("[listen]") && stdout.contains("[gateway]"), "{stdout}");
     let (code, stdout, _) = run(&["config", "schema"]);
     assert_eq!(code, Some(0));
-    let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let schema: Value = serde_json::from_str(&stdout).unwrap();
     assert!(schema["properties"]["listen"].is_object());
 }
 
@@ -176,6 +190,59 @@ async fn doctor_misses_the_first_administrator_of_a_fresh_house_and_then_nothing
     let checks = found.as_array().unwrap();
     assert!(checks.len() >= 5, "{found}");
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{found}");
+}
+
+/// Answers every connection with this head.
+fn answering(head: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Who only looks whether somebody is there sends nothing.
+            if matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
+                let _ = stream.write_all(head.as_bytes());
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn doctor_looks_at_what_the_house_depends_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = |settings: &[(&str, &str)]| -> (Option<i32>, Value) {
+        let settings: Vec<_> =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let output =
+            data_folder_command(&folder.path().join("data"), &settings).arg("doctor").output().unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    };
+    let check = |found: &Value, name: &str| {
+        let found = found.as_array().unwrap().iter().find(|check| check["check"] == name);
+        found.map(|check| (check["state"].as_str().unwrap().to_owned(), check["found"].to_string()))
+    };
+    // One that is ahead, as only a broken clock can be.
+    let ahead = answering(
+        "HTTP/1.1 200 OK\r\nDate: Tue, 01 Jan 2199 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n".to_owned(),
+    );
+    let (_, found) = doctor(&[("PMSGATE__GATEWAY__AUTHZ_URL", &ahead)]);
+    let (state, text) = check(&found, "clock skew").unwrap();
+    assert!(state == "warning" && text.contains(&ahead), "{text}");
+    assert_eq!(check(&found, "other servers").unwrap().0, "ok", "{found}");
+    let (code, found) = doctor(&[("PMSGATE__GATEWAY__BACKEND_URL", "http://127.0.0.1:1")]);
+    let (state, text) = check(&found, "other servers").unwrap();
+    assert!(code == Some(1) && state == "wrong" && text.contains("http://127.0.0.1:1"), "{text}");
+    let chain = folder.path().join("chain.pem");
+    fs::write(&chain, "no certificate").unwrap();
+    let files = [
+        ("PMSGATE__LISTEN__TLS", "files"),
+        ("PMSGATE__LISTEN__CERTIFICATE_FILE", chain.to_str().unwrap()),
+        ("PMSGATE__LISTEN__KEY_FILE", chain.to_str().unwrap()),
+    ];
+    let (code, found) = doctor(&files);
+    let (state, text) = check(&found, "certificate").unwrap();
+    assert!(code == Some(1) && state == "wrong" && text.contains("chain.pem"), "{text}");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-//! `pmsgate database …`: the schema and what is stored.
+//! `pmsgate database …`: the schema, what is stored, and copies of it.
 
 use anyhow::Result;
 use database::{DatabaseKind, MigrationStatus};
 use serde_json::{Value, json};
 
-use super::print;
+use super::{backup, print};
 use crate::{
     House,
     cli::{Common, DatabaseCommand},
@@ -15,9 +15,18 @@ const COLUMNS: &[&str] = &["database", "kind", "applied", "pending", "holds"];
 
 pub(super) async fn run(common: &Common, command: DatabaseCommand) -> Result<()> {
     let house = House::open(common)?;
-    if matches!(command, DatabaseCommand::Migrate) {
-        house.authz_database().await?;
-        house.products_database().await?;
+    match command {
+        DatabaseCommand::Status => {}
+        DatabaseCommand::Migrate => {
+            house.authz_database().await?;
+            house.products_database().await?;
+        }
+        DatabaseCommand::Backup { file } => {
+            return print(common, backup::take(&house, &file).await?, &["database", "bytes", "file"]);
+        }
+        DatabaseCommand::Restore { file } => {
+            return print(common, backup::restore(&house, &file).await?, &["database", "bytes", "replaced"]);
+        }
     }
     print(common, Value::Array(status(&house).await?), COLUMNS)
 }

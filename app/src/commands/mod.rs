@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod client;
 mod clock;
 mod configuration;
@@ -18,6 +19,7 @@ mod serve;
 
 use anyhow::Result;
 use clap::CommandFactory as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -47,7 +49,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Key(command) => Box::pin(key::run(&common, command)).await,
         Command::Audit(command) => Box::pin(audit::run(&common, command)).await,
         Command::Clock(command) => clock::run(&common, command).await,
-        Command::Database(command) => database::run(&common, command).await,
+        // In a box, as are keys.
+        Command::Database(command) => Box::pin(database::run(&common, command)).await,
         Command::Config(command) => configuration::run(&common, &command),
         Command::Doctor => doctor::run(&common).await,
         Command::Completions { shell } => {
@@ -60,6 +63,14 @@ pub async fn run(cli: Cli) -> Result<()> {
 /// Prints a result in the form that was asked for.
 fn print(common: &Common, json: Value, columns: &'static [&'static str]) -> Result<()> {
     Report { json, columns }.print(OutputFormat::choose(common.format))
+}
+
+/// A bar on standard error, and nowhere when that is no terminal.
+fn bar(length: u64) -> ProgressBar {
+    ProgressBar::new(length).with_style(
+        ProgressStyle::with_template("{bar:32} {percent:>3}%  {msg}  {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
 }
 
 /// An instant in ISO 8601, UTC.

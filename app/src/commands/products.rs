@@ -15,10 +15,9 @@ use fhir_store::{
     import::{Progress, Report},
     verify::Verified,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{measure, print};
+use super::{bar, measure, print};
 use crate::{
     House,
     cli::{Common, ProductsCommand},
@@ -68,14 +67,6 @@ pub(super) async fn run(common: &Common, command: ProductsCommand) -> Result<()>
         }
         ProductsCommand::Measure { requests } => measure::run(common, usize::try_from(requests)?).await,
     }
-}
-
-/// A bar on standard error, and nowhere when that is no terminal.
-fn bar(length: u64) -> ProgressBar {
-    ProgressBar::new(length).with_style(
-        ProgressStyle::with_template("{bar:32} {percent:>3}%  {msg}  {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
 }
 
 async fn import(house: &House, files: &[PathBuf]) -> Result<Report> {

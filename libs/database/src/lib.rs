@@ -17,6 +17,7 @@
 //! `SERIAL`, `ILIKE`, `SKIP LOCKED`. Every function is tested on both databases with [`testing::TestDatabase`].
 
 mod connect;
+mod copy;
 mod error;
 mod instant;
 mod migrate;
@@ -25,6 +26,7 @@ pub mod testing;
 mod work;
 
 pub use connect::{Database, DatabaseKind};
+pub use copy::CopyError;
 pub use error::DatabaseError;
 pub use instant::{instant, micros};
 pub use migrate::{Migration, MigrationStatus, migrate, migration_status};
