@@ -9,8 +9,9 @@ use sqlx::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
     },
 };
+use time::OffsetDateTime;
 
-use crate::{DatabaseError, Reader, UnitOfWork};
+use crate::{DatabaseError, Reader, UnitOfWork, instant};
 
 /// How long a request waits for a connection or for another process's write before it is told so.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -138,6 +139,13 @@ impl Database {
             Self::Sqlite { writer, .. } => UnitOfWork::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => UnitOfWork::Postgres(pool.begin().await?),
         })
+    }
+
+    /// What time it is where the database runs: on SQLite, here.
+    pub async fn server_time(&self) -> Result<OffsetDateTime, DatabaseError> {
+        let Self::Postgres(pool) = self else { return Ok(OffsetDateTime::now_utc()) };
+        let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+        Ok(instant(sqlx::query_scalar(now).fetch_one(pool).await?))
     }
 
     /// Closes all connections, waiting for those in use.

@@ -1,5 +1,7 @@
 //! `pmsgate doctor`: looks for what is wrong and says what to do.
 
+mod surroundings;
+
 use anyhow::{Result, bail};
 use audit_chain::ChainKey;
 use authz_domain::{ClientStatus, SigningKeyState};
@@ -70,6 +72,8 @@ pub(super) async fn run(common: &Common) -> Result<()> {
     if checks.iter().all(|check| !matches!(check.state, State::Wrong)) {
         checks.extend(credentials(&house).await?);
     }
+    checks.extend(surroundings::certificate(&house));
+    checks.extend(surroundings::others(&house).await);
     let wrong = checks.iter().filter(|check| matches!(check.state, State::Wrong)).count();
     let rows: Vec<Value> = checks.iter().map(Check::json).collect();
     print(common, rows.into(), &["check", "state", "found", "advice"])?;
@@ -135,11 +139,14 @@ async fn credentials(house: &House) -> Result<Vec<Check>> {
         Some(first) => Check::warning(
             "client secrets",
             format!(
-                "{} expire within {} days, the first of {} in {} days",
+                "{} expire within {} days, the first of {}, {}",
                 expiring.len(),
                 SOON.whole_days(),
                 first.client.id,
-                first.days_left
+                match first.days_left {
+                    left @ 0.. => format!("in {left} days"),
+                    left => format!("{} days ago", -left),
+                }
             ),
             format!("pmsgate client rotate {}", first.client.id),
         ),
