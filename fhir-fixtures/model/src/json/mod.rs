@@ -96,6 +96,11 @@ impl<'t> Json<'t> {
     }
 }
 
+/// Whether a text has such a byte. All are looked at, many at a time: texts are short, and most have none.
+pub(crate) fn has(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(false, |found, byte| found | is_such(byte))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use serde::de::Error as _;
 use serde_json::Number;
 
-use super::{Fields, Json};
+use super::{Fields, Json, has};
 
 /// Deeper trees are not read: as deep as `serde_json` reads.
 const MAX_DEPTH: usize = 127;
@@ -97,12 +98,12 @@ impl<'t> Reader<'t> {
     fn string(&mut self) -> Option<Cow<'t, str>> {
         let start = self.at;
         let bytes = self.text.as_bytes();
-        let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
         let mut end = start + 1;
-        end += bytes.get(end..)?.iter().position(|byte| !plain(byte))?;
+        end += memchr2(b'"', b'\\', bytes.get(end..)?)?;
         if bytes[end] == b'"' {
             self.at = end + 1;
-            return self.text.get(start + 1..end).map(Cow::Borrowed);
+            let text = self.text.get(start + 1..end)?;
+            return (!has(text, |byte| byte < b' ')).then_some(Cow::Borrowed(text));
         }
         while *bytes.get(end)? != b'"' {
             end += 1 + usize::from(bytes[end] == b'\\');

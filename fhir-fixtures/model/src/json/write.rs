@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Json;
+use super::{Json, has};
 
 impl Json<'_> {
     /// Writes it without any white space.
@@ -40,8 +40,7 @@ impl Json<'_> {
 }
 
 fn string(text: &str, out: &mut Vec<u8>) {
-    let needs_escape = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    if !text.as_bytes().iter().any(needs_escape) {
+    if !has(text, |byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

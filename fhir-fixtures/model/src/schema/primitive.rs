@@ -1,7 +1,10 @@
 //! FHIR's primitive datatypes: which JSON value stands for each, and the form its text must have.
 
 use super::is_valid_id;
-use crate::{json::Json, xml};
+use crate::{
+    json::{Json, has},
+    xml,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// A primitive datatype (FHIR "datatypes").
@@ -92,8 +95,7 @@ impl Primitive {
                 if text.is_empty() {
                     return Err(Fault::Form("an empty string; leave the element out instead"));
                 }
-                let printable = |byte: &u8| matches!(byte, b' '..=b'~');
-                if !text.as_bytes().iter().all(printable) && !text.chars().all(xml::is_character) {
+                if has(text, |byte| !matches!(byte, b' '..=b'~')) && !text.chars().all(xml::is_character) {
                     return Err(Fault::Form("a control character, which neither FHIR nor XML has"));
                 }
                 let (fine, rule) = self.check_text(text, zone_due);
