@@ -12,7 +12,7 @@ use crate::{Product, ResourceKey, ResourceType, facts::ProductFacts, links, reso
 use super::{
     AccessMatrix, Column, Decision, Outcome, Targets,
     context::{Context, substance_marks},
-    walk::{Walked, bare, resource_gate, resource_rule, walk},
+    walk::{Walked, bare, resource_gate, resource_rule, walk, with_all_links},
 };
 
 /// What a column sees of a product.
@@ -184,6 +184,11 @@ impl<'a> View<'a> {
     /// What a resource sent by this column says of elements that the column can see.
     pub(super) fn sent(&self, sent: &Value) -> Option<Value> {
         bare(&self.context, sent, false)
+    }
+
+    /// The same with all its links, wherever they lead: for whoever judges them.
+    pub(crate) fn said(&self, sent: &Value) -> Option<Value> {
+        with_all_links(&self.context, sent)
     }
 
     /// Every decision on every resource.

@@ -95,6 +95,16 @@ pub(super) fn bare(context: &Context<'_>, resource: &Value, marks: bool) -> Opti
     walk.resource(resource).map(Cow::into_owned)
 }
 
+/// The resource as the column sees it, but for links: they stay, wherever they lead.
+pub(super) fn with_all_links(context: &Context<'_>, resource: &Value) -> Option<Value> {
+    if !resource_gate(context, resource, false) {
+        return None;
+    }
+    let mut walk = Walk::new(context, false, None);
+    walk.all_links = true;
+    walk.resource(resource).map(Cow::into_owned)
+}
+
 /// What an element without rows of its own takes over from above.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inherited {
@@ -115,6 +125,8 @@ struct Walk<'c, 'v, 'j> {
     kept_contained: HashSet<&'v str>,
     /// Note in each array item where it stood, for merging.
     marks: bool,
+    /// Leave links as they are, wherever they lead.
+    all_links: bool,
     /// How many things were taken away.
     removed: usize,
     journal: Option<&'j mut Vec<Decision>>,
@@ -131,6 +143,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
             frames: Vec::new(),
             kept_contained: HashSet::new(),
             marks: false,
+            all_links: false,
             removed: 0,
             journal,
         }
@@ -400,6 +413,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                 let object = stored.as_object()?;
                 let node = self.listing.node_of(&at.kind.content)?;
                 if at.kind.name == "CodeableReference"
+                    && !self.all_links
                     && let Some(reference) = object.get("reference").and_then(Value::as_object)
                     && let Some(reason) = self.hidden_product(reference)
                 {
@@ -409,6 +423,7 @@ impl<'c, 'v, 'j> Walk<'c, 'v, 'j> {
                 }
                 let kept = self.object(object, node, rules, inherited)?;
                 if at.kind.name == "Reference"
+                    && !self.all_links
                     && let Some(reason) = self.hidden_target(&kept)
                 {
                     self.hide("", reason);

@@ -225,18 +225,33 @@ pub(super) fn product_entry<'e, 'b>(entries: &'e [Entry<'b>]) -> Result<&'e Entr
     }
 }
 
-/// The resources that a Bundle links to and that are not of the product: organisations, substances, persons, other
-/// products. The caller finds out which of them exist (of other products: which the client may see) and gives those
-/// to [`super::plan()`]; whatever else lies outside is refused anyway.
-pub fn outside(bundle: &Value, product: &Product) -> BTreeSet<ResourceKey> {
+/// What a Bundle links to outside of its product; what is in neither list is refused anyway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Ids of other products. Which of them the client may learn of belongs into [`super::Request::targets`].
+    pub products: BTreeSet<String>,
+    /// Organisations, substances, persons. Which of them it may draw in belongs into [`super::Request::known`].
+    pub resources: BTreeSet<ResourceKey>,
+}
+
+/// What the resources of a Bundle link to outside of the product: ask this before [`super::plan()`].
+pub fn outside(bundle: &Value, product: &Product) -> Outside {
     let own: BTreeSet<ResourceKey> = product.resources().filter_map(crate::resource_key).collect();
     let entries = bundle.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    entries
+    let mut outside = Outside::default();
+    let linked = entries
         .iter()
         .take(MAX_ENTRIES)
         .filter_map(|entry| entry.get("resource"))
         .flat_map(reference::texts)
         .filter_map(|(_, text)| links::parse_reference(text))
-        .filter(|key| reference::may_lie_outside(key.resource_type) && !own.contains(key))
-        .collect()
+        .filter(|key| !own.contains(key));
+    for key in linked {
+        if key.resource_type == ResourceType::MedicinalProductDefinition {
+            outside.products.insert(key.id);
+        } else if links::is_shared(key.resource_type) {
+            outside.resources.insert(key);
+        }
+    }
+    outside
 }

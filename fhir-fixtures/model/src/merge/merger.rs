@@ -66,7 +66,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
         column,
         view,
         base,
-        reach: Reach { members, known: request.known, temporary },
+        reach: Reach { members, targets: request.targets, known: request.known, temporary },
         plan: Plan {
             product_id: root.id.to_owned(),
             changed: Vec::new(),
@@ -163,12 +163,17 @@ impl Merger<'_> {
         let mut sent = entry.resource.clone();
         relative(&mut sent, self.base);
         restore(&mut sent, &seen);
+        if is_same(&sent, &seen) {
+            return self.plan.unchanged.push((entry.index, entry.key()));
+        }
+        // Links are judged before the filter, which would take them away without a word.
+        let before = self.rejections.len();
+        self.links(entry, &sent, Some(&seen));
         let mut body = self.view.merge(stored, &sent);
         keep_meta(&mut body, stored);
         if is_same(&body, stored) {
             return self.plan.unchanged.push((entry.index, entry.key()));
         }
-        let before = self.rejections.len();
         if self.request.shared.contains(&entry.key()) {
             let message = "this stands in more than one product, and a merge of one of them does not change it; send it as \
                            it was read";
@@ -205,6 +210,7 @@ impl Merger<'_> {
         }
         let mut sent = entry.resource.clone();
         relative(&mut sent, self.base);
+        self.links(entry, &sent, None);
         self.check(entry, &sent, None);
         self.qualified(entry, &sent, None);
         if entry.resource_type == ResourceType::RegulatedAuthorization {
@@ -254,7 +260,14 @@ impl Merger<'_> {
         self.reject(Rule::R2, place, message);
     }
 
-    /// Schema, rules about one resource, links.
+    /// Where links lead that the caller could read back.
+    fn links(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
+        let said = if seen.is_some() { self.view.said(sent) } else { Some(sent.clone()) };
+        let refusals = self.reach.refusals(&entry.expression(), sent, &said.unwrap_or_default(), seen);
+        self.rejections.extend(refusals);
+    }
+
+    /// Schema, rules about one resource, links upward.
     fn check(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
         let place = entry.expression();
         let problems = schema::check(sent);
@@ -284,7 +297,6 @@ impl Merger<'_> {
                 None => self.rejections.push(told),
             }
         }
-        self.rejections.extend(self.reach.refusals(&place, sent, seen));
         self.upward(&place, sent, seen);
     }
 
@@ -453,10 +465,10 @@ fn keep_meta(body: &mut Value, stored: &Value) {
     }
 }
 
-/// Equal but for the narrative, which nobody writes by merging.
+/// Equal but for `meta` and the narrative, which nobody writes by merging.
 fn is_same(body: &Value, stored: &Value) -> bool {
     let (Some(body), Some(stored)) = (body.as_object(), stored.as_object()) else { return body == stored };
-    let content = |name: &&String| name.as_str() != "text";
+    let content = |name: &&String| !matches!(name.as_str(), "meta" | "text");
     body.keys().filter(content).count() == stored.keys().filter(content).count()
         && body.iter().filter(|(name, _)| content(name)).all(|(name, value)| stored.get(name) == Some(value))
 }

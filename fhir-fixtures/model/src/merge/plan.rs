@@ -26,9 +26,9 @@ pub struct Request<'a> {
     pub matrix: &'a AccessMatrix,
     /// The facts of the stored product.
     pub facts: &'a ProductFacts,
-    /// Other products that the viewer may learn of.
+    /// Those of the products that the stored one or the Bundle links to that the viewer may learn of.
     pub targets: &'a Targets,
-    /// Those of [`super::outside`] that exist and that the viewer may draw in.
+    /// Those of [`super::Outside::resources`] that exist and that the viewer may draw in.
     pub known: &'a BTreeSet<ResourceKey>,
     /// Resources of the product that belong to another product, too.
     pub shared: &'a BTreeSet<ResourceKey>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{ResourceKey, ResourceType, links};
+use crate::{ResourceKey, ResourceType, access::Targets, links};
 
 use super::{Rejection, Rule};
 
@@ -45,29 +45,52 @@ fn collect<'v>(value: &'v Value, path: &str, depth: usize, found: &mut Vec<(Stri
     }
 }
 
-/// Whether resources of this type are linked to across products.
-pub(super) const fn may_lie_outside(resource_type: ResourceType) -> bool {
-    links::is_shared(resource_type) || matches!(resource_type, ResourceType::MedicinalProductDefinition)
+/// A place without its indices: `.operation[0].type` is `.operation.type`.
+pub(super) fn element(place: &str) -> String {
+    let mut inside = false;
+    place
+        .chars()
+        .filter(|character| {
+            inside |= *character == '[';
+            let keep = !inside;
+            inside &= *character != ']';
+            keep
+        })
+        .collect()
 }
 
 /// What links may lead to.
 pub(super) struct Reach<'a> {
     /// The resources of the product that the caller sees.
     pub(super) members: BTreeSet<ResourceKey>,
-    /// Resources outside that exist.
+    /// Other products that the caller may learn of.
+    pub(super) targets: &'a Targets,
+    /// Other resources outside that exist and may be drawn in.
     pub(super) known: &'a BTreeSet<ResourceKey>,
     /// The temporary names of the new resources in the Bundle.
     pub(super) temporary: BTreeSet<&'a str>,
 }
 
 impl Reach<'_> {
-    /// The links that stand in `sent` and not in `seen`, and may not. `seen` is what the caller was shown.
-    pub(super) fn refusals(&self, place: &str, sent: &Value, seen: Option<&Value>) -> Vec<Rejection> {
-        let before: BTreeSet<&str> =
-            seen.map(texts).unwrap_or_default().into_iter().map(|(_, text)| text).collect();
+    /// The links that stand in `sent` and not in `seen`, and may not. `seen` is what the caller was shown, `said` what
+    /// of `sent` is about elements that it can see: the rest is not taken over anyway.
+    pub(super) fn refusals(
+        &self,
+        place: &str,
+        sent: &Value,
+        said: &Value,
+        seen: Option<&Value>,
+    ) -> Vec<Rejection> {
+        let links = |value| -> BTreeSet<(String, &str)> {
+            texts(value).into_iter().map(|(place, text)| (element(&place), text)).collect()
+        };
+        let (before, said) = (seen.map(links).unwrap_or_default(), links(said));
         texts(sent)
             .into_iter()
-            .filter(|(_, text)| !before.contains(text))
+            .filter(|(path, text)| {
+                let link = (element(path), *text);
+                said.contains(&link) && !before.contains(&link)
+            })
             .filter_map(|(path, text)| self.refusal(text).map(|why| (path, why)))
             .map(|(path, why)| Rejection::new(Rule::References, format!("{place}{path}"), why))
             .collect()
@@ -80,8 +103,11 @@ impl Reach<'_> {
         }
         let key = links::parse_reference(text)?;
         // One text for what does not exist, what is another's and what the caller may not see.
-        let reached =
-            self.members.contains(&key) || (may_lie_outside(key.resource_type) && self.known.contains(&key));
+        let reached = self.members.contains(&key)
+            || match key.resource_type {
+                ResourceType::MedicinalProductDefinition => self.targets.visible.contains(&key.id),
+                _ => self.known.contains(&key),
+            };
         (!reached).then_some(
             "this leads to nothing that belongs to the product; packs, authorisations and activities of other \
              products cannot be drawn in",

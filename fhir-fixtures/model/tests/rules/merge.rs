@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use fhir_model::{
     Product, ResourceKey, ResourceType,
-    access::{Column, Viewer, filter},
+    access::{Column, Targets, Viewer, filter},
     merge::{
         Done, Plan, Rejection, Request, Rule, not_yours, outcome, outside, plan, product_id, response,
         status, told, validated,
@@ -57,7 +57,7 @@ fn viewer(column: Column) -> Viewer {
 
 fn merge(product: &Product, bundle: &Value, column: Column) -> Result<Plan, Vec<Rejection>> {
     let known: BTreeSet<ResourceKey> =
-        outside(bundle, product).into_iter().filter(|key| key.id == "900100003").collect();
+        outside(bundle, product).resources.into_iter().filter(|key| key.id == "900100003").collect();
     plan(&Request {
         bundle,
         product,
@@ -295,16 +295,15 @@ fn nothing_of_one_product_is_put_into_another() {
     let product = example_product();
     let known = |mut bundle: Value, at: &str, link: &str| {
         *bundle.pointer_mut(at).unwrap() = link.into();
-        let known =
-            BTreeSet::from([ResourceKey::new(ResourceType::MedicinalProductDefinition, "600000000902")]);
+        let other = Targets { visible: BTreeSet::from(["600000000902".to_owned()]) };
         plan(&Request {
             bundle: &bundle,
             product: &product,
             viewer: &viewer(Column::IndustryOwnerQualified),
             matrix: matrix(),
             facts: &facts_of(&product),
-            targets: &targets(),
-            known: &known,
+            targets: &other,
+            known: &BTreeSet::new(),
             shared: &BTreeSet::new(),
         })
     };

@@ -14,7 +14,7 @@ const HOLDER: &str = "ORG-100099001";
 pub(crate) const ID: &str = "600000000901";
 
 pub(crate) const OWNER: Caller = Caller { organisation: Some(HOLDER), ..Caller::OWNER };
-const QUALIFIED: Caller = Caller { organisation: Some(HOLDER), ..Caller::QUALIFIED };
+pub(crate) const QUALIFIED: Caller = Caller { organisation: Some(HOLDER), ..Caller::QUALIFIED };
 
 pub(crate) fn example(name: &str) -> Option<Value> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/merge-examples");
@@ -88,11 +88,23 @@ pub(crate) async fn merge(
 }
 
 /// What the caller reads of the product, by `Type/id`.
-async fn everything(house: &House, caller: &Caller) -> std::collections::BTreeMap<String, Value> {
+pub(crate) async fn everything(house: &House, caller: &Caller) -> std::collections::BTreeMap<String, Value> {
     let target = format!("{V5}/MedicinalProductDefinition/{ID}/$everything");
     let entries = house.get(caller, &target).await.entries();
     let key = |it: &Value| fhir_model::resource_key(it).unwrap().to_string();
     entries.into_iter().map(|entry| (key(&entry["resource"]), entry["resource"].clone())).collect()
+}
+
+/// The Bundle that tells the outcome of a merge that goes through the queue.
+pub(crate) async fn outcome_later(house: &House, caller: &Caller, bundle: &Value) -> Value {
+    let taken = merge(house, caller, &[("prefer", "respond-async")], bundle).await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.text);
+    let id = taken.header("content-location").rsplit('/').next().unwrap().to_owned();
+    house.backend.merge_worker.run_once().await.unwrap();
+    let path = format!("/TransactionResponse/{id}");
+    let done = send(house, (caller, "client"), Method::GET, &path, &[], Body::empty()).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    done.json()
 }
 
 #[tokio::test]
@@ -270,15 +282,8 @@ async fn a_queued_merge_is_told_to_its_sender_for_ninety_days() {
 #[tokio::test]
 async fn a_queued_merge_that_breaks_a_rule_says_so_in_its_response() {
     let house = documented().await;
-    let taken =
-        merge(&house, &QUALIFIED, &[("prefer", "respond-async")], &example("R3.rejected.json").unwrap())
-            .await;
-    let id = taken.header("content-location").rsplit('/').next().unwrap().to_owned();
-    house.backend.merge_worker.run_once().await.unwrap();
-    let path = format!("/TransactionResponse/{id}");
-    let done = send(&house, (&QUALIFIED, "client"), Method::GET, &path, &[], Body::empty()).await;
-    assert_eq!(done.status, StatusCode::OK);
-    let response = &done.json()["entry"][0]["response"];
+    let later = outcome_later(&house, &QUALIFIED, &example("R3.rejected.json").unwrap()).await;
+    let response = &later["entry"][0]["response"];
     assert_eq!(response["status"], "422 Unprocessable Entity");
     assert_eq!(response["outcome"]["issue"][0]["details"]["coding"][0]["code"], "R3");
 }

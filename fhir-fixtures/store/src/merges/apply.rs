@@ -1,6 +1,6 @@
 //! Deciding a merge over the product as it is stored, and storing it, in the caller's unit of work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use database::{Database, Db, on_db};
 use fhir_model::{
@@ -135,9 +135,12 @@ async fn decide(
         return Ok(Err(merge::not_yours(bundle)));
     };
     let facts = products::known_facts(db, &product).await?;
-    let mentions: Vec<&str> = head.mentions.iter().map(String::as_str).collect();
-    let targets = products::targets(db, &audience, &mentions).await?;
-    let known = reach::usable(db, &audience, merge::outside(bundle, &product)).await?;
+    let outside = merge::outside(bundle, &product);
+    // One answer for what is linked to already and for what is to be: the gates of each product.
+    let mentions: BTreeSet<&str> =
+        head.mentions.iter().chain(&outside.products).map(String::as_str).collect();
+    let targets = products::targets(db, &audience, &Vec::from_iter(mentions)).await?;
+    let known = reach::usable(db, &audience, outside.resources).await?;
     let shared = reach::shared(db, &product).await?;
     let planned = merge::plan(&Request {
         bundle,

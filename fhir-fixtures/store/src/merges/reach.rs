@@ -8,33 +8,27 @@ use pms_terms::Stakeholder;
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    Audience, StoreError, products, resources,
+    Audience, StoreError, resources,
     statement::{Statement, bound},
 };
 
 /// How many keys go into one statement.
 const BATCH: usize = 200;
 
-/// Those of `keys` that exist and that `audience` may link to: organisations, which everybody may know; products that
-/// it may know of; substances and persons of its own products, as linking to another's would show what is kept there.
+/// Those of `keys` that exist and that `audience` may link to: organisations, which everybody may know; substances and
+/// persons of its own products, as linking to another's would show what is kept there.
 pub(super) async fn usable(
     db: &mut Db<'_>,
     audience: &Audience,
     keys: BTreeSet<ResourceKey>,
 ) -> Result<BTreeSet<ResourceKey>, StoreError> {
-    let (of_products, rest): (Vec<ResourceKey>, Vec<ResourceKey>) =
-        keys.into_iter().partition(|key| key.resource_type == ResourceType::MedicinalProductDefinition);
-    let ids: Vec<&str> = of_products.iter().map(|key| key.id.as_str()).collect();
-    let seen = products::targets(db, audience, &ids).await?.visible;
-    let mut usable: BTreeSet<ResourceKey> =
-        of_products.iter().filter(|key| seen.contains(&key.id)).cloned().collect();
     let is_agency = audience.viewer().stakeholder == Stakeholder::Ema;
     let (open, bound_ones): (Vec<ResourceKey>, Vec<ResourceKey>) =
-        rest.into_iter().partition(|key| is_agency || key.resource_type == ResourceType::Organization);
+        keys.into_iter().partition(|key| is_agency || key.resource_type == ResourceType::Organization);
     let exists = Statement::new(
         "SELECT resource_type, resource_id FROM resources WHERE (resource_type, resource_id) IN (VALUES ",
     );
-    usable.extend(those(db, &exists, &open).await?);
+    let mut usable = those(db, &exists, &open).await?;
     if let Some(organisation) = audience.organisation() {
         let mut owned = Statement::new(
             "SELECT DISTINCT m.resource_type, m.resource_id FROM product_owners o

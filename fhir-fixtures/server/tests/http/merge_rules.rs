@@ -1,0 +1,104 @@
+//! What is sent to `$merge` is stored or refused, never dropped without a word.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    catalogue,
+    harness::{Answer, Caller, House, V5},
+    merge::{ID, OWNER, QUALIFIED, documented, everything, merge, outcome_later},
+};
+
+const ROOT: &str = "MedicinalProductDefinition/600000000901";
+/// Of the same holder, and so no secret to it.
+const SIBLING: &str = "600000000902";
+/// Pending, of another holder.
+const HIDDEN: &str = "600000000003";
+const ABSENT: &str = "699999999999";
+
+/// The examples, and a product that their holder must not know of.
+async fn house() -> House {
+    let house = documented().await;
+    let stranger = "ORG-100099777";
+    house
+        .import(vec![catalogue::with_status(HIDDEN, "Pending", stranger, "100000000012", "220000000066")])
+        .await;
+    house.follow().await;
+    house
+}
+
+/// The product as the caller reads it, and a transaction that sends it back, changed.
+async fn changed(house: &House, caller: &Caller, change: impl FnOnce(&mut Value)) -> Value {
+    let mut root = everything(house, caller).await.remove(ROOT).unwrap();
+    change(&mut root);
+    let entry = json!({"request": {"method": "PUT", "url": ROOT}, "resource": root});
+    json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+}
+
+fn cross_reference(link: &str) -> Value {
+    json!([{"product": {"reference": {"reference": link}}}])
+}
+
+fn rules(answer: &Answer) -> Vec<String> {
+    let issues = answer.json()["issue"].as_array().cloned().unwrap_or_default();
+    issues.iter().map(|issue| issue["details"]["coding"][0]["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_new_link_to_a_product_that_the_caller_may_see_is_stored_and_replaced() {
+    let house = house().await;
+    let link = format!("MedicinalProductDefinition/{SIBLING}");
+    let bundle = changed(&house, &QUALIFIED, |root| root["crossReference"] = cross_reference(&link)).await;
+    let answer = merge(&house, &QUALIFIED, &[], &bundle).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    for caller in [QUALIFIED, Caller::AUTHORITY, Caller::AGENCY] {
+        let root = &everything(&house, &caller).await[ROOT];
+        assert_eq!(root["crossReference"], cross_reference(&link), "{}", caller.label);
+    }
+    let third = "600000000004";
+    house.import(vec![catalogue::product(third, "Third", "ORG-100099001")]).await;
+    let link = format!("MedicinalProductDefinition/{third}");
+    let bundle = changed(&house, &QUALIFIED, |root| {
+        root["crossReference"][0]["product"]["reference"]["reference"] = link.as_str().into();
+    })
+    .await;
+    assert_eq!(merge(&house, &QUALIFIED, &[], &bundle).await.status, StatusCode::OK);
+    assert_eq!(everything(&house, &Caller::AGENCY).await[ROOT]["crossReference"], cross_reference(&link));
+}
+
+#[tokio::test]
+async fn links_to_hidden_and_to_absent_products_are_refused_alike_at_once_and_later() {
+    let house = house().await;
+    let before = everything(&house, &Caller::AGENCY).await;
+    let mut told = Vec::new();
+    for id in [HIDDEN, ABSENT] {
+        let link = format!("MedicinalProductDefinition/{id}");
+        let alone = changed(&house, &OWNER, |root| root["crossReference"] = cross_reference(&link)).await;
+        let beside = changed(&house, &OWNER, |root| {
+            root["crossReference"] = cross_reference(&link);
+            root["indication"] = "Beside a link".into();
+        })
+        .await;
+        for bundle in [&alone, &beside] {
+            let answer = merge(&house, &OWNER, &[], bundle).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+            assert_eq!(rules(&answer), ["references"]);
+            let later = outcome_later(&house, &OWNER, bundle).await;
+            let issue = |outcome: &Value| {
+                let issue = &outcome["issue"][0];
+                [&issue["code"], &issue["details"], &issue["expression"]].map(Value::to_string)
+            };
+            assert_eq!(issue(&later["entry"][0]["response"]["outcome"]), issue(&answer.json()));
+            told.push(answer.text.replace(id, "ID"));
+        }
+    }
+    assert_eq!((&told[0], &told[1]), (&told[2], &told[3]));
+    assert_eq!(everything(&house, &Caller::AGENCY).await, before);
+    // A pack of another product, and of none.
+    for link in ["PackagedProductDefinition/none", &format!("PackagedProductDefinition/{SIBLING}")] {
+        let bundle = changed(&house, &OWNER, |root| root["crossReference"] = cross_reference(link)).await;
+        assert_eq!(rules(&merge(&house, &OWNER, &[], &bundle).await), ["references"], "{link}");
+    }
+    let target = format!("{V5}/MedicinalProductDefinition/{ID}/$everything");
+    assert!(!house.get(&Caller::AGENCY, &target).await.text.contains(HIDDEN));
+}
