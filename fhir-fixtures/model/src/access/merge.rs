@@ -22,20 +22,18 @@ pub fn merge_hidden(
     stored: &Value,
     sent: &Value,
 ) -> Value {
-    match View::new(matrix, column, facts, product, targets) {
-        Some(view) => view.merge(stored, sent),
-        None => stored.clone(),
-    }
+    let view = View::new(matrix, column, facts, product, targets);
+    view.and_then(|view| view.merge(stored, sent)).unwrap_or_else(|| stored.clone())
 }
 
 impl View<'_> {
-    /// The same as [`merge_hidden`], for several resources of one product.
-    pub fn merge(&self, stored: &Value, sent: &Value) -> Value {
-        let (Some(visible), Some(mut sent)) = (self.marked(stored), self.sent(sent)) else {
-            return stored.clone();
-        };
+    /// The same as [`merge_hidden`], for several resources of one product. `None` when the column does not see the
+    /// stored resource, or would not see one like that which it sends, so that nothing of it could be taken over.
+    pub fn merge(&self, stored: &Value, sent: &Value) -> Option<Value> {
+        let visible = self.marked(stored)?;
+        let mut sent = self.sent(sent)?;
         untag_subsetted(&mut sent, stored);
-        let Some(mut merged) = object(stored, &visible, Some(&sent)) else { return stored.clone() };
+        let mut merged = object(stored, &visible, Some(&sent))?;
         if let Some(fields) = merged.as_object_mut() {
             let differs = |name: &String| {
                 !matches!(name.as_str(), "meta" | "text") && fields.get(name) != stored.get(name)
@@ -48,7 +46,7 @@ impl View<'_> {
                 fields.insert("text".to_owned(), text.clone());
             }
         }
-        merged
+        Some(merged)
     }
 }
 

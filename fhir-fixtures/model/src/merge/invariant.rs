@@ -13,6 +13,8 @@ use crate::{
 use super::Rule;
 
 const AUTHORISED_DOSE_FORM: &str = "http://ema.europa.eu/fhir/extension/authorisedDoseForm";
+/// Deeper parts are not looked at; the schema refuses such resources.
+const MAX_DEPTH: usize = 64;
 const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 
 /// A fault of one resource.
@@ -261,6 +263,32 @@ impl Faults {
                 let message = format!("{name} cannot be written; leave it out, or send it as it was read");
                 self.add(Rule::Restrictions, format!(".{name}"), &format!("{name} {value}"), message);
             }
+        }
+        for (name, value) in resource.as_object().into_iter().flatten() {
+            self.modifiers(value, &format!(".{name}"), 0);
+        }
+    }
+
+    /// Modifiers within elements: who does not see one does not see what it modifies, and would lose it.
+    fn modifiers(&mut self, value: &Value, place: &str, depth: usize) {
+        match value {
+            Value::Object(fields) if depth < MAX_DEPTH => {
+                for (name, inner) in fields {
+                    let place = format!("{place}.{name}");
+                    if name == "modifierExtension" {
+                        let message =
+                            "modifierExtension cannot be written; leave it out, or send it as it was read";
+                        self.add(Rule::Restrictions, &place, &format!("{name} {inner}"), message);
+                    }
+                    self.modifiers(inner, &place, depth + 1);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.modifiers(item, &format!("{place}[{index}]"), depth);
+                }
+            }
+            _ => {}
         }
     }
 }

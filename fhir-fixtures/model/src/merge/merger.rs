@@ -8,14 +8,16 @@ use crate::{
     ResourceKey, ResourceType,
     access::{Column, View, column},
     facts::{AuthorisationKind, authorisation_kind},
-    links, schema, terms,
+    links,
+    schema::{self, Problem},
+    terms,
 };
 
 use super::{
     Change, Creation, Plan, Rejection, Request, Rule,
     entry::{Entry, MAX_REJECTIONS, Method, not_yours, product_entry, read},
     invariant::{Fault, faults, restricted},
-    reference::{Reach, relative, texts},
+    reference::{Reach, element, relative, texts},
 };
 
 /// What an authority grants and the owner of a product cannot change by writing it; who owns a product and who may
@@ -163,13 +165,22 @@ impl Merger<'_> {
         let mut sent = entry.resource.clone();
         relative(&mut sent, self.base);
         restore(&mut sent, &seen);
+        // What was sent is judged before the filter, which would take it away without a word.
+        let (wrong, known) = malformed(entry, &sent, Some(&seen));
+        if !wrong.is_empty() {
+            return self.rejections.extend(wrong);
+        }
         if is_same(&sent, &seen) {
             return self.plan.unchanged.push((entry.index, entry.key()));
         }
-        // Links are judged before the filter, which would take them away without a word.
+        self.plan.warnings.extend(known);
         let before = self.rejections.len();
         self.links(entry, &sent, Some(&seen));
-        let mut body = self.view.merge(stored, &sent);
+        let Some(mut body) = self.view.merge(stored, &sent) else {
+            let message =
+                "as it is sent you could not see it yourself; send what you read, and change only that";
+            return self.reject(Rule::Restrictions, entry.expression(), message);
+        };
         keep_meta(&mut body, stored);
         if is_same(&body, stored) {
             return self.plan.unchanged.push((entry.index, entry.key()));
@@ -188,7 +199,7 @@ impl Merger<'_> {
         }
         self.granted(entry, &sent, &seen);
         self.qualified(entry, &sent, Some(&seen));
-        if self.rejections.len() == before && !schema::check(&body).is_empty() {
+        if self.rejections.len() == before && !malformed(entry, &body, Some(stored)).0.is_empty() {
             let message = "together with what is stored, the resource would not be valid FHIR";
             self.reject(Rule::Schema, entry.expression(), message);
         }
@@ -198,6 +209,10 @@ impl Merger<'_> {
     fn post(&mut self, entry: &Entry<'_>) {
         if !self.writable(entry) {
             return;
+        }
+        let (wrong, _) = malformed(entry, entry.resource, None);
+        if !wrong.is_empty() {
+            return self.rejections.extend(wrong);
         }
         let manufacturing = entry.resource_type == ResourceType::ActivityDefinition
             || (entry.resource_type == ResourceType::RegulatedAuthorization
@@ -267,19 +282,9 @@ impl Merger<'_> {
         self.rejections.extend(refusals);
     }
 
-    /// Schema, rules about one resource, links upward.
+    /// Rules about one resource, and where its links upward lead.
     fn check(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
         let place = entry.expression();
-        let problems = schema::check(sent);
-        if !problems.is_empty() {
-            for problem in problems {
-                let inside = problem.path.strip_prefix(entry.resource_type.as_str()).unwrap_or_default();
-                let mut rejection = Rejection::new(Rule::Schema, format!("{place}{inside}"), problem.message);
-                rejection.code = problem.kind.issue_code();
-                self.rejections.push(rejection);
-            }
-            return;
-        }
         let product_id = self.request.product.id();
         let mut known: Vec<Fault> =
             seen.map(|seen| faults(entry.resource_type, seen, product_id)).unwrap_or_default();
@@ -290,7 +295,7 @@ impl Merger<'_> {
             match known_at {
                 Some(at) => {
                     known.swap_remove(at);
-                    told.message.push_str(" (it was so before; left as it is)");
+                    told.message.push_str(AS_BEFORE);
                     self.plan.warnings.push(told);
                 }
                 None if fault.rule == Rule::Placeholder => self.plan.warnings.push(told),
@@ -439,6 +444,42 @@ impl Merger<'_> {
         }
         Ok(self.plan)
     }
+}
+
+/// Said of a fault that the caller was shown, and so did not make.
+const AS_BEFORE: &str = " (it was so before; left as it is)";
+
+/// What the schema has against a resource: first what is new, then what was so before.
+fn malformed(
+    entry: &Entry<'_>,
+    resource: &Value,
+    before: Option<&Value>,
+) -> (Vec<Rejection>, Vec<Rejection>) {
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    let problems = schema::check(resource);
+    if problems.is_empty() {
+        return (new, known);
+    }
+    let mut old = before.map(schema::check).unwrap_or_default();
+    for problem in problems {
+        let same = |other: &Problem| {
+            other.message == problem.message && element(&other.path) == element(&problem.path)
+        };
+        let inside = problem.path.strip_prefix(entry.resource_type.as_str()).unwrap_or_default();
+        let place = format!("{}{inside}", entry.expression());
+        let was_so = old.iter().position(same);
+        let mut told = Rejection::new(Rule::Schema, place, problem.message);
+        told.code = problem.kind.issue_code();
+        match was_so {
+            Some(at) => {
+                old.swap_remove(at);
+                told.message.push_str(AS_BEFORE);
+                known.push(told);
+            }
+            None => new.push(told),
+        }
+    }
+    (new, known)
 }
 
 /// What cannot be written need not be sent: it is taken from what was shown.

@@ -102,3 +102,50 @@ async fn links_to_hidden_and_to_absent_products_are_refused_alike_at_once_and_la
     let target = format!("{V5}/MedicinalProductDefinition/{ID}/$everything");
     assert!(!house.get(&Caller::AGENCY, &target).await.text.contains(HIDDEN));
 }
+
+#[tokio::test]
+async fn a_resource_that_is_no_fhir_is_refused_and_nothing_else_is_stored() {
+    let house = house().await;
+    let before = everything(&house, &Caller::AGENCY).await;
+    let pack = "PackagedProductDefinition/690901";
+    let mut renamed = before[pack].clone();
+    renamed["description"] = "Another pack".into();
+    let renamed = json!({"request": {"method": "PUT", "url": pack}, "resource": renamed});
+    for (wrong, at, code) in [
+        (json!([]), ".name", "value"),
+        (json!([{}]), ".name[0]", "value"),
+        (json!(null), ".name", "structure"),
+        (json!({}), ".name", "structure"),
+        (json!("x"), ".name", "structure"),
+        (json!(0), ".name", "structure"),
+        (json!([{"productName": []}]), ".name[0].productName", "structure"),
+        (json!([{"productName": {}}]), ".name[0].productName", "structure"),
+    ] {
+        for caller in [OWNER, QUALIFIED, Caller::AGENCY] {
+            let mut bundle = changed(&house, &caller, |root| {
+                root["name"] = wrong.clone();
+                root["indication"] = "Lost".into();
+            })
+            .await;
+            bundle["entry"].as_array_mut().unwrap().push(renamed.clone());
+            let answer = merge(&house, &caller, &[], &bundle).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong} {}", answer.text);
+            let issue = &answer.json()["issue"][0];
+            assert_eq!(rules(&answer)[0], "schema", "{wrong} {}", caller.label);
+            assert_eq!(issue["expression"][0], format!("Bundle.entry[0].resource{at}"), "{wrong}");
+            assert_eq!(issue["code"], code, "{wrong}");
+        }
+    }
+    let activity = "ActivityDefinition/6500901";
+    for wrong in [json!([]), json!({}), json!(" ")] {
+        let mut bundle = changed(&house, &QUALIFIED, |_| {}).await;
+        let mut sent = before[activity].clone();
+        sent["status"] = wrong.clone();
+        let entry = json!({"request": {"method": "PUT", "url": activity}, "resource": sent});
+        bundle["entry"].as_array_mut().unwrap().push(entry);
+        let answer = merge(&house, &QUALIFIED, &[], &bundle).await;
+        assert_eq!(rules(&answer), ["schema"], "{wrong} {}", answer.text);
+        assert_eq!(answer.json()["issue"][0]["expression"][0], "Bundle.entry[1].resource.status");
+    }
+    assert_eq!(everything(&house, &Caller::AGENCY).await, before);
+}
