@@ -90,7 +90,13 @@ fn unmarked(value: &Value) -> Value {
 
 /// Merges one value; `None` when nothing is left of it.
 fn any(stored: &Value, visible: Option<&Value>, sent: Option<&Value>) -> Option<Value> {
-    let Some(visible) = visible else { return Some(stored.clone()) };
+    let Some(visible) = visible else {
+        return Some(match (stored, sent) {
+            // Every stored item is hidden. What is left of the sent ones by now the column may see: both stay.
+            (Value::Array(items), Some(Value::Array(sent))) => array(items, &[], sent),
+            _ => stored.clone(),
+        });
+    };
     match (stored, visible, sent) {
         (Value::Object(_), Value::Object(_), Some(Value::Object(_)) | None) => object(stored, visible, sent),
         (Value::Array(items), Value::Array(seen), Some(Value::Array(sent))) => Some(array(items, seen, sent)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     catalogue,
     harness::{Answer, Caller, House, V5},
-    merge::{ID, OWNER, QUALIFIED, documented, everything, merge, outcome_later},
+    merge::{ID, OWNER, QUALIFIED, documented, everything, example, merge, outcome_later},
 };
 
 const ROOT: &str = "MedicinalProductDefinition/600000000901";
@@ -148,4 +148,38 @@ async fn a_resource_that_is_no_fhir_is_refused_and_nothing_else_is_stored() {
         assert_eq!(answer.json()["issue"][0]["expression"][0], "Bundle.entry[1].resource.status");
     }
     assert_eq!(everything(&house, &Caller::AGENCY).await, before);
+}
+
+#[tokio::test]
+async fn a_visible_item_is_stored_beside_hidden_ones() {
+    let contact = |kind: Value, organisation: &str| json!({"type": kind, "contact": {"reference": format!("Organization/{organisation}")}});
+    let person = contact(catalogue::term("220000000032", "100000155057"), "900100002");
+    let enquiry = contact(json!({"text": "Pharmacovigilance enquiry"}), "900100001");
+    for stored in [json!([person]), json!([person, enquiry]), json!([enquiry, person])] {
+        let house = documented().await;
+        let mut product = example("product.json").unwrap();
+        product["entry"][0]["resource"]["contact"] = stored.clone();
+        house.import(vec![product]).await;
+        // Out, in again, and the same once more.
+        for (sent, other) in
+            [(None, None), (Some(json!([enquiry])), None), (Some(json!([enquiry])), Some("and more"))]
+        {
+            let bundle = changed(&house, &OWNER, |root| {
+                let fields = root.as_object_mut().unwrap();
+                fields.remove("contact");
+                fields.extend(sent.clone().map(|sent| ("contact".to_owned(), sent)));
+                fields.extend(other.map(|other| ("indication".to_owned(), other.into())));
+            })
+            .await;
+            let answer = merge(&house, &OWNER, &[], &bundle).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            let seen = everything(&house, &OWNER).await;
+            assert_eq!(seen[ROOT].get("contact"), sent.as_ref(), "{stored}");
+            let whole = everything(&house, &Caller::AGENCY).await;
+            let whole = whole[ROOT]["contact"].as_array().unwrap();
+            let due = if sent.is_some() { 2 } else { 1 };
+            assert_eq!(whole.len(), due, "{stored} {whole:?}");
+            assert!(whole.contains(&person) && whole.contains(&enquiry) == sent.is_some(), "{whole:?}");
+        }
+    }
 }
