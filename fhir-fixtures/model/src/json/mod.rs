@@ -6,6 +6,7 @@
 
 mod fields;
 mod read;
+pub mod strict;
 mod value;
 mod write;
 

@@ -87,6 +87,12 @@ pub(crate) async fn merge(
     send(house, (caller, "client"), Method::POST, path, &headers, bundle.to_string()).await
 }
 
+/// A merge as it is written.
+pub(crate) async fn send_bundle(house: &House, caller: &Caller, kind: &str, text: String) -> Answer {
+    let path = "/MedicinalProductDefinition/$merge";
+    send(house, (caller, "client"), Method::POST, path, &[("content-type", kind)], text).await
+}
+
 /// What the caller reads of the product, by `Type/id`.
 pub(crate) async fn everything(house: &House, caller: &Caller) -> std::collections::BTreeMap<String, Value> {
     let target = format!("{V5}/MedicinalProductDefinition/{ID}/$everything");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     catalogue,
     harness::{Answer, Caller, House, V5},
-    merge::{ID, OWNER, QUALIFIED, documented, everything, example, merge, outcome_later},
+    merge::{ID, OWNER, QUALIFIED, documented, everything, example, merge, outcome_later, send_bundle},
 };
 
 const ROOT: &str = "MedicinalProductDefinition/600000000901";
@@ -182,4 +182,22 @@ async fn a_visible_item_is_stored_beside_hidden_ones() {
             assert!(whole.contains(&person) && whole.contains(&enquiry) == sent.is_some(), "{whole:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_member_that_is_there_twice_is_refused_in_either_format() {
+    let house = documented().await;
+    let bundle = changed(&house, &OWNER, |root| root["indication"] = "one".into()).await;
+    let twice =
+        bundle.to_string().replace(r#""indication":"one""#, r#""indication":"one","indication":"two""#);
+    let answer = send_bundle(&house, &OWNER, "application/fhir+json", twice).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+    let text = answer.json()["issue"][0]["details"]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("entry[0].resource.indication is there twice at line 1"), "{text}");
+    let xml = fhir_model::xml::write(pms_terms::FhirVersion::V5_0_0, &bundle).unwrap();
+    let one = r#"<indication value="one"/>"#;
+    let answer = send_bundle(&house, &OWNER, "application/fhir+xml", xml.replace(one, &one.repeat(2))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+    assert!(answer.text.contains("twice"), "{}", answer.text);
+    assert_eq!(everything(&house, &OWNER).await[ROOT].get("indication"), None);
 }

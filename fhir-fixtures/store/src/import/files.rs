@@ -6,14 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use fhir_model::json::strict;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
 };
-
-use super::json;
 
 /// The longest line or document that is read.
 const MAX_DOCUMENT: u64 = 256 << 20;
@@ -210,7 +209,7 @@ fn parse(bytes: &[u8], line: u64) -> Result<Value, String> {
     if trimmed(bytes).starts_with(b"<") {
         return Err("looks like XML: only JSON and NDJSON are imported".to_owned());
     }
-    json::parse(bytes).map_err(|error| {
+    strict::parse(bytes).map_err(|error| {
         let line = if line == 0 { error.line as u64 } else { line };
         format!("is not valid JSON: {} at line {line}, column {}", error.what, error.column)
     })

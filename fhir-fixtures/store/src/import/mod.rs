@@ -9,7 +9,6 @@ mod files;
 mod history;
 mod homeless;
 mod incoming;
-mod json;
 mod known;
 mod loose;
 mod prepare;

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::Body;
 use bytes::Bytes;
-use fhir_model::xml;
+use fhir_model::{json::strict, xml};
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use pms_terms::FhirVersion;
@@ -62,7 +62,7 @@ fn media_type(headers: &HeaderMap) -> Result<Media, Refusal> {
 /// The resource in a body.
 pub(super) fn bundle(headers: &HeaderMap, body: &[u8], version: FhirVersion) -> Result<Value, Refusal> {
     match media_type(headers)? {
-        Media::Json => serde_json::from_slice(body)
+        Media::Json => strict::parse(body)
             .map_err(|error| Refusal::Unreadable(format!("The body is not JSON that can be read: {error}."))),
         Media::Xml => {
             let text = std::str::from_utf8(body)

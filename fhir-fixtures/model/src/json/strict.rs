@@ -1,4 +1,5 @@
-//! Reading JSON so that nothing is lost in silence: an object that has a member twice is refused, not half read.
+//! Reading JSON so that nothing is lost in silence: an object that has a member twice is refused, not half read
+//! (RFC 8259 §4 leaves what it means to the reader).
 
 use std::{cell::RefCell, fmt, str::FromStr as _};
 
@@ -8,8 +9,11 @@ use serde_json::{Map, Number, Value};
 /// The name by which serde_json, which keeps numbers as they are written, hands over a number as a map.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// The document; the error says what is wrong, where in the text (from line 1), and in which element.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
+/// The document.
+///
+/// # Errors
+/// What is wrong, where in the text, and with a member that is there twice in which element.
+pub fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
     let path = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let read = Tree { path: &path }.deserialize(&mut deserializer);
@@ -24,12 +28,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
 
 /// Why a text is no JSON that can be kept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ParseError {
-    pub(super) what: String,
+pub struct ParseError {
+    /// What is wrong, in plain words.
+    pub what: String,
     /// From 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// From 1.
-    pub(super) column: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at line {}, column {}", self.what, self.line, self.column)
+    }
 }
 
 /// A step on the way to where the reader is.
