@@ -1,11 +1,14 @@
 //! Taking in organisations from a file of the register: CSV, a JSON array, or JSON lines.
 
+use std::collections::HashMap;
+
 use authz_domain::{Act, Actor, Location, Organisation};
 use authz_store::{
     changes,
     changes::Change,
     organisations::{self, Upserted},
 };
+use pms_terms::OrganisationId;
 use serde::Deserialize;
 
 use super::{UseCaseError, UseCases, table};
@@ -72,7 +75,9 @@ struct PlacedLocation {
 type ReadRecord = Result<Record, RefusedRecord>;
 
 impl UseCases {
-    /// Takes organisations in. All that are sound are taken in together; the others are reported with reasons.
+    /// Takes organisations in. All that are sound are taken in together; the others are reported with reasons: what
+    /// cannot be read, a location that has an organisation already, an organisation named twice in different words, a
+    /// parent that nobody knows.
     pub async fn import_organisations(
         &self,
         actor: Actor,
@@ -83,32 +88,49 @@ impl UseCases {
         let mut report = ImportReport::default();
         let mut work = authz_store::begin(&self.database).await?;
         let mut db = work.db();
-        for record in read(file, text)? {
-            let organisation = match record.and_then(|record| organisation(file, &record)) {
-                Ok(organisation) => organisation,
-                Err(refused) => {
-                    report.refused.push(refused);
+        let (sound, mut refusals) = once_each(file, read(file, text)?);
+        let refuse = |at: usize, one: &Organisation, reason: String| {
+            (at, RefusedRecord { file: file.to_owned(), resource: one.id.to_string(), reason })
+        };
+        // Whose parent is to come waits for it.
+        let mut waiting = sound;
+        loop {
+            let before = waiting.len();
+            let mut later = Vec::new();
+            for (at, organisation) in waiting {
+                if let Some(parent) = &organisation.parent
+                    && organisations::find(&mut db, parent).await?.is_none()
+                {
+                    later.push((at, organisation));
                     continue;
                 }
-            };
-            let claimed =
-                organisations::claimed_by_others(&mut db, &organisation.id, &organisation.locations).await?;
-            if let Some((location, owner)) = claimed {
-                report.refused.push(RefusedRecord {
-                    file: file.to_owned(),
-                    resource: organisation.id.to_string(),
-                    reason: format!(
-                        "location {location} belongs to {owner}: a location has one organisation"
-                    ),
-                });
-                continue;
+                let claimed =
+                    organisations::claimed_by_others(&mut db, &organisation.id, &organisation.locations)
+                        .await?;
+                if let Some((location, owner)) = claimed {
+                    let reason =
+                        format!("location {location} belongs to {owner}: a location has one organisation");
+                    refusals.push(refuse(at, &organisation, reason));
+                    continue;
+                }
+                match organisations::upsert(&mut db, &organisation, now).await? {
+                    Upserted::Imported => report.imported += 1,
+                    Upserted::Updated => report.updated += 1,
+                    Upserted::Unchanged => report.unchanged += 1,
+                }
             }
-            match organisations::upsert(&mut db, &organisation, now).await? {
-                Upserted::Imported => report.imported += 1,
-                Upserted::Updated => report.updated += 1,
-                Upserted::Unchanged => report.unchanged += 1,
+            waiting = later;
+            if waiting.is_empty() || waiting.len() == before {
+                break;
             }
         }
+        for (at, organisation) in waiting {
+            let parent = organisation.parent.as_ref().map(ToString::to_string).unwrap_or_default();
+            let reason = format!("its parent {parent} is not known: import it before or with this file");
+            refusals.push(refuse(at, &organisation, reason));
+        }
+        refusals.sort_by_key(|(at, _)| *at);
+        report.refused = refusals.into_iter().map(|(_, refused)| refused).collect();
         if report.imported + report.updated > 0 {
             changes::append(&mut db, &Change::Organisations, now).await?;
             let details = vec![
@@ -137,6 +159,33 @@ impl UseCases {
 pub fn organisations_in(file: &str, text: &str) -> Result<Vec<Organisation>, UseCaseError> {
     let records = read(file, text)?;
     Ok(records.into_iter().filter_map(|record| organisation(file, &record.ok()?).ok()).collect())
+}
+
+/// Sound organisations, and what was refused, by their places in the file.
+type Sorted = (Vec<(usize, Organisation)>, Vec<(usize, RefusedRecord)>);
+
+/// The sound organisations of a file, each once, and the records that are refused.
+fn once_each(file: &str, records: Vec<ReadRecord>) -> Sorted {
+    let (mut sound, mut refusals): Sorted = (Vec::new(), Vec::new());
+    let mut places: HashMap<OrganisationId, usize> = HashMap::new();
+    for (at, record) in records.into_iter().enumerate() {
+        match record.and_then(|record| organisation(file, &record)) {
+            Err(refused) => refusals.push((at, refused)),
+            Ok(one) => match places.get(&one.id).and_then(|place| sound.get(*place)) {
+                Some((_, first)) if *first != one => {
+                    let reason =
+                        "stands in this file twice, in different words: the first is kept, remove one";
+                    refusals.push((at, refused(file, one.id.as_str(), &reason)));
+                }
+                Some(_) => {}
+                None => {
+                    places.insert(one.id.clone(), sound.len());
+                    sound.push((at, one));
+                }
+            },
+        }
+    }
+    (sound, refusals)
 }
 
 fn refused(file: &str, resource: &str, reason: &dyn std::fmt::Display) -> RefusedRecord {

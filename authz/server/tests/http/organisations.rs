@@ -28,6 +28,38 @@ async fn an_import_reports_what_it_did() {
 }
 
 #[tokio::test]
+async fn an_organisation_is_named_once_and_its_parent_is_known() {
+    for authz in TestAuthz::each().await {
+        let csv = "id,name,country,category,parent\n\
+            ORG-100000301,Centre of the network,FR,centre,ORG-100000302\n\
+            ORG-100000302,Network,FR,network,\n\
+            ORG-100000302,Network,FR,network,\n\
+            ORG-100000302,Another network,FR,network,\n\
+            ORG-100000303,Orphan,FR,centre,ORG-100000399\n\
+            ORG-100000304,Of an orphan,FR,centre,ORG-100000303\n";
+        let report = authz.acts().import_organisations(Actor::Operator, "oms.csv", csv).await.unwrap();
+        assert_eq!((report.imported, report.updated), (2, 0));
+        let refused: Vec<(&str, &str)> =
+            report.refused.iter().map(|it| (it.resource.as_str(), it.reason.as_str())).collect();
+        let unknown = "is not known: import it before or with this file";
+        assert_eq!(
+            refused,
+            [
+                (
+                    "ORG-100000302",
+                    "stands in this file twice, in different words: the first is kept, remove one"
+                ),
+                ("ORG-100000303", &format!("its parent ORG-100000399 {unknown}")),
+                ("ORG-100000304", &format!("its parent ORG-100000303 {unknown}")),
+            ]
+        );
+        let names: Vec<String> =
+            authz.acts().list_organisations().await.unwrap().into_iter().map(|it| it.name).collect();
+        assert!(names.contains(&"Network".to_owned()) && !names.contains(&"Another network".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn a_changed_category_changes_what_tokens_say() {
     let authz = TestAuthz::start().await;
     let credentials = authz.industry_client().await;
