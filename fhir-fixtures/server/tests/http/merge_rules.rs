@@ -201,3 +201,47 @@ async fn a_member_that_is_there_twice_is_refused_in_either_format() {
     assert!(answer.text.contains("twice"), "{}", answer.text);
     assert_eq!(everything(&house, &OWNER).await[ROOT].get("indication"), None);
 }
+
+#[tokio::test]
+async fn a_queued_merge_that_is_sent_again_is_told_truly_how_it_stands() {
+    let house = documented().await;
+    let bundle = example("R1.accepted.json").unwrap();
+    let headers = [("prefer", "respond-async"), ("idempotency-key", "k")];
+    let mut places = Vec::new();
+    for (worked, words) in [(false, "waits"), (false, "waits"), (true, "is decided")] {
+        if worked {
+            house.backend.merge_worker.run_once().await.unwrap();
+        }
+        let answer = merge(&house, &OWNER, &headers, &bundle).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+        assert!(answer.text.contains(words), "{}", answer.text);
+        places.push(answer.header("content-location").to_owned());
+    }
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+}
+
+#[tokio::test]
+async fn what_a_bundle_does_not_have_is_named_with_what_to_do() {
+    let house = documented().await;
+    let bundle = changed(&house, &OWNER, |_| {}).await;
+    for (pointer, name, value, due) in [
+        ("", "foo", json!(1), ("transaction", "Bundle.foo")),
+        ("/entry/0", "foo", json!(1), ("entry", "Bundle.entry[0].foo")),
+        ("/entry/0/request", "etag", json!("x"), ("entry", "Bundle.entry[0].request.etag")),
+        ("/entry/0/request", "url", json!(format!("/{ROOT}")), ("entry", "Bundle.entry[0].request.url")),
+        (
+            "/entry/0/request",
+            "url",
+            json!(format!("https://a.example/{ROOT}")),
+            ("entry", "Bundle.entry[0].request.url"),
+        ),
+    ] {
+        let mut bundle = bundle.clone();
+        bundle.pointer_mut(pointer).unwrap()[name] = value;
+        let answer = merge(&house, &OWNER, &[], &bundle).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+        let issue = &answer.json()["issue"][0];
+        let told = (&issue["details"]["coding"][0]["code"], &issue["expression"][0]);
+        assert_eq!(told, (&json!(due.0), &json!(due.1)), "{issue:#}");
+    }
+}

@@ -65,6 +65,8 @@ pub enum Answer {
     Queued {
         /// The id of its outcome.
         merge_id: String,
+        /// It waits no more: the outcome is there.
+        is_done: bool,
     },
     /// The key was used for another request.
     KeyReused,

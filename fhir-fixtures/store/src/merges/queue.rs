@@ -44,7 +44,7 @@ pub async fn enqueue(
     }
     rows::insert(&mut db, submission, place, &product_id, None, limits, now).await?;
     work.commit().await?;
-    Ok(Answer::Queued { merge_id: submission.merge_id.to_owned() })
+    Ok(Answer::Queued { merge_id: submission.merge_id.to_owned(), is_done: false })
 }
 
 async fn waiting(db: &mut Db<'_>, client_id: &str) -> Result<(i64, i64), StoreError> {

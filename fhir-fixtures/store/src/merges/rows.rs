@@ -99,7 +99,7 @@ pub(super) async fn answered_before(
     }
     Ok(Some(match read_outcome(&merge_id, &outcome)? {
         Some(outcome) if !is_async => Answer::Done(outcome),
-        _ => Answer::Queued { merge_id },
+        outcome => Answer::Queued { merge_id, is_done: outcome.is_some() },
     }))
 }
 

@@ -229,7 +229,7 @@ async fn what_waits_is_done_in_order_and_told_to_its_sender_alone() {
         let database = td.database();
         import(database, vec![Sample::new(ID, "Examplol").bundle()]).await;
         let sender = Sender::owner();
-        let queued = |id: &str| Answer::Queued { merge_id: id.to_owned() };
+        let queued = |id: &str| Answer::Queued { merge_id: id.to_owned(), is_done: false };
         for (n, id) in ["a", "b", "c"].into_iter().enumerate() {
             // A client knows what the versions will be.
             let bundle = sending(database, &ROOT, |resource| {

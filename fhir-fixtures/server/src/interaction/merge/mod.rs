@@ -84,9 +84,9 @@ pub(super) async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Refu
             state.merging.note(&merge_id, &call.client_id, &outcome);
             answer_with(call, &outcome).await
         }
-        Answer::Queued { merge_id } => {
+        Answer::Queued { merge_id, is_done } => {
             state.merging.nudge.notify_one();
-            Ok(accepted(call, &merge_id, rather_later))
+            Ok(accepted(call, &merge_id, is_done, rather_later))
         }
         Answer::KeyReused => Err(Refusal::KeyReused),
         Answer::ClientQueueFull => Err(Refusal::ClientQueueFull),
@@ -95,8 +95,12 @@ pub(super) async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Refu
 }
 
 /// 202 with the place of the outcome (FHIR "Asynchronous Request Pattern").
-fn accepted(call: &Call<'_>, merge_id: &str, preferred: bool) -> Response {
-    let text = "The merge waits in the queue. Its outcome will be at the address in Content-Location.";
+fn accepted(call: &Call<'_>, merge_id: &str, is_done: bool, preferred: bool) -> Response {
+    let text = if is_done {
+        "The merge was sent before, and is decided. Its outcome is at the address in Content-Location."
+    } else {
+        "The merge waits in the queue. Its outcome will be at the address in Content-Location."
+    };
     let body = outcomes::outcome("information", "informational", text, None, None);
     let mut response = json(call, StatusCode::ACCEPTED, &body);
     let headers = response.headers_mut();
