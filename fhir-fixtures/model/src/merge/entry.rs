@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use pms_terms::FhirVersion;
 use serde_json::Value;
 
-use crate::{Product, ResourceKey, ResourceType, links, resource_type};
+use crate::{Product, ResourceKey, ResourceType, links, resource_type, schema};
 
 use super::{Rejection, Rule, reference};
 
@@ -61,6 +62,9 @@ pub(super) fn read(bundle: &Value) -> Result<Vec<Entry<'_>>, Vec<Rejection>> {
     if bundle.get("type").and_then(Value::as_str) != Some("transaction") {
         return Err(shape("Bundle.type", "the type of the Bundle is transaction"));
     }
+    if let Some(name) = unknown(bundle, "Bundle") {
+        return Err(shape(&format!("Bundle.{name}"), "a Bundle has no element of this name"));
+    }
     let entries = bundle.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if entries.is_empty() {
         return Err(shape("Bundle.entry", "the Bundle has no entries"));
@@ -104,6 +108,13 @@ fn read_entry(index: usize, entry: &Value) -> Result<Entry<'_>, Rejection> {
     let text = |path: &[&str]| {
         path.iter().try_fold(entry, |value, name| value.get(name)).and_then(Value::as_str).unwrap_or_default()
     };
+    for (part, path, prefix) in
+        [(Some(entry), "Bundle.entry", ""), (entry.get("request"), "Bundle.entry.request", "request.")]
+    {
+        if let Some(name) = part.and_then(|part| unknown(part, path)) {
+            return Err(wrong(&format!("{prefix}{name}"), format!("{path} has no element of this name")));
+        }
+    }
     let (method, url) = (text(&["request", "method"]), text(&["request", "url"]));
     let method = match method {
         "PUT" => Method::Put,
@@ -130,6 +141,11 @@ fn read_entry(index: usize, entry: &Value) -> Result<Entry<'_>, Rejection> {
         return Err(wrong("request.ifMatch", message));
     }
     let (type_name, id) = url.split_once('/').unwrap_or((url, ""));
+    if type_name.is_empty() || url.contains("://") {
+        let message =
+            format!("the URL is a type and an id, or a type alone for what is new, not {:?}", clip(url));
+        return Err(wrong("request.url", message));
+    }
     let Ok(resource_type) = type_name.parse::<ResourceType>() else {
         let message = format!(
             "{:?} is nothing that can be merged: medicinal products, packs, activities and authorisations can",
@@ -169,6 +185,17 @@ fn read_entry(index: usize, entry: &Value) -> Result<Entry<'_>, Rejection> {
         return Err(wrong("resource", format!("the resource is a {resource_type}, as the URL says")));
     }
     Ok(Entry { index, method, full_url, resource_type, id, resource })
+}
+
+/// The first member of an object that its type does not have, at most 60 characters of its name.
+fn unknown(object: &Value, path: &str) -> Option<String> {
+    let known = schema::element_names(FhirVersion::V5_0_0, path);
+    let is_type = |name: &str| path == "Bundle" && name == "resourceType";
+    let name = object.as_object()?.keys().find(|name| {
+        let bare = name.strip_prefix('_').unwrap_or(name);
+        !known.contains(&bare) && !is_type(name)
+    })?;
+    Some(clip(name))
 }
 
 fn clip(text: &str) -> String {

@@ -243,27 +243,24 @@ impl Checker {
                 let message = format!("{} is an object, not {}", kind.name, kind_of(value));
                 self.report(path, ProblemKind::Structure, message);
             }
-            Content::Primitive(primitive, members) => {
-                let zone_due = self.version == FhirVersion::V4_4_0;
-                match primitive.check(&value.into(), zone_due) {
-                    Err(Fault::JsonType(due)) => {
-                        let message = format!("{} is a JSON {due}, not {}", kind.name, kind_of(value));
-                        self.report(path, ProblemKind::Structure, message);
-                    }
-                    Err(Fault::Form(rule)) => self.report(path, ProblemKind::Value, rule),
-                    Ok(()) => {
-                        let text = value.as_str().unwrap_or_default();
-                        if members.as_ref().is_some_and(|members| !members.contains(&text)) {
-                            let message = format!(
-                                "{} is not one of {}",
-                                clip(text),
-                                members.iter().flatten().take(20).copied().collect::<Vec<_>>().join(", ")
-                            );
-                            self.report(path, ProblemKind::Code, message);
-                        }
+            Content::Primitive(primitive, members) => match primitive.check(&value.into(), true) {
+                Err(Fault::JsonType(due)) => {
+                    let message = format!("{} is a JSON {due}, not {}", kind.name, kind_of(value));
+                    self.report(path, ProblemKind::Structure, message);
+                }
+                Err(Fault::Form(rule)) => self.report(path, ProblemKind::Value, rule),
+                Ok(()) => {
+                    let text = value.as_str().unwrap_or_default();
+                    if members.as_ref().is_some_and(|members| !members.contains(&text)) {
+                        let message = format!(
+                            "{} is not one of {}",
+                            clip(text),
+                            members.iter().flatten().take(20).copied().collect::<Vec<_>>().join(", ")
+                        );
+                        self.report(path, ProblemKind::Code, message);
                     }
                 }
-            }
+            },
         }
     }
 
