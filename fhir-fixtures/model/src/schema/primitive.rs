@@ -1,11 +1,14 @@
 //! FHIR's primitive datatypes: which JSON value stands for each, and the form its text must have.
 
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::is_valid_id;
 use crate::{
     json::{Json, has},
     xml,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// The longest string, in characters (FHIR "datatypes", string: 1 MB, which is 1024 · 1024 characters).
 const MAX_STRING: usize = 1024 * 1024;
@@ -38,7 +41,7 @@ pub(crate) enum Fault {
     /// Another JSON type is due: its name.
     JsonType(&'static str),
     /// The form is wrong: the rule in words.
-    Form(&'static str),
+    Form(Cow<'static, str>),
 }
 
 impl Primitive {
@@ -80,7 +83,7 @@ impl Primitive {
     /// Checks a JSON value. `zone_due`: a time of day in a dateTime carries its zone, as both versions ask; what was
     /// stored in former times may lack it.
     pub(crate) fn check(self, value: &Json<'_>, zone_due: bool) -> Result<(), Fault> {
-        let form = |fine: bool, rule: &'static str| if fine { Ok(()) } else { Err(Fault::Form(rule)) };
+        let form = |fine: bool, rule: &'static str| if fine { Ok(()) } else { Err(Fault::Form(rule.into())) };
         match self {
             Self::Boolean => matches!(value, Json::Bool(_)).then_some(()).ok_or(Fault::JsonType("boolean")),
             Self::Decimal => {
@@ -102,10 +105,15 @@ impl Primitive {
             _ => {
                 let text = value.as_str().ok_or(Fault::JsonType("string"))?;
                 if text.is_empty() {
-                    return Err(Fault::Form("an empty string; leave the element out instead"));
+                    return Err(Fault::Form("an empty string; leave the element out instead".into()));
                 }
                 if has(text, |byte| !matches!(byte, b' '..=b'~')) && !text.chars().all(xml::is_character) {
-                    return Err(Fault::Form("a control character, which neither FHIR nor XML has"));
+                    return Err(Fault::Form("a control character, which neither FHIR nor XML has".into()));
+                }
+                if self == Self::Xhtml {
+                    let told =
+                        |why| format!("a narrative is one <div> of XHTML, for formatting only: {why}").into();
+                    return xml::check_narrative(text).map_err(|why| Fault::Form(told(why)));
                 }
                 let (fine, rule) = self.check_text(text, zone_due);
                 form(fine, rule)
@@ -149,10 +157,6 @@ impl Primitive {
                 let fine = text.parse::<i64>().is_ok() && (digits == "0" || !digits.starts_with('0'));
                 (fine, "an integer64 is a whole number written as a string, without leading zeros")
             }
-            Self::Xhtml => (
-                xml::is_narrative(text),
-                "a narrative is one <div> element of well-formed XHTML, with the namespace of XHTML",
-            ),
             Self::String => {
                 if text.trim().is_empty() {
                     (false, "nothing but white space; leave the element out instead")
@@ -162,9 +166,12 @@ impl Primitive {
                     (fine, "longer than 1,048,576 characters, which a string may have")
                 }
             }
-            Self::Boolean | Self::Decimal | Self::Integer | Self::UnsignedInt | Self::PositiveInt => {
-                (true, "")
-            }
+            Self::Xhtml
+            | Self::Boolean
+            | Self::Decimal
+            | Self::Integer
+            | Self::UnsignedInt
+            | Self::PositiveInt => (true, ""),
         }
     }
 }

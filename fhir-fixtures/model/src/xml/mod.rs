@@ -15,7 +15,7 @@ mod read;
 mod tests;
 mod write;
 
-pub(crate) use narrative::is_narrative;
+pub(crate) use narrative::check as check_narrative;
 pub use {
     error::{XmlError, XmlErrorKind},
     read::read,

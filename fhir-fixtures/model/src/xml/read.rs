@@ -350,7 +350,7 @@ impl<'t> Input<'t> {
             .map_err(|error| self.error(XmlErrorKind::Syntax, error.to_string()))?;
         self.depth = self.depth.saturating_sub(1);
         let text = self.text.get(begin..self.position()).unwrap_or_default();
-        narrative::check(text).map_err(|message| self.error(XmlErrorKind::Value, message))?;
+        narrative::check_form(text).map_err(|message| self.error(XmlErrorKind::Value, message))?;
         Ok(Value::from(text))
     }
 }

@@ -189,7 +189,7 @@ impl Output {
         let start = BytesStart::new(kind.property.as_str());
         match (&kind.content, plain) {
             (Content::Primitive(Primitive::Xhtml, _), Some(Value::String(text))) => {
-                narrative::check(text).map_err(|message| self.error(XmlErrorKind::Value, message))?;
+                narrative::check_form(text).map_err(|message| self.error(XmlErrorKind::Value, message))?;
                 self.event(Event::Text(BytesText::from_escaped(text.trim())))
             }
             (Content::Primitive(primitive, _), plain) => self.primitive(start, *primitive, plain, companion),
