@@ -213,7 +213,7 @@ impl<'a> Context<'a> {
 }
 
 /// Whether a reference without an address says that it means a product.
-fn names_a_product(reference: &Map<String, Value>) -> bool {
+pub(crate) fn names_a_product(reference: &Map<String, Value>) -> bool {
     const NUMBERS: [&str; 2] = ["/fhir/pmsId", "/fhir/mpId"];
     let kind = reference.get("type").and_then(Value::as_str).unwrap_or_default();
     let system = reference.get("identifier").and_then(|identifier| identifier.get("system")?.as_str());

@@ -22,7 +22,6 @@ mod table;
 mod tag;
 mod walk;
 
-pub(crate) use outline::Sketch;
 pub use {
     column::{Column, ColumnSet, Viewer, column},
     context::Targets,
@@ -36,6 +35,7 @@ pub use {
     parse::MatrixError,
     table::{Cell, MatrixRow, RowSubject},
 };
+pub(crate) use {context::names_a_product, outline::Sketch};
 
 /// The text of `config/access-levels.toml`, built in: what holds when no other file is configured.
 pub const DEFAULT_MATRIX: &str = include_str!("../../../../config/access-levels.toml");

@@ -1,13 +1,15 @@
 //! The rules about one resource: R3 to R5 and the invariants of the write profiles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
-    ResourceType,
+    ResourceKey, ResourceType,
     facts::{AuthorisationKind, authorisation_kind},
-    links, terms,
+    links, resource_key,
+    search::normalise,
+    terms,
 };
 
 use super::Rule;
@@ -28,11 +30,54 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
+/// Organisations by their identifiers, `system|value`: who is named in two ways is still one.
+#[derive(Debug, Default)]
+pub(super) struct Organisations(BTreeMap<String, ResourceKey>);
+
+impl Organisations {
+    /// Of all organisations among these resources.
+    pub(super) fn of<'r>(resources: impl Iterator<Item = &'r Value>) -> Self {
+        let keyed = resources.filter_map(|resource| Some((resource_key(resource)?, resource)));
+        let organisations = keyed.filter(|(key, _)| key.resource_type == ResourceType::Organization);
+        let named = organisations.flat_map(|(key, resource)| {
+            let names = items(resource, "identifier").iter().filter_map(identifier_name);
+            names.map(move |name| (name, key.clone()))
+        });
+        Self(named.collect())
+    }
+
+    /// How an organisation is recognised again: by its key, else by its identifier. Nothing when a reference names
+    /// none: neither by a literal link to an Organization, nor by an identifier of one.
+    fn named_by(&self, reference: &Value) -> Option<String> {
+        let text = |name: &str| reference.get(name).and_then(Value::as_str);
+        if let Some(link) = text("reference") {
+            let key = links::parse_reference(link)?;
+            return (key.resource_type == ResourceType::Organization).then(|| key.to_string());
+        }
+        if text("type").is_some_and(|kind| !kind.ends_with("Organization")) {
+            return None;
+        }
+        let name = identifier_name(reference.get("identifier")?)?;
+        Some(self.0.get(&name).map_or(name, ToString::to_string))
+    }
+}
+
+/// `system|value`; nothing without a value.
+fn identifier_name(identifier: &Value) -> Option<String> {
+    let text = |name: &str| identifier.get(name).and_then(Value::as_str);
+    Some(format!("{}|{}", terms::canonical_system(text("system").unwrap_or_default()), text("value")?))
+}
+
 /// All faults of a resource of the product `product_id`.
-pub(super) fn faults(resource_type: ResourceType, resource: &Value, product_id: &str) -> Vec<Fault> {
+pub(super) fn faults(
+    resource_type: ResourceType,
+    resource: &Value,
+    product_id: &str,
+    organisations: &Organisations,
+) -> Vec<Fault> {
     let mut found = Faults(Vec::new());
     match resource_type {
-        ResourceType::MedicinalProductDefinition => found.product(resource),
+        ResourceType::MedicinalProductDefinition => found.product(resource, organisations),
         ResourceType::PackagedProductDefinition => found.pack(resource, product_id),
         ResourceType::ActivityDefinition => found.activity(resource),
         ResourceType::RegulatedAuthorization => found.authorisation(resource),
@@ -80,7 +125,7 @@ impl Faults {
         self.0.push(Fault { rule, place, subject, message });
     }
 
-    fn product(&mut self, product: &Value) {
+    fn product(&mut self, product: &Value, organisations: &Organisations) {
         let has_form = items(product, "extension").iter().any(|extension| {
             let url = extension.get("url").and_then(Value::as_str).unwrap_or_default();
             terms::canonical_system(url) == AUTHORISED_DOSE_FORM && extension.get("valueCoding").is_some()
@@ -93,11 +138,17 @@ impl Faults {
         self.identifiers(Rule::ProductIdentifiers, product, 3, product_slice);
         let mut seen = BTreeSet::new();
         for (index, operation) in items(product, "operation").iter().enumerate() {
-            self.operation(index, operation, &mut seen);
+            self.operation(index, operation, organisations, &mut seen);
         }
     }
 
-    fn operation(&mut self, index: usize, operation: &Value, seen: &mut BTreeSet<(String, String)>) {
+    fn operation(
+        &mut self,
+        index: usize,
+        operation: &Value,
+        organisations: &Organisations,
+        seen: &mut BTreeSet<(String, String)>,
+    ) {
         let place = format!(".operation[{index}]");
         let kind = operation.get("type");
         let reference = kind.and_then(|kind| kind.pointer("/reference/reference")?.as_str());
@@ -126,10 +177,16 @@ impl Faults {
             |kind| reference.map_or_else(|| kind.to_string(), str::to_owned),
         );
         for (at, manufacturer) in manufacturers.iter().enumerate() {
-            let who = who(manufacturer);
+            let place = format!("{place}.organization[{at}]");
+            let Some(who) = organisations.named_by(manufacturer) else {
+                let message =
+                    "a manufacturer is a reference to an Organization, or its identifier; this names none";
+                self.add(Rule::R4, place, &format!("{name} {manufacturer}"), message);
+                continue;
+            };
             if !seen.insert((name.clone(), who.clone())) {
                 let message = format!("{who} is a manufacturer of this operation already; name each once");
-                self.add(Rule::R3, format!("{place}.organization[{at}]"), &format!("{name} {who}"), message);
+                self.add(Rule::R3, place, &format!("{name} {who}"), message);
             }
         }
     }
@@ -300,19 +357,22 @@ fn is_activity(text: &str) -> bool {
             .is_some_and(|key| key.resource_type == ResourceType::ActivityDefinition)
 }
 
-/// How a manufacturer is recognised again: by its reference, its identifier, or whatever it says.
-fn who(manufacturer: &Value) -> String {
-    if let Some(text) = manufacturer.get("reference").and_then(Value::as_str) {
-        return links::parse_reference(text).map_or_else(|| text.to_owned(), |key| key.to_string());
-    }
-    let identifier = manufacturer.get("identifier");
-    let text = |name: &str| identifier.and_then(|identifier| identifier.get(name)?.as_str());
-    match text("value") {
-        Some(value) => {
-            format!("{}|{value}", terms::canonical_system(text("system").unwrap_or_default()))
-        }
-        None => manufacturer.to_string(),
-    }
+/// Whether an authorisation says, in any of its words, that it is one to market a product.
+pub(super) fn says_marketing(authorisation: &Value) -> bool {
+    let kind = authorisation.get("type");
+    let coded = kind.is_some_and(|kind| {
+        terms::codes_in_list(kind, terms::ENTITLEMENT_TYPE).any(|code| code == terms::MARKETING_AUTHORISATION)
+    });
+    let mut words = kind.into_iter().flat_map(|kind| {
+        let displays = terms::codings(kind).filter_map(|coding| coding.get("display")?.as_str());
+        displays.chain(kind.get("text").and_then(Value::as_str))
+    });
+    let marketing = |word: &str| normalise(word).starts_with("marketing");
+    let numbered = items(authorisation, "identifier").iter().any(|identifier| {
+        let system = identifier.get("system").and_then(Value::as_str).unwrap_or_default();
+        authorisation_slice(&terms::canonical_system(system)) == Some(MARKETING_NUMBER)
+    });
+    coded || numbered || words.any(marketing)
 }
 
 /// Nothing but the statement that the value is missing.
@@ -324,6 +384,7 @@ fn is_placeholder(value: &Value) -> bool {
 }
 
 const DATA_CARRIER: &str = "data carriers";
+const MARKETING_NUMBER: &str = "the marketing authorisation";
 
 fn product_slice(system: &str) -> Option<&'static str> {
     Some(match system {
@@ -350,7 +411,7 @@ fn pack_slice(system: &str) -> Option<&'static str> {
 
 fn authorisation_slice(system: &str) -> Option<&'static str> {
     Some(match system.strip_prefix("http://ema.europa.eu/fhir/")? {
-        "marketingAuthorizationNumber" => "the marketing authorisation",
+        "marketingAuthorizationNumber" => MARKETING_NUMBER,
         "manufacturingAuthorizationNumber" => "the manufacturing authorisation",
         "eudraGmpNumber" => "EudraGMDP",
         _ => return None,

@@ -10,13 +10,12 @@ use crate::{
     facts::{AuthorisationKind, authorisation_kind},
     links,
     schema::{self, Problem},
-    terms,
 };
 
 use super::{
     Change, Creation, Plan, Rejection, Request, Rule,
     entry::{Entry, MAX_REJECTIONS, Method, not_yours, product_entry, read},
-    invariant::{Fault, faults, restricted},
+    invariant::{Fault, Organisations, faults, restricted, says_marketing},
     reference::{Reach, element, relative, texts},
 };
 
@@ -59,6 +58,8 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
     let view = View::new(request.matrix, column, request.facts, request.product, request.targets)
         .filter(|_| writes(column));
     let Some(view) = view else { return Err(not_yours(request.bundle)) };
+    let shown = view.shown().map(|shown| shown.resource);
+    let organisations = Organisations::of(shown.chain(request.organisations));
     let members = view.shown().map(|shown| shown.key.clone()).collect();
     let temporary =
         entries.iter().filter(|entry| entry.method == Method::Post).map(|entry| entry.full_url).collect();
@@ -68,6 +69,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Vec<Rejection>> {
         column,
         view,
         base,
+        organisations,
         reach: Reach { members, targets: request.targets, known: request.known, temporary },
         plan: Plan {
             product_id: root.id.to_owned(),
@@ -112,6 +114,7 @@ struct Merger<'a> {
     view: View<'a>,
     /// What absolute links to this server begin with, in the words of the sender.
     base: &'a str,
+    organisations: Organisations,
     reach: Reach<'a>,
     plan: Plan,
     rejections: Vec<Rejection>,
@@ -253,19 +256,19 @@ impl Merger<'_> {
     }
 
     /// A new authorisation is one of manufacturing when it has such a number or an activity as its subject, which
-    /// may be a new one.
+    /// may be a new one; nothing else is its subject, and it says nowhere that it is one of marketing.
     fn is_manufacturing(&self, authorisation: &Value) -> bool {
-        let subjects =
-            authorisation.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let on_new = subjects
-            .iter()
-            .filter_map(|subject| subject.get("reference")?.as_str())
-            .any(|text| self.reach.temporary.contains(text));
-        let marketing = authorisation.get("type").is_some_and(|kind| {
-            terms::codes_in_list(kind, terms::ENTITLEMENT_TYPE)
-                .any(|code| code == terms::MARKETING_AUTHORISATION)
-        });
-        !marketing && (on_new || authorisation_kind(authorisation) == AuthorisationKind::Manufacturing)
+        let on_new = |text: &str| self.reach.temporary.contains(text);
+        let on_activity = |text: &str| {
+            on_new(text)
+                || links::parse_reference(text)
+                    .is_some_and(|key| key.resource_type == ResourceType::ActivityDefinition)
+        };
+        let mut subjects = subjects(authorisation);
+        let any_new = subjects.clone().flatten().any(on_new);
+        subjects.all(|text| text.is_some_and(on_activity))
+            && !says_marketing(authorisation)
+            && (any_new || authorisation_kind(authorisation) == AuthorisationKind::Manufacturing)
     }
 
     fn delete(&mut self, entry: &Entry<'_>) {
@@ -286,9 +289,10 @@ impl Merger<'_> {
     fn check(&mut self, entry: &Entry<'_>, sent: &Value, seen: Option<&Value>) {
         let place = entry.expression();
         let product_id = self.request.product.id();
-        let mut known: Vec<Fault> =
-            seen.map(|seen| faults(entry.resource_type, seen, product_id)).unwrap_or_default();
-        for fault in faults(entry.resource_type, sent, product_id) {
+        let mut known: Vec<Fault> = seen
+            .map(|seen| faults(entry.resource_type, seen, product_id, &self.organisations))
+            .unwrap_or_default();
+        for fault in faults(entry.resource_type, sent, product_id, &self.organisations) {
             let same = |other: &Fault| other.rule == fault.rule && other.subject == fault.subject;
             let known_at = known.iter().position(same);
             let mut told = Rejection::new(fault.rule, format!("{place}{}", fault.place), fault.message);
@@ -504,6 +508,13 @@ fn keep_meta(body: &mut Value, stored: &Value) {
             fields.shift_remove("meta");
         }
     }
+}
+
+/// What an authorisation is about: the link of each subject, none where it is not one by its text.
+fn subjects(authorisation: &Value) -> impl Iterator<Item = Option<&str>> + Clone {
+    let subjects =
+        authorisation.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    subjects.iter().map(|subject| subject.get("reference").and_then(Value::as_str))
 }
 
 /// Equal but for `meta` and the narrative, which nobody writes by merging.

@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub targets: &'a Targets,
     /// Those of [`super::Outside::resources`] that exist and that the viewer may draw in.
     pub known: &'a BTreeSet<ResourceKey>,
+    /// The organisations among those, as they are stored: one that is named by its number is the same.
+    pub organisations: &'a [Value],
     /// Resources of the product that belong to another product, too.
     pub shared: &'a BTreeSet<ResourceKey>,
 }

@@ -61,6 +61,8 @@ pub(crate) struct ElementType {
     pub(crate) property: String,
     /// What a value looks like.
     pub(crate) content: Content,
+    /// Of a reference: the resource types that it may lead to; none when it may lead to any.
+    pub(crate) targets: Vec<&'static str>,
 }
 
 /// What a value looks like.
@@ -293,7 +295,8 @@ impl Raw {
             let types = match element.node {
                 Some(own) => {
                     let name = if self.nodes[own].base == "Element" { "Element" } else { "BackboneElement" };
-                    vec![ElementType { name, property: element.name.to_owned(), content: Content::Node(own) }]
+                    let (property, content) = (element.name.to_owned(), Content::Node(own));
+                    vec![ElementType { name, property, content, targets: Vec::new() }]
                 }
                 None => element
                     .types
@@ -328,8 +331,13 @@ impl Raw {
                 unreadable.push(format!("unknown path {path}"));
                 return None;
             };
-            return Some(ElementType { name: "BackboneElement", property, content: Content::Node(node) });
+            let content = Content::Node(node);
+            return Some(ElementType { name: "BackboneElement", property, content, targets: Vec::new() });
         }
+        let (kind, targets) = match kind.split_once('(') {
+            Some((kind, targets)) => (kind, targets.trim_end_matches(')').split(',').collect()),
+            None => (kind, Vec::new()),
+        };
         let (name, list) = match kind.split_once('{') {
             Some((name, list)) => (name, Some(list.trim_end_matches('}'))),
             None => (kind, None),
@@ -352,7 +360,7 @@ impl Raw {
             unreadable.push(format!("unknown type {name} of {}", element.name));
             return None;
         };
-        Some(ElementType { name, property, content })
+        Some(ElementType { name, property, content, targets })
     }
 }
 

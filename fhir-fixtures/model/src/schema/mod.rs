@@ -16,6 +16,7 @@ use std::fmt;
 
 pub(crate) use fit::{DATA_ABSENT, Dropped, fit};
 pub(crate) use listing::{Content, Element, ElementType, Listing, Node};
+pub(crate) use names::link_targets;
 pub(crate) use primitive::Primitive;
 pub use {
     check::{check, check_in},

@@ -68,9 +68,34 @@ pub fn type_of(version: FhirVersion, path: &str) -> Option<&'static str> {
     property_at(version, path).map(|(_, kind)| kind.name)
 }
 
+/// The resource types that the Reference or CodeableReference at this path may lead to; none when it may lead to any.
+/// In a CodeableReference the Reference is `….reference`, and means the same.
+pub(crate) fn link_targets(version: FhirVersion, path: &str) -> &'static [&'static str] {
+    let own = property_at(version, path).map(|(_, kind)| kind.targets.as_slice()).unwrap_or_default();
+    if !own.is_empty() {
+        return own;
+    }
+    path.rsplit_once('.')
+        .and_then(|(whole, _)| property_at(version, whole))
+        .filter(|(_, kind)| kind.name == "CodeableReference")
+        .map(|(_, kind)| kind.targets.as_slice())
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_have_targets() {
+        let v5 = FhirVersion::V5_0_0;
+        let product = "MedicinalProductDefinition";
+        assert_eq!(link_targets(v5, &format!("{product}.operation.organization")), ["Organization"]);
+        assert_eq!(link_targets(v5, &format!("{product}.crossReference.product")), [product]);
+        assert_eq!(link_targets(v5, &format!("{product}.crossReference.product.reference")), [product]);
+        assert!(link_targets(v5, &format!("{product}.extension.valueReference")).is_empty());
+        assert_eq!(link_targets(v5, &format!("{product}.identifier.assigner")), ["Organization"]);
+    }
 
     #[test]
     fn paths_lead_through_backbones_and_datatypes() {

@@ -29,9 +29,18 @@ fn official(elements: &[Value], path: &str) -> Vec<String> {
         }
         let types = match element["types"].as_array() {
             Some(types) => {
-                let mut codes: Vec<&str> = types.iter().map(|kind| kind["code"].as_str().unwrap()).collect();
-                codes.dedup();
-                codes.join("|")
+                let mut kinds: Vec<(&str, Vec<&str>)> = Vec::new();
+                for kind in types {
+                    let code = kind["code"].as_str().unwrap();
+                    let is_link = matches!(code, "Reference" | "CodeableReference");
+                    let targets = kind["targets"].as_array().filter(|_| is_link).into_iter().flatten();
+                    let targets = targets.map(|it| it.as_str().unwrap()).filter(|it| *it != "Resource");
+                    match kinds.last_mut() {
+                        Some((last, known)) if *last == code => known.extend(targets),
+                        _ => kinds.push((code, targets.collect())),
+                    }
+                }
+                kinds.iter().map(|(code, targets)| kind(code, targets)).collect::<Vec<_>>().join("|")
             }
             None => "BackboneElement".to_owned(),
         };
@@ -41,9 +50,13 @@ fn official(elements: &[Value], path: &str) -> Vec<String> {
     lines
 }
 
+fn kind(code: &str, targets: &[&str]) -> String {
+    if targets.is_empty() { code.to_owned() } else { format!("{code}({})", targets.join(",")) }
+}
+
 fn ours(node: &Node) -> Vec<String> {
     let line = |element: &super::Element| {
-        let types: Vec<&str> = element.types.iter().map(|kind| kind.name).collect();
+        let types: Vec<String> = element.types.iter().map(|each| kind(each.name, &each.targets)).collect();
         let choice = if element.choice { "[x]" } else { "" };
         let (min, max) = (i32::from(element.required), if element.repeats { "*" } else { "1" });
         format!("{}{choice} {min}..{max} {}", element.name, types.join("|"))

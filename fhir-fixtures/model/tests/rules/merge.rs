@@ -66,6 +66,7 @@ fn merge(product: &Product, bundle: &Value, column: Column) -> Result<Plan, Vec<
         facts: &facts_of(product),
         targets: &targets(),
         known: &known,
+        organisations: &[],
         shared: &BTreeSet::from([ResourceKey::new(ResourceType::RegulatedAuthorization, "630902")]),
     })
 }
@@ -304,6 +305,7 @@ fn nothing_of_one_product_is_put_into_another() {
             facts: &facts_of(&product),
             targets: &other,
             known: &BTreeSet::new(),
+            organisations: &[],
             shared: &BTreeSet::new(),
         })
     };

@@ -19,6 +19,7 @@ mod history;
 mod includes;
 mod memory;
 mod merge;
+mod merge_links;
 mod merge_rules;
 mod metadata;
 mod other_products;

@@ -141,6 +141,7 @@ async fn decide(
         head.mentions.iter().chain(&outside.products).map(String::as_str).collect();
     let targets = products::targets(db, &audience, &Vec::from_iter(mentions)).await?;
     let known = reach::usable(db, &audience, outside.resources).await?;
+    let organisations = reach::organisations(db, &known).await?;
     let shared = reach::shared(db, &product).await?;
     let planned = merge::plan(&Request {
         bundle,
@@ -150,6 +151,7 @@ async fn decide(
         facts: &facts,
         targets: &targets,
         known: &known,
+        organisations: &organisations,
         shared: &shared,
     });
     Ok(planned.map(|plan| Decided { stored: StoredProduct { head, product, facts }, plan }))

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use database::{Db, on_db};
 use fhir_model::{Product, ResourceKey, ResourceType};
 use pms_terms::Stakeholder;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use crate::{
@@ -39,6 +40,16 @@ pub(super) async fn usable(
         usable.extend(those(db, &owned, &bound_ones).await?);
     }
     Ok(usable)
+}
+
+/// The organisations among these.
+pub(super) async fn organisations(
+    db: &mut Db<'_>,
+    keys: &BTreeSet<ResourceKey>,
+) -> Result<Vec<Value>, StoreError> {
+    let organisations = keys.iter().filter(|key| key.resource_type == ResourceType::Organization);
+    let found = resources::current(db, &organisations.cloned().collect::<Vec<_>>()).await?;
+    Ok(found.into_iter().map(|stored| stored.body).collect())
 }
 
 /// The resources of a product that could be written and that belong to another product, too.
