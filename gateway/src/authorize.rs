@@ -84,6 +84,15 @@ pub enum Denial {
         /// The parameter.
         name: String,
     },
+    /// Something that `_sort` cannot order by.
+    #[error(
+        "nothing can be sorted by {key:?}: `_sort` takes names of search parameters, with `-` before those that descend; \
+         send `Prefer: handling=lenient` to have it ignored"
+    )]
+    UnknownSortKey {
+        /// The key.
+        key: String,
+    },
 }
 
 /// Decides. `lenient`: the caller prefers unknown parameters to be ignored ([`prefers_lenient`]).
@@ -132,6 +141,7 @@ pub fn parameter(caller: &Caller, operation: &Operation, parameter: &Parameter<'
         let mut keys = parameter.value.split(',').map(|key| key.trim_start_matches('-'));
         return keys.try_for_each(|key| match judge(key) {
             Err(Denial::UnknownParameter { .. }) if key.starts_with('_') => Ok(()),
+            Err(Denial::UnknownParameter { name: key }) => Err(Denial::UnknownSortKey { key }),
             decided => decided,
         });
     }
@@ -160,7 +170,9 @@ fn admitted<'a>(
         }
         match parameter(caller, request.operation, given) {
             Ok(()) => (if given.in_form { &mut form } else { &mut query }).push(given.raw),
-            Err(Denial::UnknownParameter { .. }) if lenient => ignored.push(given.name.as_ref()),
+            Err(Denial::UnknownParameter { .. } | Denial::UnknownSortKey { .. }) if lenient => {
+                ignored.push(given.name.as_ref());
+            }
             Err(denial) => return Err(denial),
         }
     }

@@ -127,6 +127,11 @@ pub enum RequestRefusal {
     /// The form is malformed.
     #[error("the form {0}")]
     Form(QueryFault),
+    /// A format that is not served.
+    #[error(
+        "{0:?} is not served: ask for application/fhir+json or application/fhir+xml (header Accept, or parameter _format)"
+    )]
+    Format(String),
     /// A search by POST whose body is no form.
     #[error(
         "the body is no form: send the parameters as application/x-www-form-urlencoded, in UTF-8, without a content coding"

@@ -321,6 +321,10 @@ fn request_refusal(refused: &RequestRefusal) -> Refusal {
         RequestRefusal::Path(_) => bad("invalid", "path-ambiguous", "RFC 3986 section 6.2.2"),
         RequestRefusal::Query(_) => bad("invalid", "query-malformed", "RFC 3986 section 2.1"),
         RequestRefusal::Form(_) => bad("invalid", "form-malformed", "FHIR http, search by POST"),
+        RequestRefusal::Format(_) => Refusal {
+            status: StatusCode::NOT_ACCEPTABLE,
+            ..bad("not-supported", "not-acceptable", "FHIR http, content types")
+        },
         RequestRefusal::NotAForm => Refusal {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ..bad("not-supported", "form-media-type", "FHIR http, search by POST")
@@ -424,7 +428,7 @@ fn denied(denial: &Denial, operation: Option<&Operation>) -> Refusal {
         Denial::ParameterOfOthers { .. } => {
             forbidden("parameter-not-admitted", "EU IG PMS chapter 5, access levels; the product's /metadata")
         }
-        Denial::UnknownParameter { .. } => Refusal::new(
+        Denial::UnknownParameter { .. } | Denial::UnknownSortKey { .. } => Refusal::new(
             StatusCode::BAD_REQUEST,
             "not-supported",
             "parameter-unknown",
@@ -600,6 +604,27 @@ pub(crate) fn attribute(text: &str) -> String {
     escaped
 }
 
+/// What was asked for where neither JSON nor XML would do. Nothing asked for is anything.
+pub fn unserved_format(headers: &HeaderMap, raw_query: Option<&str>) -> Option<String> {
+    let format = raw_query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("_format=")));
+    if let Some(format) = format {
+        return (!format.contains("xml") && !format.contains("json"))
+            .then(|| format.chars().take(64).collect());
+    }
+    let mut refused = None;
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in
+        accepted.flat_map(|accept| accept.split(',')).map(str::trim).filter(|range| !range.is_empty())
+    {
+        let media = range.split(';').next().unwrap_or_default().trim();
+        if media.contains("json") || media.ends_with("xml") || matches!(media, "*/*" | "application/*") {
+            return None;
+        }
+        refused.get_or_insert(media);
+    }
+    refused.map(|media| media.chars().take(64).collect())
+}
+
 /// Whether XML is asked for: `_format` wins over `Accept` (FHIR "http", content types).
 pub fn wants_xml(headers: &HeaderMap, raw_query: Option<&str>) -> bool {
     let format = raw_query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("_format=")));
@@ -714,6 +739,20 @@ mod tests {
         let (_, headers, body) = answer(&error, true, false);
         assert_eq!(headers[header::CONTENT_TYPE], "application/fhir+xml");
         assert!(body.contains("&lt;") && !body.contains("a<"), "{body}");
+    }
+
+    #[test]
+    fn a_format_that_nobody_serves_is_told_from_none_asked_for() {
+        let asked = |accept: &'static str, query| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            unserved_format(&headers, query)
+        };
+        for accept in ["", "*/*", "text/html, application/xhtml+xml", "text/turtle, application/fhir+json"] {
+            assert_eq!(asked(accept, None), None, "{accept}");
+        }
+        assert_eq!(asked("text/turtle;q=1, text/html", None).as_deref(), Some("text/turtle"));
+        assert_eq!(asked("application/json", Some("a=b&_format=ttl")).as_deref(), Some("ttl"));
+        assert_eq!(asked("text/turtle", Some("_format=application/fhir%2Bxml")), None);
     }
 
     #[test]

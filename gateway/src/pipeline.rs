@@ -326,6 +326,9 @@ impl Desk {
     ) -> Result<Response<Body>, GatewayError> {
         let sheet = match (document, self.plan.documents.find(product, document)) {
             (Document::Metadata, _) | (_, None) => {
+                if let Some(format) = outcome::unserved_format(&parts.headers, parts.uri.query()) {
+                    return Err(RequestRefusal::Format(format).into());
+                }
                 let statement = self.statement(product, parts, now).await?;
                 statement.sheet(outcome::wants_xml(&parts.headers, parts.uri.query()))
             }
