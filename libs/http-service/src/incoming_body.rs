@@ -18,8 +18,9 @@ use tokio::{
 
 /// For so many bytes a body may take a second longer.
 const PACE: u64 = 1024;
-/// What is read of a body that nobody wanted, so that its sender comes to read the answer.
-pub(crate) const LEFTOVER: u64 = 4 * 1024 * 1024;
+/// What is read of a body that nobody wanted, so that its sender comes to read the answer: one that is not much over the usual
+/// limit of 10 MiB.
+pub(crate) const LEFTOVER: u64 = 16 * 1024 * 1024;
 /// How long its sender has to come to read the answer.
 pub(crate) const LEFTOVER_TIME: Duration = Duration::from_secs(2);
 
