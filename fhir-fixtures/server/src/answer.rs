@@ -193,7 +193,7 @@ pub(crate) fn negotiate(format: Option<&str>, headers: &HeaderMap) -> Result<For
             };
             *place = Some(place.map_or(weight, |known: f32| known.max(weight)));
             if weight <= 0.0 {
-                refused.get_or_insert(media);
+                refused.get_or_insert(format!("{media};q=0"));
             }
         }
     }

@@ -81,6 +81,9 @@ impl Parameters {
                     continue;
                 }
             }
+            if modifier.is_empty() && name.ends_with(':') {
+                return Err(wrong(&name, "has a colon and no modifier behind it"));
+            }
             if value.is_empty() {
                 return Err(wrong(&name, "has no value: leave it out, or say what to look for"));
             }
@@ -138,7 +141,8 @@ impl Parameters {
     pub(crate) fn count(&self, default: usize, most: usize) -> Result<usize, Refusal> {
         match self.one("_count") {
             None => Ok(default.min(most)),
-            Some(text) if text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()) => {
+            // What is too long to be counted is more than the most.
+            Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 Ok(text.parse::<usize>().map_or(most, |count| count.min(most)))
             }
             Some(_) => Err(wrong("_count", "must be a whole number, 0 or more")),
