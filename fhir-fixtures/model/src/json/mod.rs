@@ -14,6 +14,9 @@ use std::borrow::Cow;
 
 pub use fields::Fields;
 
+/// The name by which `serde_json`, which keeps numbers as they are written, hands over a number as a map.
+const NUMBER: &str = "$serde_json::private::Number";
+
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json<'t> {
@@ -168,8 +171,7 @@ mod tests {
             assert_eq!(Json::read(&text).is_ok(), is_read, "{depth}");
             assert_eq!(serde_json::from_str::<Value>(&text).is_ok(), is_read, "{depth}");
         }
-        let error = Json::read("[1,2").unwrap_err();
-        assert_eq!(error.to_string(), "no JSON at byte 4");
+        assert!(Json::read("[1,2").unwrap_err().is_eof());
     }
 
     #[test]

@@ -1,15 +1,10 @@
 //! Reading a tree from a text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use memchr::memchr2;
-use serde::de::Error as _;
-use serde_json::Number;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Fields, Json, has};
-
-/// Deeper trees are not read: as deep as `serde_json` reads.
-const MAX_DEPTH: usize = 127;
+use super::{Fields, Json, NUMBER};
 
 /// So few names are compared each with all others sooner than sorted.
 const FEW: usize = 12;
@@ -20,105 +15,79 @@ impl<'t> Json<'t> {
     /// # Errors
     /// When it is not JSON, or nested too deep.
     pub fn read(text: &'t str) -> Result<Self, serde_json::Error> {
-        let mut reader = Reader { text, at: 0 };
-        let json = reader.value(0);
-        let json = json.filter(|_| reader.peek().is_none());
-        json.ok_or_else(|| serde_json::Error::custom(format_args!("no JSON at byte {}", reader.at)))
+        serde_json::from_str(text)
     }
 }
 
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
+impl<'de: 't, 't> Deserialize<'de> for Json<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tree)
+    }
 }
 
-impl<'t> Reader<'t> {
-    /// The next byte that is no white space.
-    fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
-        self.at += blank;
-        rest.get(blank).copied()
+/// Makes a tree of what is read, and slices of texts without escapes.
+struct Tree;
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Json<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
     }
 
-    /// Whether the next byte is this one, which is left behind then.
-    fn goes_on_with(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
     }
 
-    fn value(&mut self, depth: usize) -> Option<Json<'t>> {
-        match self.peek()? {
-            _ if depth > MAX_DEPTH => None,
-            b'{' => self.object(depth).map(Json::Object),
-            b'[' => self.array(depth).map(Json::Array),
-            b'"' => self.string().map(Json::String),
-            b'-' | b'0'..=b'9' => self.number(),
-            _ => [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))]
-                .into_iter()
-                .find(|(word, _)| self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)))
-                .map(|(word, json)| {
-                    self.at += word.len();
-                    json
-                }),
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element()? {
+            array.push(item);
         }
+        Ok(Json::Array(array))
     }
 
-    fn object(&mut self, depth: usize) -> Option<Fields<'t>> {
-        self.at += 1;
-        let mut members: Vec<(Cow<'t, str>, Json<'t>)> = Vec::new();
-        while !self.goes_on_with(b'}') {
-            if !members.is_empty() && !self.goes_on_with(b',') || self.peek() != Some(b'"') {
-                return None;
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let mut read = Vec::new();
+        while let Some(Text(name)) = members.next_key()? {
+            if name == NUMBER && read.is_empty() {
+                return members.next_value().map(|Text(digits)| Json::Number(digits));
             }
-            let name = self.string()?;
-            if !self.goes_on_with(b':') {
-                return None;
-            }
-            let value = self.value(depth + 1)?;
-            members.push((name, value));
+            read.push((name, members.next_value()?));
         }
-        Some(each_once(members))
+        Ok(Json::Object(each_once(read)))
     }
+}
 
-    fn array(&mut self, depth: usize) -> Option<Vec<Json<'t>>> {
-        self.at += 1;
-        let mut items = Vec::new();
-        while !self.goes_on_with(b']') {
-            if !items.is_empty() && !self.goes_on_with(b',') {
-                return None;
-            }
-            items.push(self.value(depth + 1)?);
-        }
-        Some(items)
-    }
+/// A text alone: serde's own borrowed ones are none where there is an escape.
+struct Text<'t>(Cow<'t, str>);
 
-    /// The text whose quote is next.
-    fn string(&mut self) -> Option<Cow<'t, str>> {
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut end = start + 1;
-        end += memchr2(b'"', b'\\', bytes.get(end..)?)?;
-        if bytes[end] == b'"' {
-            self.at = end + 1;
-            let text = self.text.get(start + 1..end)?;
-            return (!has(text, |byte| byte < b' ')).then_some(Cow::Borrowed(text));
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_str(Tree)? {
+            Json::String(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("no text")),
         }
-        while *bytes.get(end)? != b'"' {
-            end += 1 + usize::from(bytes[end] == b'\\');
-        }
-        self.at = end + 1;
-        serde_json::from_str(self.text.get(start..=end)?).ok().map(Cow::Owned)
-    }
-
-    fn number(&mut self) -> Option<Json<'t>> {
-        let rest = self.text.get(self.at..)?;
-        let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let end = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
-        let number = rest.get(..end).filter(|text| text.parse::<Number>().is_ok())?;
-        self.at += end;
-        Some(Json::Number(number.into()))
     }
 }
 

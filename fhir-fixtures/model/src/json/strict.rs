@@ -6,8 +6,7 @@ use std::{cell::RefCell, fmt, str::FromStr as _};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The name by which serde_json, which keeps numbers as they are written, hands over a number as a map.
-const NUMBER: &str = "$serde_json::private::Number";
+use super::NUMBER;
 
 /// The document.
 ///
