@@ -137,6 +137,9 @@ async fn it_says_how_it_is_and_stops_cleanly() {
     {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
     }
+    let figures = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mute: Vec<_> = figures.filter(|name| !metrics.contains(&format!("# HELP {name} "))).collect();
+    assert!(mute.is_empty(), "nothing says what they mean: {mute:?}");
     assert_eq!(program.terminate().await, Some(0));
     let leftovers = fs::read_dir(program.data_dir()).unwrap().count();
     assert!(leftovers > 0);

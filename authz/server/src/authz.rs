@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     AuthzKeys, AuthzSettings, UseCaseError, UseCases,
     certificate_issuers::{CertificateIssuers, CertificateIssuersError},
-    jobs,
+    figures, jobs,
     key_sets::{KeySets, KeySetsError},
     router,
     state::{FollowError, State},
@@ -91,6 +91,7 @@ impl Authz {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
+        figures::describe();
         migrate(&database, clock.now()).await?;
         let settings = Arc::new(settings);
         let use_cases =

@@ -14,6 +14,7 @@ mod certificate_issuers;
 mod client_cache;
 mod documents;
 mod entropy;
+mod figures;
 mod jobs;
 mod key_ring;
 mod key_sets;

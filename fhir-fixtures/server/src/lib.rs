@@ -17,6 +17,7 @@ mod cursor;
 mod date;
 mod explain;
 mod fault;
+mod figures;
 mod fingerprint;
 mod heads;
 mod include;
@@ -80,6 +81,7 @@ pub struct Backend {
 
 /// Puts the backend together. Counters are registered here, so the metrics recorder must stand before.
 pub fn build(parts: Parts) -> Backend {
+    figures::describe();
     let Parts { settings, products, database, matrix, context_key, cursor_key, clock, sandbox } = parts;
     let heads = Arc::new(heads::Heads::new(database.clone()));
     let state = Arc::new(state::State {

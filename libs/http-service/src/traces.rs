@@ -57,6 +57,10 @@ impl Traces {
     /// # Errors
     /// An address that is none.
     pub fn start(options: &TracesOptions, client: reqwest::Client) -> Result<Self, TracesError> {
+        metrics::describe_counter!(
+            "pmsgate_trace_deliveries_total",
+            "Deliveries of spans to the collector, by outcome"
+        );
         let collector = Collector { client, runtime: Handle::current() };
         let exporter = SpanExporter::builder()
             .with_http()
