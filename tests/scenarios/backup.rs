@@ -77,7 +77,11 @@ async fn a_backup_that_is_not_good_changes_nothing() {
     let before = clients(&program);
 
     let whole = fs::read(&good).unwrap();
-    let [cut, torn, text] = ["cut.tar", "torn.tar", "text.tar"].map(|name| folder.path().join(name));
+    let [cut, torn, text, twice] =
+        ["cut.tar", "torn.tar", "text.tar", "twice.tar"].map(|name| folder.path().join(name));
+    // Two blocks of zeros end an archive (POSIX ustar): what precedes them, two times.
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap().next_multiple_of(512);
+    fs::write(&twice, [&whole[..end], &whole[..]].concat()).unwrap();
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let mut bytes = whole.clone();
     // Pages of the first database, behind the archive's own block and the file's first page.
@@ -87,6 +91,7 @@ async fn a_backup_that_is_not_good_changes_nothing() {
     for (file, code, words) in [
         (&cut, 1, "cut.tar"),
         (&torn, 1, "torn.tar"),
+        (&twice, 1, "authz.db twice"),
         (&text, 1, "is not a file that `database backup` wrote"),
         (&folder.path().join("absent.tar"), 1, "cannot be read"),
         (&foreign, 78, "master key"),

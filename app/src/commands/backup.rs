@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use database::{CopyError, Database, MigrationStatus};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use time::macros::format_description;
 
 use super::bar;
@@ -27,10 +27,7 @@ pub(super) async fn take(house: &House, file: &Path) -> Result<Value> {
     if stored.is_empty() {
         bail!("{} holds no database yet: there is nothing to copy", house.data_dir.display());
     }
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     let room = TempDir::with_prefix_in(".pmsgate-backup-", folder)
         .with_context(|| format!("nothing can be written into {}", folder.display()))?;
     let mut copies = Vec::new();
@@ -42,10 +39,9 @@ pub(super) async fn take(house: &House, file: &Path) -> Result<Value> {
         copied.map_err(|error| advised(error, file)).with_context(|| format!("copying {}", which.name()))?;
         copies.push((which, fs::metadata(&copy)?.len(), copy));
     }
-    let whole = room.path().join("backup");
-    make_private_file(&whole)?;
+    let whole = NamedTempFile::new_in(room.path())?;
     let bar = bar(copies.iter().map(|(_, bytes, _)| bytes).sum());
-    let mut archive = tar::Builder::new(OpenOptions::new().append(true).open(&whole)?);
+    let mut archive = tar::Builder::new(whole);
     for (which, bytes, copy) in &copies {
         bar.set_message(which.file());
         let mut header = tar::Header::new_gnu();
@@ -56,9 +52,10 @@ pub(super) async fn take(house: &House, file: &Path) -> Result<Value> {
     }
     let mut written = archive.into_inner()?;
     written.flush()?;
-    written.sync_all()?;
+    written.as_file().sync_all()?;
     // Not over a file that came in the meantime.
-    fs::hard_link(&whole, file).with_context(|| format!("{} cannot be written", file.display()))?;
+    written.persist_noclobber(file).with_context(|| format!("{} cannot be written", file.display()))?;
+    File::open(folder)?.sync_all()?;
     bar.finish_and_clear();
     let row = |(which, bytes, _): &(Which, u64, PathBuf)| json!({"database": which.file(), "bytes": bytes, "file": file.display().to_string()});
     Ok(copies.iter().map(row).collect())
@@ -66,13 +63,15 @@ pub(super) async fn take(house: &House, file: &Path) -> Result<Value> {
 
 /// Puts the databases of a backup in place of those of the house, once all of them are known to be good.
 pub(super) async fn restore(house: &House, file: &Path) -> Result<Value> {
-    if house.database_file(Which::Authz).is_none() {
+    let Some(authz) = house.database_file(Which::Authz) else {
         return Err(advised(CopyError::Postgres, file));
-    }
+    };
     let source = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bar = bar(source.metadata()?.len());
-    // Beside the databases: moved into their places, not copied.
-    let room = TempDir::with_prefix_in(".restoring-", &house.data_dir)?;
+    // Beside the databases, which may be elsewhere than the data folder: moved into their places, not copied.
+    let folder = folder_of(&authz);
+    let room = TempDir::with_prefix_in(".restoring-", folder)
+        .with_context(|| format!("nothing can be written into {}", folder.display()))?;
     let mut archive = tar::Archive::new(bar.wrap_read(BufReader::new(source)));
     let foreign = || format!("{} is not a file that `database backup` wrote", file.display());
     for entry in archive.entries().with_context(foreign)? {
@@ -84,6 +83,9 @@ pub(super) async fn restore(house: &House, file: &Path) -> Result<Value> {
         };
         bar.set_message(which.file());
         let copy = room.path().join(which.file());
+        if copy.exists() {
+            bail!("{}: it holds {} twice", foreign(), which.file());
+        }
         make_private_file(&copy)?;
         std::io::copy(&mut entry, &mut OpenOptions::new().append(true).open(&copy)?).with_context(foreign)?;
     }
@@ -104,9 +106,13 @@ pub(super) async fn restore(house: &House, file: &Path) -> Result<Value> {
         house.clock.now().format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
     let mut rows = Vec::new();
     for (which, _, place) in &restored {
+        let log = PathBuf::from(format!("{}-wal", place.display()));
         if place.exists() {
             let laid_aside = house.connect(*which).await?.lay_aside().await;
             laid_aside.map_err(|error| advised(error, place))?;
+        } else if log.exists() {
+            // SQLite would play it into the database that comes.
+            bail!("{} is the log of a database that is gone: move it away", log.display());
         }
     }
     for (which, copy, place) in restored {
@@ -114,18 +120,21 @@ pub(super) async fn restore(house: &House, file: &Path) -> Result<Value> {
         let aside = PathBuf::from(format!("{}.replaced-{moment}", place.display()));
         let replaced = place.exists();
         if replaced {
-            if aside.exists() {
-                bail!("{} is there already: wait a second", aside.display());
-            }
-            fs::rename(&place, &aside)?;
+            // A second name, so that at no instant there is no database: a server would make an empty one.
+            fs::hard_link(&place, &aside).with_context(|| format!("{} cannot be kept", aside.display()))?;
         }
         let bytes = fs::metadata(&copy)?.len();
         fs::rename(&copy, &place)?;
         let replaced = replaced.then(|| aside.display().to_string());
         rows.push(json!({"database": which.file(), "bytes": bytes, "replaced": replaced}));
     }
-    File::open(&house.data_dir)?.sync_all()?;
+    File::open(folder)?.sync_all()?;
     Ok(rows.into())
+}
+
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether an unpacked database is whole, of a program no newer than this one, and sealed with this house's master key.
