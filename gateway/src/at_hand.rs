@@ -7,7 +7,7 @@ use std::{cell::RefCell, fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use crate::authenticate::Caller;
+use crate::caller::Caller;
 
 /// Places for callers. Of tokens that share a place the last one has it; the others are found by their digests.
 const PLACES: usize = 512;
@@ -84,7 +84,7 @@ mod tests {
     fn a_caller_is_found_by_its_own_token_only() {
         let at_hand = AtHand::new(1000);
         at_hand.keep(&token(1), &caller("one"));
-        assert_eq!(at_hand.find(&token(1)).unwrap().claims.client_id, "one");
+        assert_eq!(&*at_hand.find(&token(1)).unwrap().client_id, "one");
         assert!(at_hand.find(&token(2)).is_none());
         // The same end, and another beginning, another length, or nothing else.
         let (mut other, mut longer) = (token(1), vec![b'e']);
@@ -104,7 +104,7 @@ mod tests {
         let found: Vec<_> =
             (0..100).filter_map(|number| Some((number, at_hand.find(&token(number))?))).collect();
         assert!(found.len() > 80, "{}", found.len());
-        assert!(found.iter().all(|(number, caller)| caller.claims.client_id == number.to_string()));
+        assert!(found.iter().all(|(number, caller)| *caller.client_id == number.to_string()));
     }
 
     #[test]

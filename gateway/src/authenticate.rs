@@ -5,25 +5,22 @@
 //! with each request besides.
 
 use std::{
-    borrow::Cow,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Arc, OnceLock, atomic::AtomicU64},
+    sync::Arc,
 };
 
-use access_token::{AccessTokenClaims, DpopRefused, Expected, Scope, SystemScope, TokenError};
+use access_token::{DpopRefused, Expected, TokenError};
 use aws_lc_rs::digest;
-use caller_context::{CallerContextRef, Introduction};
 use http::{HeaderMap, header, request::Parts};
 use moka::sync::Cache;
-use pms_terms::FhirVersion;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
     at_hand::AtHand,
+    caller::{Caller, Grants},
     error::GatewayError,
     keys::{Keys, NoKey},
     possession::Possession,
-    rate_limit::KeptMeter,
     revocation::{Revocations, Standing},
     routes::Product,
 };
@@ -53,65 +50,6 @@ impl Hasher for OfDigest {
 
     fn finish(&self) -> u64 {
         self.0
-    }
-}
-
-/// A caller whose token was verified.
-#[derive(Debug)]
-pub struct Caller {
-    /// What the token says.
-    pub claims: AccessTokenClaims,
-    /// The granted scopes, parsed.
-    pub scope: Scope,
-    /// The key that signed it.
-    kid: String,
-    /// What a backend is told about it, for the product that it asked first: most ask no other.
-    introduction: OnceLock<(String, FhirVersion, Introduction)>,
-    /// What its client has used up.
-    pub(crate) meter: KeptMeter,
-    /// The last edition of the revocations that did not name it.
-    pub(crate) cleared: AtomicU64,
-}
-
-impl Caller {
-    /// A caller as its token describes it. Scopes of another kind than SMART system scopes grant nothing here.
-    pub fn new(claims: AccessTokenClaims, kid: String) -> Self {
-        let scope = claims.scope.split(' ').filter_map(|word| word.parse::<SystemScope>().ok()).collect();
-        Self {
-            claims,
-            scope,
-            kid,
-            introduction: OnceLock::new(),
-            meter: KeptMeter::default(),
-            cleared: AtomicU64::new(0),
-        }
-    }
-
-    /// What the backend of a product is told about it. `None` only when it cannot be written as JSON.
-    pub fn introduction(&self, product: &Product) -> Option<Cow<'_, Introduction>> {
-        let made = || {
-            Introduction::new(CallerContextRef {
-                client_id: &self.claims.client_id,
-                organisation: self.claims.org_id.as_ref(),
-                stakeholder: self.claims.stakeholder,
-                qualified: self.claims.qualified,
-                domains: self.claims.domains,
-                product: &product.id,
-                fhir_version: product.fhir_version,
-                request_id: "",
-            })
-        };
-        let (id, version, known) = if let Some(known) = self.introduction.get() {
-            known
-        } else {
-            let made = made()?;
-            self.introduction.get_or_init(|| (product.id.clone(), product.fhir_version, made))
-        };
-        if *id == product.id && *version == product.fhir_version {
-            Some(Cow::Borrowed(known))
-        } else {
-            made().map(Cow::Owned)
-        }
     }
 }
 
@@ -176,6 +114,7 @@ pub struct Authenticator {
     issuers: Vec<String>,
     leeway: Duration,
     verified: Cache<Digest, Arc<Caller>, BuildHasherDefault<OfDigest>>,
+    grants: Grants,
     refused: Cache<Digest, TokenError>,
     possession: Possession,
     hits: metrics::Counter,
@@ -201,6 +140,7 @@ impl Authenticator {
                 .max_capacity(capacity)
                 .time_to_idle(IDLE)
                 .build_with_hasher(BuildHasherDefault::default()),
+            grants: Grants::default(),
             refused: Cache::builder().max_capacity(REFUSED_CAPACITY).time_to_live(IDLE).build(),
             possession,
             hits: metrics::counter!("pmsgate_gateway_token_cache_total", "result" => "hit"),
@@ -227,11 +167,11 @@ impl Authenticator {
             Err(refused) => return may_try().and(Err(refused.into())),
         };
         let caller = self.verified(credentials, now, at_hand, may_try).await?;
-        if scheme != Scheme::Bearer || caller.claims.cnf.is_some() {
-            self.possession.check(scheme, &caller.claims, credentials, parts, now)?;
+        if scheme != Scheme::Bearer || caller.confirmation.is_some() {
+            self.possession.check(scheme, &caller, credentials, parts, now)?;
         }
-        if caller.claims.aud != product.resource {
-            let found = caller.claims.aud.clone();
+        if caller.grant.audience != product.resource {
+            let found = caller.grant.audience.clone();
             return Err(Unauthenticated::Refused(TokenError::WrongAudience { found }).into());
         }
         match self.revocations.as_ref().map(|revocations| revocations.standing(&caller, now)) {
@@ -250,17 +190,17 @@ impl Authenticator {
         may_try: impl FnOnce() -> Result<(), GatewayError>,
     ) -> Result<Arc<Caller>, GatewayError> {
         if let Some(caller) = at_hand.find(credentials)
-            && self.keys.publishes(&caller.kid)
+            && self.keys.publishes(&caller.grant.kid)
         {
             self.hits.increment(1);
-            self.still_valid(&caller.claims, now).map_err(Unauthenticated::Refused)?;
+            self.still_valid(&caller, now).map_err(Unauthenticated::Refused)?;
             return Ok(caller);
         }
         let key = digest_of(credentials);
         if let Some(caller) = self.verified.get(&key) {
-            if self.keys.publishes(&caller.kid) {
+            if self.keys.publishes(&caller.grant.kid) {
                 self.hits.increment(1);
-                self.still_valid(&caller.claims, now).map_err(Unauthenticated::Refused)?;
+                self.still_valid(&caller, now).map_err(Unauthenticated::Refused)?;
                 at_hand.keep(credentials, &caller);
                 return Ok(caller);
             }
@@ -284,7 +224,7 @@ impl Authenticator {
         let expected = Expected { issuers: &self.issuers, audience: None, leeway: self.leeway };
         match access_token::verify(token, &verification_key, &expected, now) {
             Ok(claims) => {
-                let caller = Arc::new(Caller::new(claims, header.kid));
+                let caller = Arc::new(self.grants.caller(claims, header.kid));
                 self.verified.insert(key, Arc::clone(&caller));
                 Ok(caller)
             }
@@ -315,14 +255,14 @@ impl Authenticator {
     }
 
     /// The two rules of a verified token that change with time.
-    fn still_valid(&self, claims: &AccessTokenClaims, now: OffsetDateTime) -> Result<(), TokenError> {
+    fn still_valid(&self, caller: &Caller, now: OffsetDateTime) -> Result<(), TokenError> {
         let leeway = self.leeway.whole_seconds();
         let now = now.unix_timestamp();
-        if claims.exp.saturating_add(leeway) <= now {
-            return Err(TokenError::Expired { at: claims.exp });
+        if caller.expires.saturating_add(leeway) <= now {
+            return Err(TokenError::Expired { at: caller.expires });
         }
-        if claims.nbf.saturating_sub(leeway) > now {
-            return Err(TokenError::NotYetValid { at: claims.nbf });
+        if caller.not_before.saturating_sub(leeway) > now {
+            return Err(TokenError::NotYetValid { at: caller.not_before });
         }
         Ok(())
     }

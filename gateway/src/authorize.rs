@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     fhir_request::{FhirRequest, Parameter},
     routes::{Admission, Operation},
 };
@@ -110,7 +110,7 @@ pub fn authorize<'a>(
 /// Role × product.
 pub fn role(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denial> {
     let roles = &request.product.roles;
-    if caller.claims.roles.iter().any(|role| roles.contains(role)) {
+    if caller.grant.roles.iter().any(|role| roles.contains(role)) {
         Ok(())
     } else {
         Err(Denial::Role { needed: roles.clone() })
@@ -119,7 +119,7 @@ pub fn role(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denial
 
 /// Scope × interaction × resource type.
 pub fn scope(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denial> {
-    if request.operation.scope.is_subset_of(&caller.scope) {
+    if request.operation.scope.is_subset_of(&caller.grant.scope) {
         Ok(())
     } else {
         Err(Denial::Scope { needed: request.operation.scope_text.clone() })
@@ -128,7 +128,7 @@ pub fn scope(caller: &Caller, request: &FhirRequest<'_, '_>) -> Result<(), Denia
 
 /// One parameter × stakeholder group.
 pub fn parameter(caller: &Caller, operation: &Operation, parameter: &Parameter<'_>) -> Result<(), Denial> {
-    let group = caller.claims.stakeholder;
+    let group = caller.grant.stakeholder;
     let judge = |name: &str| match operation.admits(name, group) {
         Admission::Admitted => Ok(()),
         Admission::OtherGroups => Err(Denial::ParameterOfOthers { name: shown(name), group }),

@@ -7,8 +7,8 @@ use pms_terms::{Domains, Stakeholder};
 use serde::Serialize;
 
 use crate::{
-    authenticate::Caller,
     authorize,
+    caller::Caller,
     fhir_request::{self, Target},
     routes::{Document, RouteTableError, Routes},
     settings::GatewaySettings,

@@ -12,6 +12,7 @@ mod at_hand;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod caller;
 pub mod capability;
 pub mod compress;
 pub mod enforce;

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use crate::{
     at_hand::AtHand,
     audit::{Call, NoPlace, Place, Subject},
-    authenticate::Caller,
     authorize::{Permit, authorize, prefers_lenient},
+    caller::Caller,
     capability::{MAX_STATEMENT, Sheet, Statement},
     compress,
     enforce::{Enforcer, Foreign, Server},
@@ -97,7 +97,7 @@ impl Desk {
         self.note(&mut seen, &parts, &response, refusal);
         if parts.extensions.get::<NoteWanted>().is_some() {
             response.extensions_mut().insert(AccessNote {
-                client_id: seen.caller.map(|caller| caller.claims.client_id.clone()),
+                client_id: seen.caller.map(|caller| caller.client_id.to_string()),
                 operation: seen.operation.map(|operation| operation.label.clone()),
                 refusal,
             });

@@ -1,14 +1,15 @@
 //! That whoever sends a bound token has what it is bound to: the key of a DPoP proof (RFC 9449 §7), or the certificate of
 //! the connection (RFC 8705 §3). Asked with each request; a token's own verdict may be kept.
 
-use access_token::{
-    AccessTokenClaims, Confirmation, DPOP_HEADER, DpopNonces, DpopProof, DpopRefused, DpopRequest, SeenProofs,
-};
+use access_token::{Confirmation, DPOP_HEADER, DpopNonces, DpopProof, DpopRefused, DpopRequest, SeenProofs};
 use http::request::Parts;
 use http_service::ClientCertificate;
 use time::OffsetDateTime;
 
-use crate::authenticate::{Scheme, Unauthenticated};
+use crate::{
+    authenticate::{Scheme, Unauthenticated},
+    caller::Caller,
+};
 
 /// Checks proofs of possession.
 #[derive(Debug)]
@@ -29,12 +30,12 @@ impl Possession {
     pub fn check(
         &self,
         scheme: Scheme,
-        claims: &AccessTokenClaims,
+        caller: &Caller,
         token: &[u8],
         parts: &Parts,
         now: OffsetDateTime,
     ) -> Result<(), Unauthenticated> {
-        match (&claims.cnf, scheme) {
+        match (caller.confirmation.as_deref(), scheme) {
             (Some(Confirmation::Key(thumbprint)), Scheme::Dpop) => self.proven(thumbprint, token, parts, now),
             (Some(Confirmation::Key(_)), Scheme::Bearer) => Err(Unauthenticated::Bound),
             (Some(Confirmation::Certificate(thumbprint)), Scheme::Bearer) => {

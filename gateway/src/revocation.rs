@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use access_token::{AccessTokenClaims, FeedLine, Revocation, RevocationSubject};
+use access_token::{FeedLine, Revocation, RevocationSubject};
 use config::FeedLoss;
 use futures_util::TryStreamExt as _;
 use http_service::Clock;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     feed::{self, FeedError, Listener, Opened},
     settings::RevocationSettings,
 };
@@ -93,11 +93,11 @@ impl Table {
     }
 
     /// Until when what a token names is revoked; none where nothing of it is named here.
-    fn until(&self, claims: &AccessTokenClaims) -> Option<i64> {
+    fn until(&self, caller: &Caller) -> Option<i64> {
         [
-            self.clients.get(&claims.client_id),
-            self.secrets.get(&claims.secret_id),
-            self.tokens.get(&claims.jti),
+            self.clients.get(&*caller.client_id),
+            self.secrets.get(&*caller.secret_id),
+            self.tokens.get(&*caller.token_id),
         ]
         .into_iter()
         .flatten()
@@ -156,7 +156,7 @@ impl Revocations {
         if caller.cleared.load(Ordering::Relaxed) == edition {
             return false;
         }
-        let until = self.table.read().unwrap_or_else(PoisonError::into_inner).until(&caller.claims);
+        let until = self.table.read().unwrap_or_else(PoisonError::into_inner).until(caller);
         if until.is_none() {
             caller.cleared.store(edition, Ordering::Relaxed);
         }

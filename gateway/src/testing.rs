@@ -9,7 +9,7 @@ use config::{
 use pms_terms::{Domains, FhirVersion, Stakeholder};
 
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     settings::{GatewaySettings, Limits, ProductSettings, RateLimitRules, RateLimitSettings},
 };
 
@@ -183,8 +183,15 @@ pub fn partner(upstream: &str) -> ProductSettings {
 
 /// A caller as its token describes it: an industry client, changed.
 pub fn caller(change: impl FnOnce(&mut AccessTokenClaims)) -> Caller {
+    let mut claims = claims();
+    change(&mut claims);
+    Caller::new(claims, String::new())
+}
+
+/// An industry client's token.
+pub fn claims() -> AccessTokenClaims {
     let text = String::new;
-    let mut claims = AccessTokenClaims {
+    AccessTokenClaims {
         iss: text(),
         sub: text(),
         aud: text(),
@@ -204,9 +211,7 @@ pub fn caller(change: impl FnOnce(&mut AccessTokenClaims)) -> Caller {
         ver: text(),
         secret_id: text(),
         cnf: None,
-    };
-    change(&mut claims);
-    Caller::new(claims, text())
+    }
 }
 
 /// One row of limits for everybody: so many at once and for each minute, so many for each day.

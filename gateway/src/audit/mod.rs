@@ -33,7 +33,7 @@ pub use self::{
     walk::{Verdict, folders, lines, verify},
 };
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     fhir_request::FhirRequest,
     plan::Plan,
     routes::{Operation, Product},

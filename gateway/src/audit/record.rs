@@ -75,13 +75,13 @@ impl ReadRecord {
     /// What a request left; none when its operation cannot be found any more, which cannot be.
     pub(super) fn of(call: &Call) -> Option<Self> {
         let (product, operation) = call.operation()?;
-        let claims = &call.caller.claims;
+        let caller = &call.caller;
         let told = call.disclosed.clone().unwrap_or_default();
         Some(Self {
             request_id: call.request_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
-            client: claims.client_id.clone(),
-            organisation: claims.org_id.as_ref().map(ToString::to_string),
-            stakeholder: claims.stakeholder.to_string(),
+            client: caller.client_id.to_string(),
+            organisation: caller.organisation.as_ref().map(ToString::to_string),
+            stakeholder: caller.grant.stakeholder.to_string(),
             origin: call.origin.map(|address| address.to_string()),
             product: product.id.clone(),
             operation: operation.ep.clone(),

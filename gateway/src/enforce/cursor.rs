@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::admissible::Check;
-use crate::{authenticate::Caller, routes::Product};
+use crate::{caller::Caller, routes::Product};
 
 /// How long a page link can be followed, in seconds.
 const LIFETIME: i64 = 3600;
@@ -113,11 +113,11 @@ impl CursorKey {
 
 /// Who may follow the link, as whom, and where.
 fn bound_to(caller: &Caller, product: &Product) -> Aad<String> {
-    let claims = &caller.claims;
-    let organisation = claims.org_id.as_ref().map_or("", |id| id.as_str());
+    let grant = &caller.grant;
+    let organisation = caller.organisation.as_ref().map_or("", |id| id.as_str());
     Aad::from(format!(
         "{}\n{}\n{}\n{organisation}\n{}\n{:?}",
-        product.id, claims.client_id, claims.stakeholder, claims.qualified, claims.domains
+        product.id, caller.client_id, grant.stakeholder, grant.qualified, grant.domains
     ))
 }
 

@@ -11,7 +11,7 @@ use fhir_model::{
 use serde_json::Value;
 
 use super::register::Register;
-use crate::authenticate::Caller;
+use crate::caller::Caller;
 
 /// Products, complete, and the gates of each.
 pub(crate) struct Judge<'m> {
@@ -102,12 +102,12 @@ impl<'m> Judge<'m> {
 
 /// On whose behalf products are looked at: the token's words.
 pub(crate) fn viewer(caller: &Caller) -> Viewer {
-    let claims = &caller.claims;
+    let grant = &caller.grant;
     Viewer {
-        stakeholder: claims.stakeholder,
-        qualified: claims.qualified,
-        domains: claims.domains,
-        organisation: claims.org_id.clone(),
+        stakeholder: grant.stakeholder,
+        qualified: grant.qualified,
+        domains: grant.domains,
+        organisation: caller.organisation.clone(),
     }
 }
 

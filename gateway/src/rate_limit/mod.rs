@@ -21,7 +21,7 @@ pub use self::{
     policy::{KeptMeter, Policy},
 };
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     routes::Product,
     settings::{RateLimitRules, RateLimitSettings},
 };
@@ -96,8 +96,8 @@ impl RateLimits {
         product: &Product,
         now: OffsetDateTime,
     ) -> Result<Admission, Refused> {
-        let policy = self.policies.of(&product.id, &caller.claims.roles);
-        let client = &caller.claims.client_id;
+        let policy = self.policies.of(&product.id, &caller.grant.roles);
+        let client = &*caller.client_id;
         let shared = match &self.shared {
             Some(shared) => Box::pin(shared.take(&policy, client, now, self.clock)).await,
             None => None,

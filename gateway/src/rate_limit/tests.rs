@@ -11,7 +11,7 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::{Admission, Exceeded, RateLimits, Refused};
 use crate::{
-    authenticate::Caller,
+    caller::Caller,
     routes::Routes,
     settings::{RateLimitRules, RateLimitSettings},
     testing,

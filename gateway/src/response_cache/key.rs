@@ -40,7 +40,7 @@ struct Class {
 impl Key {
     /// The key of a request that was permitted.
     pub(super) fn of(permit: &Permit<'_>, headers: &HeaderMap) -> Self {
-        let (request, claims) = (permit.request(), &permit.caller().claims);
+        let (request, caller) = (permit.request(), permit.caller());
         // No name and no value holds a control character (see `fhir_request`): NUL keeps them apart.
         let mut parameters = String::new();
         for one in permit.sent() {
@@ -60,10 +60,10 @@ impl Key {
         }
         Self {
             class: Class {
-                stakeholder: claims.stakeholder,
-                organisation: claims.org_id.clone(),
-                qualified: claims.qualified,
-                domains: claims.domains,
+                stakeholder: caller.grant.stakeholder,
+                organisation: caller.organisation.clone(),
+                qualified: caller.grant.qualified,
+                domains: caller.grant.domains,
             },
             fhir_version: request.product.fhir_version,
             operation: request.operation.index,

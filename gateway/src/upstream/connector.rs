@@ -29,6 +29,10 @@ use super::{
 };
 use crate::settings::Http2;
 
+/// What an HTTP/1.1 connection reads at once, and keeps room for when large answers came over it: hyper's own bound is four
+/// hundred kilobytes, for each connection that rests.
+const BUFFER: usize = 64 * 1024;
+
 /// What an upstream may send ahead on one HTTP/2 stream, and on a connection.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -128,7 +132,11 @@ impl Connector {
     {
         let stream = TokioIo::new(stream);
         if !http2 {
-            let (sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::Broken)?;
+            let (sender, connection) = http1::Builder::new()
+                .max_buf_size(BUFFER)
+                .handshake(stream)
+                .await
+                .map_err(UpstreamError::Broken)?;
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "upstream connection ended");

@@ -18,7 +18,7 @@ use access_token::{Algorithm, JwkSet, SigningKey};
 use caller_context::ContextKey;
 use gateway::{Gateway, testing};
 use http_service::{Clock, Health, ServeOptions, bind};
-use time::macros::datetime;
+use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -32,6 +32,11 @@ const WARM_UP: u64 = 300;
 const COUNTED: u64 = 500;
 /// Allocations of one read, on average. Fewer is better: lower it then.
 const BUDGET: u64 = 25;
+
+/// Tokens that are seen for the first time while it counts.
+const REMEMBERED: usize = 2000;
+/// Bytes of each of them that stay.
+const ROOM: usize = 1400;
 
 /// Held by who counts: there is one count in a program.
 static COUNTER: Mutex<()> = Mutex::const_new(());
@@ -67,58 +72,88 @@ fn read(address: SocketAddr, request: &[u8], times: u64) {
     }
 }
 
-#[tokio::test]
-async fn a_read_with_a_known_token_allocates_seldom() {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
-    let now = datetime!(2026-06-12 12:00 UTC);
-    let key = SigningKey::generate(Algorithm::Es256).unwrap();
-    let keys = serde_json::to_string(&JwkSet { keys: vec![key.public_jwk().clone()] }).unwrap();
-    let answer = |media: &str, body: &str| {
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ncontent-length: {}\r\n\r\n", body.len());
-        &*Box::leak((head + body).into_bytes().into_boxed_slice())
-    };
-    let issuer = answering(answer("application/json", &keys));
-    let product = r#"{"resourceType":"MedicinalProductDefinition","id":"600000000001"}"#;
-    let upstream = answering(answer("application/fhir+json", product));
+/// A gateway with one worker, and what signs tokens for it.
+struct House {
+    key: SigningKey,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
 
-    let mut settings = testing::settings(&format!("http://{upstream}"));
-    settings.jwks_url = format!("http://{issuer}/oauth2/jwks");
-    let context_key = ContextKey::new(&Zeroizing::new([7; 32]));
-    let gateway = Gateway::new(settings, context_key, Clock::manual(now)).unwrap();
-    let (stop, health) = (CancellationToken::new(), Health::default());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    tokio::spawn(Arc::clone(&gateway).run(client, health.register("gateway"), stop.clone()));
-    let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
-    let address = listening.address();
-    listening.serve(&ServeOptions::plain("gateway"), move |_| gateway.worker(), &stop).unwrap();
-    let started = Instant::now();
-    while !health.troubles().is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", health.troubles());
-        tokio::task::yield_now().await;
+const NOW: OffsetDateTime = datetime!(2026-06-12 12:00 UTC);
+
+impl House {
+    async fn start() -> Self {
+        // The second test of a process finds it installed.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let key = SigningKey::generate(Algorithm::Es256).unwrap();
+        let keys = serde_json::to_string(&JwkSet { keys: vec![key.public_jwk().clone()] }).unwrap();
+        let answer = |media: &str, body: &str| {
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n\r\n");
+            &*Box::leak((head + body).into_bytes().into_boxed_slice())
+        };
+        let issuer = answering(answer("application/json", &keys));
+        let product = r#"{"resourceType":"MedicinalProductDefinition","id":"600000000001"}"#;
+        let upstream = answering(answer("application/fhir+json", product));
+        let mut settings = testing::settings(&format!("http://{upstream}"));
+        settings.jwks_url = format!("http://{issuer}/oauth2/jwks");
+        settings.token_cache_capacity = 10_000;
+        let context_key = ContextKey::new(&Zeroizing::new([7; 32]));
+        let gateway = Gateway::new(settings, context_key, Clock::manual(NOW)).unwrap();
+        let (stop, health) = (CancellationToken::new(), Health::default());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        tokio::spawn(Arc::clone(&gateway).run(client, health.register("gateway"), stop.clone()));
+        let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+        let address = listening.address();
+        listening.serve(&ServeOptions::plain("gateway"), move |_| gateway.worker(), &stop).unwrap();
+        let started = Instant::now();
+        while !health.troubles().is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(5), "{:?}", health.troubles());
+            tokio::task::yield_now().await;
+        }
+        Self { key, address, stop }
     }
 
-    let claims = testing::caller(|claims| {
-        let second = now.unix_timestamp();
+    /// A read with a token of its own, as the authorization server would issue it.
+    fn request(&self, number: usize) -> Vec<u8> {
+        let mut claims = testing::claims();
+        let second = NOW.unix_timestamp();
         (claims.nbf, claims.iat, claims.exp) = (second, second, second + 3600);
-        claims.iss = "https://gate.example:8443".to_owned();
-        claims.aud = "api://pmsgate/pms".to_owned();
+        claims.iss = "https://gate.example:8443".into();
+        claims.aud = "api://pmsgate/pms".into();
         claims.org_id = "ORG-100000001".parse().ok();
-    });
-    let token = key.sign(&claims.claims).unwrap();
-    let request = format!(
-        "GET /pms/api/v3/MedicinalProductDefinition/600000000001 HTTP/1.1\r\nhost: gate.example\r\n\
-         accept: application/fhir+json\r\nauthorization: Bearer {token}\r\n\r\n"
-    );
-    // This thread's runtime rests meanwhile: nothing else allocates.
-    read(address, request.as_bytes(), WARM_UP);
-    let profile = std::env::var_os("PMSGATE_HEAP_PROFILE");
+        claims.client_id = format!("00000000-0000-4000-8000-{number:012}");
+        (claims.sub, claims.azp) = (claims.client_id.clone(), claims.client_id.clone());
+        claims.secret_id = format!("00000000-0000-4000-8001-{number:012}");
+        claims.jti = format!("00000000-0000-4000-8002-{number:012}");
+        claims.tid = "00000000-0000-4000-8003-000000000000".into();
+        claims.scope =
+            ["MedicinalProductDefinition", "Ingredient", "PackagedProductDefinition", "Organization"]
+                .map(|kind| format!("system/{kind}.rs"))
+                .join(" ");
+        let token = self.key.sign(&claims).unwrap();
+        format!(
+            "GET /pms/api/v3/MedicinalProductDefinition/600000000001 HTTP/1.1\r\nhost: gate.example\r\n\
+             accept: application/fhir+json\r\nauthorization: Bearer {token}\r\n\r\n"
+        )
+        .into_bytes()
+    }
+}
+
+#[tokio::test]
+async fn a_read_with_a_known_token_allocates_seldom() {
     let turn = COUNTER.lock().await;
+    let house = House::start().await;
+    let request = house.request(0);
+    // This thread's runtime rests meanwhile: nothing else allocates.
+    read(house.address, &request, WARM_UP);
+    let profile = std::env::var_os("PMSGATE_HEAP_PROFILE");
     let profiler = match &profile {
         Some(file) => dhat::Profiler::builder().file_name(file).trim_backtraces(Some(40)).build(),
         None => dhat::Profiler::builder().testing().build(),
     };
-    read(address, request.as_bytes(), COUNTED);
+    read(house.address, &request, COUNTED);
     if profile.is_none() {
         let stats = dhat::HeapStats::get();
         let (blocks, bytes) = (stats.total_blocks / COUNTED, stats.total_bytes / COUNTED);
@@ -127,7 +162,26 @@ async fn a_read_with_a_known_token_allocates_seldom() {
         assert!(blocks > 5, "{blocks} allocations a read: nothing was counted");
     }
     drop((profiler, turn));
-    stop.cancel();
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_remembered_token_takes_little_room() {
+    let turn = COUNTER.lock().await;
+    let house = House::start().await;
+    let requests: Vec<_> = (0..2 * REMEMBERED).map(|number| house.request(number)).collect();
+    let (before, counted) = requests.split_at(REMEMBERED);
+    let all = |requests: &[Vec<u8>]| requests.iter().for_each(|request| read(house.address, request, 1));
+    // All places of tokens as they stand are taken then.
+    all(before);
+    let profiler = dhat::Profiler::builder().testing().build();
+    all(counted);
+    let grown = dhat::HeapStats::get().curr_bytes / counted.len();
+    println!("{grown} bytes a token");
+    assert!(grown <= ROOM, "{grown} bytes a token; the budget is {ROOM}");
+    assert!(grown > 200, "{grown} bytes a token: nothing was counted");
+    drop((profiler, turn));
+    house.stop.cancel();
 }
 
 #[tokio::test(start_paused = true)]

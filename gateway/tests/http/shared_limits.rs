@@ -8,7 +8,7 @@ use std::{
 
 use gateway::{
     RateLimitSettings, SharedStoreSettings,
-    authenticate::Caller,
+    caller::Caller,
     rate_limit::{Exceeded, RateLimits},
     routes::Routes,
     testing::{rules, settings},
