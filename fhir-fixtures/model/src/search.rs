@@ -164,21 +164,58 @@ pub struct Indexed {
     pub outline: Outline,
 }
 
-/// All search values of a product, each once, with the columns that may find it by them.
-pub fn values(
+/// All that is read off the views of a complete, current product, as it will be read from the store. Values are of the view
+/// of a reader who knows no other product; `mentions` are those that this one mentions.
+pub fn index(
+    matrix: &AccessMatrix,
+    facts: &ProductFacts,
+    product: &Product,
+    mentions: &BTreeSet<String>,
+) -> Indexed {
+    let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
+    let mut seeing = ColumnSet::NONE;
+    let mut sketch = Sketch::new(&product.root);
+    each_view(matrix, facts, product, &Targets::default(), |seen| {
+        seeing = seeing.union(seen.columns);
+        sketch.add(seen.columns, seen.root, &seen.parts, seen.withheld);
+        for value in of_product(seen.root, &seen.parts) {
+            let finding = found.entry(value).or_default();
+            *finding = finding.union(seen.columns);
+        }
+    });
+    let all = Targets { visible: mentions.clone() };
+    let knowing = (!mentions.is_empty()).then(|| {
+        let mut sketch = Sketch::new(&product.root);
+        each_view(matrix, facts, product, &all, |seen| {
+            sketch.add(seen.columns, seen.root, &seen.parts, seen.withheld);
+        });
+        (&all, sketch)
+    });
+    let outline = Outline::new(matrix, sketch, knowing);
+    let values = found
+        .into_iter()
+        .map(|((parameter, value), visible_to)| IndexedValue { parameter, value, visible_to })
+        .collect();
+    Indexed { values, seeing, outline }
+}
+
+/// What some columns see of a product.
+struct Seen<'v> {
+    columns: ColumnSet,
+    root: &'v Value,
+    parts: Vec<&'v Value>,
+    /// How many elements are missing from the root.
+    withheld: usize,
+}
+
+/// Looks at a product from every column that sees anything of it.
+fn each_view(
     matrix: &AccessMatrix,
     facts: &ProductFacts,
     product: &Product,
     targets: &Targets,
-) -> Vec<IndexedValue> {
-    index(matrix, facts, product, targets).values
-}
-
-/// All that is read off the views of a complete, current product, as it will be read from the store.
-pub fn index(matrix: &AccessMatrix, facts: &ProductFacts, product: &Product, targets: &Targets) -> Indexed {
-    let mut found: BTreeMap<(&'static str, SearchValue), ColumnSet> = BTreeMap::new();
-    let mut seeing = ColumnSet::NONE;
-    let mut sketch = Sketch::new(&product.root);
+    mut look: impl FnMut(Seen<'_>),
+) {
     // Columns to which nothing is closed see the same.
     let mut whole = ColumnSet::NONE;
     for column in Column::ALL {
@@ -187,29 +224,15 @@ pub fn index(matrix: &AccessMatrix, facts: &ProductFacts, product: &Product, tar
             continue;
         }
         let Some(view) = View::new(matrix, column, facts, product, targets) else { continue };
-        seeing.insert(column);
         let withheld = view.shown().next().map_or(0, |root| root.withheld);
         let mut shown = view.shown().map(|shown| shown.resource);
         let Some(root) = shown.next() else { continue };
-        let parts: Vec<&Value> = shown.collect();
-        sketch.add(ColumnSet::from_iter([column]), root, &parts, withheld);
-        for value in of_product(root, &parts) {
-            found.entry(value).or_default().insert(column);
-        }
+        look(Seen { columns: ColumnSet::from_iter([column]), root, parts: shown.collect(), withheld });
     }
     if whole != ColumnSet::NONE {
-        let parts: Vec<&Value> = product.parts.iter().collect();
-        sketch.add(whole, &product.root, &parts, 0);
-        for value in of_product(&product.root, &parts) {
-            let columns = found.entry(value).or_default();
-            *columns = columns.union(whole);
-        }
+        let parts = product.parts.iter().collect();
+        look(Seen { columns: whole, root: &product.root, parts, withheld: 0 });
     }
-    let values = found
-        .into_iter()
-        .map(|((parameter, value), visible_to)| IndexedValue { parameter, value, visible_to })
-        .collect();
-    Indexed { values, seeing: seeing.union(whole), outline: sketch.finish(matrix) }
 }
 
 /// Lower case without accents: compatibility decomposition (Unicode NFKD), marks stripped, white space runs single.

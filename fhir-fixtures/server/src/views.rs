@@ -202,7 +202,8 @@ impl Views {
 
     /// Whether the outline is for this reader, and the whole product is not at hand.
     fn is_quicker(&self, angle: &Angle, version: FhirVersion) -> bool {
-        Outline::is_for(angle.column, &angle.targets) && !self.products.contains_key(&key(angle, version))
+        Outline::is_for(angle.column, &angle.targets, &angle.head.mentions)
+            && !self.products.contains_key(&key(angle, version))
     }
 
     /// A whole product; nothing when the column does not see it.

@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use database::{Db, on_db};
 use fhir_model::{
     Product, ResourceKey, ResourceType,
-    access::{AccessMatrix, Targets},
+    access::AccessMatrix,
     facts::{self, ProductFacts},
     links,
     search::{self, Indexed, IndexedValue, SearchValue},
@@ -72,9 +72,11 @@ impl Derived {
 }
 
 /// Works out what is derived from a complete, current product, each resource with its version and time. None of it hangs on another product: what is shown of
-/// those it mentions is decided for each reader, so index and outline take the view of a reader who knows none of them.
+/// those it mentions is decided for each reader, so the index takes the view of a reader who knows none of them, and the outline
+/// has that and the view of one who knows them all.
 pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFacts) -> Derived {
-    let Indexed { values, seeing, outline } = search::index(matrix, facts, product, &Targets::default());
+    let mentions = links::cross_references(product);
+    let Indexed { values, seeing, outline } = search::index(matrix, facts, product, &mentions);
     let gates = audience::seeing(audience::gates(matrix, facts), seeing);
     let (tokens, strings) = rows(values, gates);
     Derived {
@@ -87,7 +89,7 @@ pub(crate) fn derive(matrix: &AccessMatrix, product: &Product, facts: &ProductFa
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        mentions: links::cross_references(product).into_iter().collect(),
+        mentions: mentions.into_iter().collect(),
         tokens,
         strings,
         outline: vec![outline.text()],

@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "outlines", sql: include_str!("../migrations/0005_outlines.sql") },
     Migration { version: 6, name: "seen", sql: include_str!("../migrations/0006_seen.sql") },
     Migration { version: 7, name: "marks", sql: include_str!("../migrations/0007_marks.sql") },
+    Migration { version: 8, name: "knowing", sql: include_str!("../migrations/0008_knowing.sql") },
 ];
 
 /// Applies what is missing; answers how many steps that were.

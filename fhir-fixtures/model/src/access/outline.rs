@@ -3,10 +3,11 @@
 //!
 //! What a column sees of the root hangs on the other resources: whether they are hidden themselves, what they say of an
 //! activity or a contact. So it is worked out when the product is stored, in the view of a reader who knows no other
-//! product, and kept as that which is to be cut from the stored root. An outline fails closed: a column for which the
-//! cut does not give exactly what its view gave has none, and neither has any for another version or another matrix.
+//! product, and in that of one who knows all that this one mentions, and kept as that which is to be cut from the stored
+//! root. An outline fails closed: a column for which the cut does not give exactly what its view gave has none, and neither
+//! has any for another version or another matrix, or for a reader who knows some of what is mentioned and not all.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +29,17 @@ pub struct Outline {
     matrix: String,
     /// `meta.versionId` of the root.
     version: String,
+    /// For readers who know of no other product.
+    cutouts: Vec<Cutout>,
+    /// For those who know of all that this one mentions, where it mentions any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    knowing: Option<Knowing>,
+}
+
+/// How the root looks to those who may know of these other products.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Knowing {
+    mentions: BTreeSet<String>,
     cutouts: Vec<Cutout>,
 }
 
@@ -78,20 +90,44 @@ impl Outline {
     /// What a column sees of the stored root when its reader may know of these other products. Nothing when that is
     /// to be asked of the whole product.
     pub fn shown<'t>(self, column: Column, targets: &Targets, stored: Json<'t>) -> Option<ShownRoot<'t>> {
-        if !Self::is_for(column, targets) || version(&stored)? != self.version {
+        if version(&stored)? != self.version {
             return None;
         }
-        let cutout = self.cutouts.into_iter().find(|cutout| cutout.columns.contains(column))?;
+        let cutouts = if knows_enough_without(column, targets) {
+            self.cutouts
+        } else {
+            self.knowing.filter(|knowing| knowing.mentions == targets.visible)?.cutouts
+        };
+        let cutout = cutouts.into_iter().find(|cutout| cutout.columns.contains(column))?;
         let root = cutout.cut(stored)?;
         let Cutout { withheld, links, youngest, .. } = cutout;
         Some(ShownRoot { root, withheld, links, youngest })
     }
 
-    /// Whether outlines are for readers like this: they show no other product, which is right for those who may know
-    /// of none, and all of them to those to whom no gate is closed.
-    pub fn is_for(column: Column, targets: &Targets) -> bool {
-        targets.visible.is_empty() || column.passes_every_gate()
+    /// Whether the outline of a product that mentions `mentions` is for readers like this: who may know of none of these, or
+    /// of all.
+    pub fn is_for(column: Column, targets: &Targets, mentions: &[String]) -> bool {
+        knows_enough_without(column, targets) || targets.visible.iter().eq(mentions)
     }
+
+    /// The outline by this matrix of the product that was sketched for those who know none of `mentions`, and for those who
+    /// know all of them.
+    pub(crate) fn new(matrix: &AccessMatrix, none: Sketch<'_>, all: Option<(&Targets, Sketch<'_>)>) -> Self {
+        Self {
+            matrix: start_of(matrix).to_owned(),
+            version: version(&none.root).unwrap_or_default().to_owned(),
+            cutouts: none.finish(),
+            knowing: all.map(|(targets, sketch)| Knowing {
+                mentions: targets.visible.clone(),
+                cutouts: sketch.finish(),
+            }),
+        }
+    }
+}
+
+/// Whether the view of a reader who knows no other product is this one's: nobody's gates are closed to the agency.
+fn knows_enough_without(column: Column, targets: &Targets) -> bool {
+    targets.visible.is_empty() || column.passes_every_gate()
 }
 
 impl Cutout {
@@ -104,7 +140,7 @@ impl Cutout {
     }
 }
 
-/// Draws the outline of one product, column by column.
+/// Draws the outline of one product for one kind of reader, column by column.
 #[derive(Debug)]
 pub(crate) struct Sketch<'p> {
     root: Json<'p>,
@@ -155,13 +191,8 @@ impl<'p> Sketch<'p> {
         self.cutouts.push((cutout, root));
     }
 
-    /// The outline by this matrix.
-    pub(crate) fn finish(self, matrix: &AccessMatrix) -> Outline {
-        Outline {
-            matrix: start_of(matrix).to_owned(),
-            version: version(&self.root).unwrap_or_default().to_owned(),
-            cutouts: self.cutouts.into_iter().map(|(cutout, _)| cutout).collect(),
-        }
+    fn finish(self) -> Vec<Cutout> {
+        self.cutouts.into_iter().map(|(cutout, _)| cutout).collect()
     }
 }
 

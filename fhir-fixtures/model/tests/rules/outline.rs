@@ -1,13 +1,12 @@
 //! Outlines: a root that is shown by its outline is the root of the whole view, to the byte, or it is not shown so.
 
-use std::collections::BTreeSet;
-
 use fhir_model::{
     Product,
     access::{AccessMatrix, Column, DEFAULT_MATRIX, Outline, ShownRoot, Targets, filter},
     demo,
     generate::{Generator, Seed},
     json::Json,
+    links::cross_references,
     render, search,
 };
 use proptest::prelude::*;
@@ -19,10 +18,14 @@ use crate::{
     shared,
 };
 
+/// The outline as it is stored.
+fn text(product: &Product) -> String {
+    search::index(matrix(), &facts_of(product), product, &cross_references(product)).outline.text()
+}
+
 /// How the columns see the root by the outline, as it comes back from where it was stored.
 fn outlined<'p>(product: &'p Product, column: Column, targets: &Targets) -> Option<ShownRoot<'p>> {
-    let text = search::index(matrix(), &facts_of(product), product, &Targets::default()).outline.text();
-    Outline::read(&text, matrix()).unwrap().shown(column, targets, Json::from(&product.root))
+    Outline::read(&text(product), matrix()).unwrap().shown(column, targets, Json::from(&product.root))
 }
 
 fn youngest(product: &Product) -> Option<String> {
@@ -30,15 +33,19 @@ fn youngest(product: &Product) -> Option<String> {
     times.map(|time| format!("{}Z", &time[..19])).max()
 }
 
-/// Compares the two ways; answers the columns that see the product, and those that need not look at all of it.
+/// Compares the two ways for readers who know none of the products that this one mentions, and for those who know all of
+/// them; answers the columns that see the product, and those that need not look at all of it, each for both readers.
 fn compare(product: &Product) -> (usize, usize) {
     let (mut seeing, mut outlines) = (0, 0);
     let facts = facts_of(product);
-    let all = search::index(matrix(), &facts, product, &Targets::default()).outline.text();
-    for column in Column::ALL {
+    let all = text(product);
+    let readers = [Targets::default(), Targets { visible: cross_references(product) }];
+    for (column, targets) in
+        Column::ALL.into_iter().flat_map(|column| readers.iter().map(move |reader| (column, reader)))
+    {
         let root = Json::from(&product.root);
-        let shown = Outline::read(&all, matrix()).unwrap().shown(column, &Targets::default(), root);
-        let view = filter(matrix(), column, &facts, product, &Targets::default());
+        let shown = Outline::read(&all, matrix()).unwrap().shown(column, targets, root);
+        let view = filter(matrix(), column, &facts, product, targets);
         seeing += usize::from(view.is_some());
         let Some(shown) = shown else { continue };
         outlines += 1;
@@ -80,8 +87,8 @@ fn every_column_has_an_outline_of_the_demo_and_of_generated_products() {
 fn a_root_that_contains_resources_has_none() {
     let product = sample::product();
     assert!(product.root.get("contained").is_some());
-    assert_eq!(compare(&product), (6, 0));
-    assert_eq!(compare(&bare()), (6, 6));
+    assert_eq!(compare(&product), (12, 0));
+    assert_eq!(compare(&bare()), (12, 12));
 }
 
 /// The sample without contained resources.
@@ -92,18 +99,30 @@ fn bare() -> Product {
 }
 
 #[test]
-fn outlines_are_for_their_version_their_matrix_and_readers_who_know_no_other_product() {
-    let product = bare();
-    let none = Targets::default();
-    let some = Targets { visible: BTreeSet::from(["600000000002".to_owned()]) };
-    assert!(outlined(&product, Column::IndustryOwner, &none).is_some());
-    assert!(outlined(&product, Column::IndustryOwner, &some).is_none());
+fn outlines_are_for_their_version_their_matrix_and_readers_who_know_all_or_none_of_what_is_mentioned() {
+    let mut product = bare();
+    let mentioned = ["600000000002", "600000000003"];
+    product.root["crossReference"] = mentioned
+        .map(
+            |id| json!({"product": {"reference": {"reference": format!("MedicinalProductDefinition/{id}")}}}),
+        )
+        .to_vec()
+        .into();
+    let known = |ids: &[&str]| Targets { visible: ids.iter().map(|id| (*id).to_owned()).collect() };
+    let (none, some) = (Targets::default(), known(&mentioned[..1]));
+    let links = |targets| {
+        let shown = outlined(&product, Column::IndustryOwner, targets)?;
+        Some(mentioned.map(|id| shown.root.to_string().contains(id)))
+    };
+    assert_eq!(links(&none), Some([false, false]));
+    assert_eq!(links(&some), None);
+    assert_eq!(links(&known(&mentioned)), Some([true, true]));
     // No gate is closed to the agency, so nothing of its view hangs on what it may know of.
     let agency = outlined(&product, Column::Ema, &some).unwrap();
     let whole = filter(matrix(), Column::Ema, &facts_of(&product), &product, &some).unwrap();
     assert_eq!(agency.root.to_string(), whole.product.root.to_string());
 
-    let text = search::index(matrix(), &facts_of(&product), &product, &none).outline.text();
+    let text = text(&product);
     let read = |matrix| Outline::read(&text, matrix);
     let mut later = product.root.clone();
     later["meta"]["versionId"] = "4".into();

@@ -2,11 +2,11 @@
 
 use fhir_model::{
     Product, ResourceType,
-    access::{AccessMatrix, Column, DEFAULT_MATRIX, filter, filter_resource, merge_hidden},
+    access::{AccessMatrix, Column, DEFAULT_MATRIX, Targets, filter, filter_resource, merge_hidden},
     convert,
     facts::facts,
     links, render, resource_key, schema,
-    search::{SearchValue, normalise, values},
+    search::{SearchValue, index, normalise},
 };
 use pms_terms::FhirVersion;
 use proptest::prelude::*;
@@ -268,10 +268,10 @@ proptest! {
         let facts = facts_of(&product);
         let shown: Vec<String> = Column::ALL
             .into_iter()
-            .map(|column| filter(matrix(), column, &facts, &product, &targets()))
+            .map(|column| filter(matrix(), column, &facts, &product, &Targets::default()))
             .map(|view| view.iter().flat_map(|view| view.product.resources()).map(Value::to_string).collect())
             .collect();
-        for indexed in values(matrix(), &facts, &product, &targets()) {
+        for indexed in index(matrix(), &facts, &product, &links::cross_references(&product)).values {
             let text = match &indexed.value {
                 SearchValue::Token { code, .. } => json!(code).to_string(),
                 SearchValue::Text { exact, .. } => json!(exact).to_string(),

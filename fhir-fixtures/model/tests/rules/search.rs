@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use fhir_model::{
     access::{Column, ColumnSet},
-    search::{PARAMETERS, SearchValue, values},
+    links::cross_references,
+    search::{self, PARAMETERS, SearchValue},
 };
 
-use crate::sample::{self, facts_of, matrix, targets};
+use crate::sample::{self, facts_of, matrix};
 
 /// Parameter and value in one text, with the columns that find the product by it.
 fn index() -> Vec<(String, ColumnSet)> {
     let product = sample::product();
-    values(matrix(), &facts_of(&product), &product, &targets())
+    search::index(matrix(), &facts_of(&product), &product, &cross_references(&product))
+        .values
         .into_iter()
         .map(|indexed| {
             let value = match indexed.value {

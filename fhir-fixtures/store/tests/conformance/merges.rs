@@ -174,12 +174,12 @@ async fn a_merge_changes_the_outline_for_those_who_see_what_it_changed() {
         let public = if root == 1 { &before } else { &after };
         assert_eq!(outlines::seen_by(database, Column::Public).await, (true, public.clone()));
         assert_eq!(outlines::seen_by(database, Column::IndustryOwner).await, (true, after.clone()));
-        assert_eq!(outlines::compare(database).await, 6);
+        assert_eq!(outlines::compare(database).await, 12);
 
         let renamed = sending(database, &ROOT, rename("Examplol forte")).await;
         sender.submit(database, "m2", &renamed, LATER).await;
         assert_eq!(fhir_store::find_head(database, ID).await.unwrap().unwrap().version_id, root + 1);
-        assert_eq!(outlines::compare(database).await, 6);
+        assert_eq!(outlines::compare(database).await, 12);
         let verified = fhir_store::verify::verify(database, &matrix(), false, &mut |_, _| ()).await.unwrap();
         assert_eq!(verified.faults, []);
     }
