@@ -68,7 +68,13 @@ async fn page(
     let mut all = facts(&acts, &plan).await?;
     all.push(("Who asks".to_owned(), format!("{}, {}", requester.full_name(), requester.email.as_str())));
     let mut page = Page::new(format!("Review {}", plan.request.name())).block(Block::Facts(all));
-    if !plan.violations.is_empty() {
+    if let Some(broken) = plan.unwaived() {
+        page = page.block(Block::Notice {
+            look: "bad",
+            title: "This cannot be approved".to_owned(),
+            text: vec![broken.rule.clone(), "Reject it, or take the other role away first.".to_owned()],
+        });
+    } else if !plan.violations.is_empty() {
         let lines = plan.violations.iter().map(|broken| broken.rule.clone()).collect();
         page = page.block(Block::Notice {
             look: "bad",
@@ -94,11 +100,11 @@ async fn page(
     if may_decide {
         let hint = "Needed when you reject or ask for a document. The requester reads it.";
         let reason = reason_field(hint, fields, errors).optional();
-        let buttons = vec![
-            Button { value: "approve".to_owned(), ..Button::main("Approve") },
-            Button::other("Ask for a document", "ask"),
-            Button::danger("Reject", "reject"),
-        ];
+        let mut buttons =
+            vec![Button::other("Ask for a document", "ask"), Button::danger("Reject", "reject")];
+        if plan.unwaived().is_none() {
+            buttons.insert(0, Button { value: "approve".to_owned(), ..Button::main("Approve") });
+        }
         page = page.block(Block::Heading("Your decision".to_owned())).form(Form::post(
             format!("/portal/review/{id}"),
             vec![reason],
@@ -146,7 +152,9 @@ pub(crate) async fn decide(
             "Somebody else decided on this request while you looked at it. Open it again to see how."
                 .to_owned(),
         )),
-        Err(UseCaseError::Account(reason)) => Err(PortalError::Conflict(format!("{reason}."))),
+        Err(error @ (UseCaseError::Account(_) | UseCaseError::Excluded(_))) => {
+            Err(PortalError::Conflict(format!("{error}.")))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,8 @@
 //! Opening accounts, and changing whether somebody may sign in.
 
-use authz_domain::{Account, AccountStatus, Act, Actor, EmailAddress, InvalidTransition, check_password};
+use authz_domain::{
+    Account, AccountStatus, Act, Actor, EmailAddress, HeldRole, InvalidTransition, check_password,
+};
 use authz_store::{accounts, granted_roles, granted_roles::GrantedRole, sessions};
 use pms_terms::OrganisationId;
 
@@ -61,6 +63,19 @@ pub(crate) fn new_id() -> Result<String, UseCaseError> {
 }
 
 impl UseCases {
+    /// Whether one account may hold all of these, without anybody who waives a rule.
+    fn go_together(&self, roles: &[(String, Option<OrganisationId>)]) -> Result<(), UseCaseError> {
+        let mut held: Vec<HeldRole> = Vec::new();
+        for (role, organisation) in roles {
+            let broken = self.catalogue().violations(&held, &[role], organisation.as_ref());
+            if let Some(broken) = broken.into_iter().find(|one| !one.waivable) {
+                return Err(UseCaseError::Excluded(broken.rule));
+            }
+            held.push(HeldRole { role: role.clone(), organisation: organisation.clone() });
+        }
+        Ok(())
+    }
+
     /// Opens an active account for somebody and gives them roles, on an operator's word. The person can sign in at
     /// once; a role that needs a second factor counts when they have one.
     pub async fn open_account(&self, actor: Actor, new: NewAccount) -> Result<OpenedAccount, UseCaseError> {
@@ -75,6 +90,7 @@ impl UseCases {
                 return Err(refused(format!("there is no role {role}")));
             }
         }
+        self.go_together(&new.roles)?;
         let user_name = new_user_name()?;
         let password = match new.password {
             Some(password) => {

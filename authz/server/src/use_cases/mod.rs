@@ -162,6 +162,9 @@ pub enum UseCaseError {
     /// An account cannot be opened or changed so.
     #[error("{0}")]
     Account(String),
+    /// Somebody would hold roles that exclude each other.
+    #[error("{0} One of the roles has to go first, or this one is not given")]
+    Excluded(String),
     /// The client got a newer secret than the one that was looked at.
     #[error("a new secret was made meanwhile: look at the client's secrets before you make another one")]
     RotatedMeanwhile,

@@ -1,12 +1,12 @@
 //! How a request ends: decided, withdrawn, expired. Whatever ends it, its audit entry, its roles and its letter are one
 //! unit of work. Reminders on the way there are here as well.
 
-use authz_domain::{AccessRequest, Account, Act, Actor, RequestAct, RequestState};
+use authz_domain::{AccessRequest, Account, Act, Actor, HeldRole, RequestAct, RequestState};
 use authz_store::{access_requests, accounts, granted_roles, granted_roles::GrantedRole};
 use database::Db;
 use time::Duration;
 
-use super::{UseCaseError, UseCases, accounts::new_id};
+use super::{UseCaseError, UseCases, accounts::new_id, request_plan::unwaived};
 use crate::mail::letters::{self, Outcome};
 
 /// Letters to reviewers of one request.
@@ -87,6 +87,8 @@ impl UseCases {
         self.audit(db, &actor, Act::RequestClosed, &request.id, details).await?;
         let mut welcome = Vec::new();
         if request.state == RequestState::Approved {
+            // Behind the record, for which decisions wait for each other.
+            self.keeps_exclusions(db, request).await?;
             for id in &request.roles {
                 if let Some(role) = self.catalogue().role(id).filter(|role| role.is_about_credentials()) {
                     self.grant_credentials(db, &actor, request, role).await?;
@@ -121,6 +123,19 @@ impl UseCases {
         };
         let letter = letters::request_closed(request, &self.what(request), &outcome, &self.settings.base_url);
         self.post_to(db, requester, &letter).await
+    }
+
+    /// Whether the roles of a request go with what is held by now: other requests may have been granted since it was handed
+    /// in.
+    async fn keeps_exclusions(&self, db: &mut Db<'_>, request: &AccessRequest) -> Result<(), UseCaseError> {
+        let held: Vec<HeldRole> =
+            granted_roles::of_account(db, &request.account).await?.iter().map(GrantedRole::held).collect();
+        let wanted: Vec<&str> = request.roles.iter().map(String::as_str).collect();
+        let broken = self.catalogue().violations(&held, &wanted, request.organisation.as_ref());
+        match unwaived(request, &broken) {
+            None => Ok(()),
+            Some(broken) => Err(UseCaseError::Excluded(broken.rule.clone())),
+        }
     }
 
     /// Takes a request back. Whether there was one of this account.

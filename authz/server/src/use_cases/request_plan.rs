@@ -12,6 +12,9 @@ use database::Db;
 
 use super::{UseCaseError, UseCases};
 
+/// Of an account's requests, so many of the last are looked at.
+const MAX_REQUESTS: i64 = 500;
+
 /// A wanted role with what stands in its way.
 #[derive(Clone, Debug)]
 pub struct PlannedRole {
@@ -25,6 +28,8 @@ pub struct PlannedRole {
     pub refused: Option<NotOffered>,
     /// Whether it is held already.
     pub held: bool,
+    /// Another request that asks for it already and waits, by its name.
+    pub waiting: Option<String>,
 }
 
 /// What a request comes to, as things stand.
@@ -43,6 +48,11 @@ pub struct RequestPlan {
 }
 
 impl RequestPlan {
+    /// A broken rule that stands in the way: it cannot be waived, or nobody asked for that.
+    pub fn unwaived(&self) -> Option<&Violation> {
+        unwaived(&self.request, &self.violations)
+    }
+
     /// The documents that are needed, once each.
     pub fn needed_documents(&self) -> Vec<&str> {
         let mut needed: Vec<&str> = self.roles.iter().filter_map(|one| one.document.as_deref()).collect();
@@ -58,6 +68,11 @@ impl RequestPlan {
         needed.dedup();
         needed
     }
+}
+
+/// The first of these broken rules that is not to be waived: it cannot be, or the requester did not ask for it.
+pub(super) fn unwaived<'v>(request: &AccessRequest, broken: &'v [Violation]) -> Option<&'v Violation> {
+    broken.iter().find(|one| !(one.waivable && request.waiver_asked))
 }
 
 impl UseCases {
@@ -93,10 +108,14 @@ impl UseCases {
         };
         let held: Vec<HeldRole> =
             granted_roles::of_account(db, &account.id).await?.iter().map(GrantedRole::held).collect();
+        let others = access_requests::of_account(db, &account.id, MAX_REQUESTS).await?;
         let mut roles = Vec::new();
         for id in &request.roles {
             if let Some(role) = self.catalogue().role(id) {
-                roles.push(self.plan_role(db, account, &request, role, organisation.as_ref(), &held).await?);
+                let mut planned =
+                    self.plan_role(db, account, &request, role, organisation.as_ref(), &held).await?;
+                planned.waiting = waiting(&others, &request, role);
+                roles.push(planned);
             }
         }
         let wanted: Vec<&str> = request.roles.iter().map(String::as_str).collect();
@@ -150,6 +169,7 @@ impl UseCases {
         Ok(PlannedRole {
             document: role.needed_document(&route).map(str::to_owned),
             held: held.iter().any(|one| one.role == role.id && one.organisation == request.organisation),
+            waiting: None,
             role: role.clone(),
             route,
             refused,
@@ -186,4 +206,16 @@ impl UseCases {
             _ => "The system".to_owned(),
         }
     }
+}
+
+/// Which of these requests asks for a role like this one, and waits. Credentials can be asked for again and again.
+fn waiting(others: &[AccessRequest], request: &AccessRequest, role: &AccessRole) -> Option<String> {
+    let asks = |other: &&AccessRequest| {
+        other.id != request.id
+            && other.state.is_open()
+            && other.organisation == request.organisation
+            && other.roles.contains(&role.id)
+            && !role.is_about_credentials()
+    };
+    others.iter().find(asks).map(AccessRequest::name)
 }

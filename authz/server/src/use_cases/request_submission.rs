@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authz_domain::{AccessRequest, Account, Act, Actor, RequestAct, RequestState, Route, Violation};
+use authz_domain::{AccessRequest, Account, Act, Actor, RequestAct, RequestState, Route};
 use authz_store::{access_requests, documents};
 use database::Db;
 use thiserror::Error;
@@ -131,12 +131,17 @@ impl UseCases {
             if one.held {
                 return Err(SubmitRefused::Role(format!("You hold the role {} already.", one.role.title)));
             }
+            if let Some(other) = &one.waiting {
+                return Err(SubmitRefused::Role(format!(
+                    "{other} asks for the role {} already: wait for the decision on it, or withdraw it.",
+                    one.role.title
+                )));
+            }
             if let Route::Refused(reason) = &one.route {
                 return Err(SubmitRefused::Role(format!("{}: {reason}.", one.role.title)));
             }
         }
-        let waived = |one: &Violation| one.waivable && plan.request.waiver_asked;
-        if let Some(broken) = plan.violations.iter().find(|one| !waived(one)) {
+        if let Some(broken) = plan.unwaived() {
             return Err(SubmitRefused::Violation(broken.rule.clone()));
         }
         if plan.documents.is_empty()

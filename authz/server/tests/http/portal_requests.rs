@@ -1,6 +1,7 @@
 //! The stories of the portal, told without a script engine: who gets in, who decides, what is remembered.
 
 use authz_domain::{Actor, totp_code};
+use authz_server::NewAccount;
 use database::testing::TestDatabase;
 use time::Duration;
 
@@ -220,6 +221,86 @@ async fn a_violation_is_stopped_and_can_be_waived_where_the_rule_allows_it() {
     );
     nca.post(&format!("/portal/requests/{id}/violations"), &[("do", "waive")]).await;
     assert!(submit(&mut nca, &id).await.contains("No account holds an industry and an NCA role"));
+}
+
+/// The person's roles, as their start page names them.
+async fn start_page<'p>(person: &'p mut Person<'_>) -> &'p str {
+    person.get("/portal").await;
+    &person.page.text
+}
+
+#[tokio::test]
+async fn roles_that_were_granted_meanwhile_exclude_as_those_that_were_held_before() {
+    for database in TestDatabase::each().await {
+        let portal = Portal::on(database, |_| {}).await;
+        let mut industry = portal
+            .signed_in("grace.hall@fable.example", &[("iris-industry-admin", Some("ORG-100000001"))])
+            .await;
+        let mut authority =
+            portal.signed_in("nina.berg@nca.example", &[("iris-nca-admin", Some("ORG-100000101"))]).await;
+        let mut person = portal.signed_in("ana.silva@fable.example", &[]).await;
+        let user = to_recap(&mut person, "pui", "ORG-100000001", &["pui-user"]).await;
+        submit(&mut person, &user).await;
+        let qualified = to_recap(&mut person, "pui", "ORG-100000001", &["pui-qualified"]).await;
+        submit(&mut person, &qualified).await;
+        let nca = to_recap(&mut person, "pui", "ORG-100000101", &["pui-nca"]).await;
+        assert!(submit(&mut person, &nca).await.contains("REQ-00000003"), "{}", person.page.text);
+
+        // As each reviewer saw it, nothing stood in the way.
+        authority.get(&format!("/portal/review/{nca}")).await;
+        approve(&mut industry, &user).await;
+        authority.post(&format!("/portal/review/{nca}"), &[("do", "approve"), ("reason", "")]).await;
+        assert_eq!(authority.page.status, 409);
+        assert!(authority.page.text.contains("No account holds an industry and an NCA role"));
+        assert_eq!(inbox(&mut authority).await, std::slice::from_ref(&nca), "it waits still");
+        authority.get(&format!("/portal/review/{nca}")).await;
+        let page = &authority.page.text;
+        assert!(page.contains("This cannot be approved") && !page.contains(">Approve<"), "{page}");
+        // A rule that could be waived, which nobody asked for.
+        industry.post(&format!("/portal/review/{qualified}"), &[("do", "approve"), ("reason", "")]).await;
+        assert_eq!(industry.page.status, 409);
+        let home = start_page(&mut person).await;
+        assert!(home.contains("Industry Read/User") && !home.contains("NCA"), "{home}");
+        // It can be rejected.
+        authority
+            .post(
+                &format!("/portal/review/{nca}"),
+                &[("do", "reject"), ("reason", "The other role is held.")],
+            )
+            .await;
+        assert_eq!(inbox(&mut authority).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_role_is_not_asked_for_twice() {
+    let portal = Portal::start().await;
+    portal.account("grace.hall@fable.example", &[("iris-industry-admin", Some("ORG-100000001"))]).await;
+    let mut person = portal.signed_in("ana.silva@fable.example", &[]).await;
+    let first = to_recap(&mut person, "pui", "ORG-100000001", &["pui-user"]).await;
+    submit(&mut person, &first).await;
+    let second = to_recap(&mut person, "pui", "ORG-100000001", &["pui-user"]).await;
+    let refused = "REQ-00000001 asks for the role Industry Read/User already";
+    assert!(submit(&mut person, &second).await.contains(refused), "{}", person.page.text);
+    person.post(&format!("/portal/requests/{first}"), &[("do", "withdraw")]).await;
+    person.get("/portal/requests").await;
+    assert!(person.page.text.contains("Withdrawn"), "{}", person.page.text);
+    assert!(submit(&mut person, &second).await.contains("REQ-00000002"), "{}", person.page.text);
+}
+
+#[tokio::test]
+async fn an_operator_gives_no_account_an_industry_and_an_nca_role() {
+    let portal = Portal::start().await;
+    let roles = [("pui-user", "ORG-100000001"), ("pui-nca", "ORG-100000101")];
+    let new = NewAccount {
+        email: "ana.silva@fable.example".to_owned(),
+        first_name: "Ana".to_owned(),
+        last_name: "Silva".to_owned(),
+        password: None,
+        roles: roles.map(|(role, at)| (role.to_owned(), at.parse().ok())).to_vec(),
+    };
+    let refused = portal.authz.acts().open_account(Actor::Operator, new).await.unwrap_err();
+    assert!(refused.to_string().contains("No account holds an industry and an NCA role"), "{refused}");
 }
 
 #[tokio::test]
