@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use authz_domain::{
     Account, Act, Actor, TOTP_SECRET_LENGTH, base32, otpauth_uri, recovery_code, verify_totp,
 };
-use authz_store::accounts;
+use authz_store::{accounts, sessions};
 use axum::{extract::State as Extract, response::Response};
 use qrcode::{Color, QrCode};
 
@@ -192,6 +192,7 @@ pub(crate) async fn post(
             accounts::use_totp_step(&mut db, &account.id, step).await?;
             let codes = new_codes(&state, &mut db, &account.id).await?;
             let details = vec![("factor", "authenticator app".to_owned())];
+            sessions::end_others(&mut db, &account.id, "").await?;
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
             acts.post_to(&mut db, &account, &changed(Changed::AppAdded)).await?;
             work.commit().await?;
@@ -227,6 +228,7 @@ pub(crate) async fn post(
             let had_codes = accounts::recovery_codes_left(&mut db, &account.id).await? > 0;
             let codes = if had_codes { Vec::new() } else { new_codes(&state, &mut db, &account.id).await? };
             let details = vec![("factor", "text message".to_owned())];
+            sessions::end_others(&mut db, &account.id, "").await?;
             acts.audit(&mut db, &actor, Act::SecondFactorChanged, &account.id, details).await?;
             acts.post_to(&mut db, &account, &changed(Changed::PhoneAdded)).await?;
             work.commit().await?;

@@ -126,7 +126,8 @@ impl Visitor {
         if account.status != AccountStatus::Active {
             return Ok(());
         }
-        if !session.pending {
+        // Whoever sets up a second factor is asked for it everywhere: sessions that never showed one are over.
+        if !session.pending && (session.second_factor || !account.has_second_factor()) {
             let roles = granted_roles::of_account(&mut db, &account.id).await?;
             let catalogue = &portal.catalogue;
             let counts = |one: &HeldRole| {

@@ -493,6 +493,35 @@ async fn a_second_submission_and_the_back_button_change_nothing() {
 }
 
 #[tokio::test]
+async fn who_sets_up_a_second_factor_ends_the_sessions_that_never_showed_it() {
+    let portal = Portal::start().await;
+    portal.account("amy@agency.example", &[("agency-admin", None)]).await;
+    let mut before = Vec::new();
+    for act in ["codes", "remove", "start", "phone"] {
+        let mut session = portal.person();
+        session.sign_in("amy@agency.example", PASSWORD).await;
+        session.get("/portal/account/second-factor").await;
+        before.push((act, session));
+    }
+    let mut owner = portal.person();
+    owner.sign_in("amy@agency.example", PASSWORD).await;
+    owner.enrol_app().await;
+    for (act, session) in &mut before {
+        let fields = [("do", *act), ("current", PASSWORD)];
+        let page = session.post_only("/portal/account/second-factor", &fields).await;
+        assert_eq!((page.status.as_u16(), page.header("location")), (303, "/portal/sign-in"), "{act}");
+    }
+    let (_, mut before) = before.remove(0);
+    // The password alone leads no further than to the code.
+    before.sign_in("amy@agency.example", PASSWORD).await;
+    assert!(before.page.text.contains("Your second factor"), "{}", before.page.text);
+    before.get("/portal/account").await;
+    assert_eq!(before.page.header("location"), "/portal/sign-in");
+    owner.get("/portal/account/second-factor").await;
+    assert!(owner.page.text.contains("Remove the second factor"), "{}", owner.page.text);
+}
+
+#[tokio::test]
 async fn a_role_that_needs_a_second_factor_does_nothing_without_it() {
     let portal = Portal::start().await;
     let mut admin = portal.signed_in("grace.hall@agency.example", &[("agency-admin", None)]).await;
