@@ -70,7 +70,7 @@ fn row(row: &ExpiringSecret) -> Value {
         "organisation": row.client.organisation.as_ref().map(OrganisationId::as_str),
         "role": row.client.role,
         "contact": row.client.contact,
-        "expires_at": iso(row.secret.expires_at),
+        "expires_at": iso(row.secret.ends_at()),
         "days_left": row.days_left,
         "last_used_at": row.secret.last_used_at.map(iso),
         "successor": row.successor,

@@ -52,12 +52,15 @@ impl FromStr for ReminderStep {
     }
 }
 
+/// Times of one act differ by so much: secrets are issued at whole seconds, and retire at the instant.
+const OF_ONE_ACT: Duration = Duration::MINUTE;
+
 /// The reminder of a secret's end that is due at `now`, when `sent` went out before. `newer` are the secrets that the
 /// same client was given after this one.
 ///
 /// - Of the steps reached, only the latest counts: what was missed during a downtime is not made up for.
 /// - A step that was reached before anybody could have wanted it is none: before the secret was issued (its lifetime
-///   is short), or before its successor was (whoever rotates knows).
+///   is short), or before its successor was (whoever rotates knows, also within the minute).
 /// - A successor that was used settles it, and one that has itself ended is what to talk about.
 pub fn due_reminder(
     secret: &Secret,
@@ -78,7 +81,7 @@ pub fn due_reminder(
     ReminderStep::ALL
         .into_iter()
         .rfind(|step| step.reached_at(end) <= now)
-        .filter(|step| step.reached_at(end) > known_since && !sent.contains(step))
+        .filter(|step| step.reached_at(end) > known_since + OF_ONE_ACT && !sent.contains(step))
 }
 
 #[cfg(test)]
@@ -142,11 +145,12 @@ mod tests {
     fn a_successor_in_use_settles_it_and_one_that_waits_does_not() {
         let mut old = secret(1, START, Duration::days(730));
         let mut new = secret(2, START + Duration::days(641), Duration::days(730));
-        old.retires_at = Some(START + Duration::days(671));
+        // An instant has parts of a second, an issue has not.
+        old.retires_at = Some(START + Duration::days(671) + Duration::milliseconds(400));
         assert_eq!(due(&old, std::slice::from_ref(&new), &[], 642), None, "the day of rotation is known");
-        assert_eq!(due(&old, std::slice::from_ref(&new), &[], 670), Some(1));
+        assert_eq!(due(&old, std::slice::from_ref(&new), &[], 671), Some(1));
         assert_eq!(
-            due(&old, std::slice::from_ref(&new), &[], 671),
+            due(&old, std::slice::from_ref(&new), &[], 672),
             Some(0),
             "it retired, and nobody switched"
         );

@@ -454,7 +454,7 @@ impl From<&ExpiringSecret> for ExpiringItem {
             role: client.role.clone(),
             secret_id: secret.id.to_string(),
             hint: secret.hint.clone(),
-            expires_at: exact(secret.expires_at),
+            expires_at: exact(secret.ends_at()),
             days_left: expiring.days_left,
             last_used_at: maybe(secret.last_used_at),
             successor: expiring.successor,

@@ -40,7 +40,7 @@ async fn figures(state: &State, acts: &UseCases, shown: &Shown) -> Result<(), Us
     let mut now_shown = BTreeSet::new();
     for one in secrets.iter().take(MAX_SERIES) {
         let labels = labels(one);
-        gauge(&labels).set(one.secret.expires_at.unix_timestamp() as f64);
+        gauge(&labels).set(one.secret.ends_at().unix_timestamp() as f64);
         now_shown.insert(labels);
     }
     let mut before = shown.lock().await;
@@ -51,7 +51,7 @@ async fn figures(state: &State, acts: &UseCases, shown: &Shown) -> Result<(), Us
     *before = now_shown;
     drop(before);
     for bucket in BUCKETS.iter().map(|(_, bucket)| *bucket).chain(["expired", "later"]) {
-        let count = secrets.iter().filter(|one| bucket_of(one.secret.expires_at, now) == bucket).count();
+        let count = secrets.iter().filter(|one| bucket_of(one.secret.ends_at(), now) == bucket).count();
         metrics::gauge!("pmsgate_client_secrets", "expires_in" => bucket).set(count as f64);
     }
     let mut reader = state.database.read().await?;

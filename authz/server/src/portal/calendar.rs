@@ -58,8 +58,11 @@ pub(crate) async fn get(
 /// The whole calendar. The same secrets give the same text: nothing in it is of the moment of asking.
 fn calendar(organisation: &Organisation, secrets: &[ExpiringSecret], base_url: &str) -> String {
     let host = base_url.split("://").nth(1).unwrap_or("pmsgate");
-    let mut calendar = Calendar::new();
+    // Without the library's own name, which it would write beside ours.
+    let mut calendar = Calendar::empty();
     calendar
+        .append_property(Property::new("VERSION", "2.0"))
+        .append_property(Property::new("CALSCALE", "GREGORIAN"))
         .name(&format!("API secrets of {}", organisation.name))
         .append_property(Property::new("PRODID", "-//pmsgate//API secrets//EN"))
         .append_property(
@@ -81,7 +84,7 @@ fn calendar(organisation: &Organisation, secrets: &[ExpiringSecret], base_url: &
             ))
             .url(&format!("{base_url}/portal/clients/{}", client.id))
             .add_property("DTSTAMP", stamp(one.secret.issued_at))
-            .add_property("DTSTART", stamp(one.secret.expires_at))
+            .add_property("DTSTART", stamp(one.secret.ends_at()))
             .add_property("TRANSP", "TRANSPARENT");
         calendar.push(event.done());
     }

@@ -62,7 +62,7 @@ pub(crate) async fn get(
     let months = by_month(now, &chosen);
     // The bars look further than the list: of what fits otherwise, everything.
     let within = query.get("within").parse().unwrap_or(90);
-    chosen.retain(|secret| secret.secret.expires_at <= now + Duration::days(within));
+    chosen.retain(|secret| secret.secret.ends_at() <= now + Duration::days(within));
     let total = chosen.len();
     let mut page = Page::new("Expiring credentials")
         .text("When API secrets expire, soonest first. An expired secret gets no tokens any more.")
@@ -174,7 +174,7 @@ fn row(one: &ExpiringSecret) -> Vec<Cell> {
         Cell::text(organisation),
         Cell::text(one.product.clone()),
         Cell::text(client.contact.clone().unwrap_or_default()),
-        Cell::text(shown(one.secret.expires_at)),
+        Cell::text(shown(one.secret.ends_at())),
         Cell::State(left),
         Cell::text(one.secret.last_used_at.map_or("never".to_owned(), shown)),
         Cell::text(if reminders.is_empty() { "none".to_owned() } else { reminders.join(", ") }),

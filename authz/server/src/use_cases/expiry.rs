@@ -36,7 +36,7 @@ pub struct ExpiringSecret {
 }
 
 impl UseCases {
-    /// Secrets that expire within a time from now, soonest first; those of revoked clients and those that were ended
+    /// Secrets that end within a time from now, because they expire or because their successor lets them, soonest first; those of revoked clients and those that were ended
     /// on purpose or by a rotation are no concern any more, nor is an expired one that has a successor.
     pub async fn expiring_secrets(&self, within: Duration) -> Result<Vec<ExpiringSecret>, UseCaseError> {
         let now = self.now();
@@ -57,12 +57,12 @@ impl UseCases {
             for one in &view.secrets {
                 let secret = &one.secret;
                 let successor = view.secrets.iter().any(|other| {
-                    other.state == SecretState::Live && other.secret.expires_at > secret.expires_at
+                    other.state == SecretState::Live && other.secret.ends_at() > secret.ends_at()
                 });
                 let over = one.state == SecretState::Expired && successor;
                 if !matches!(one.state, SecretState::Live | SecretState::Expired)
                     || over
-                    || secret.expires_at > before
+                    || secret.ends_at() > before
                 {
                     continue;
                 }
@@ -77,14 +77,14 @@ impl UseCases {
                     client: view.client.clone(),
                     secret: secret.clone(),
                     // Downwards: what ended a minute ago is over, not of today.
-                    days_left: (secret.expires_at - now).whole_seconds().div_euclid(86_400),
+                    days_left: (secret.ends_at() - now).whole_seconds().div_euclid(86_400),
                     successor,
                     reminders: sent.remove(secret.id.as_str()).unwrap_or_default(),
                 });
             }
         }
         expiring.sort_by(|a, b| {
-            (a.secret.expires_at, a.client.id.as_str()).cmp(&(b.secret.expires_at, b.client.id.as_str()))
+            (a.secret.ends_at(), a.client.id.as_str()).cmp(&(b.secret.ends_at(), b.client.id.as_str()))
         });
         Ok(expiring)
     }
@@ -223,7 +223,7 @@ pub fn by_month(now: OffsetDateTime, secrets: &[ExpiringSecret]) -> Vec<(String,
     let mut months = Vec::with_capacity(MONTHS);
     for _ in 0..MONTHS {
         let here = |one: &&ExpiringSecret| {
-            let at = one.secret.expires_at;
+            let at = one.secret.ends_at();
             !one.successor && at > now && at.year() == year && at.month() == month
         };
         months.push((format!("{year:04}-{:02}", u8::from(month)), secrets.iter().filter(here).count()));

@@ -153,6 +153,20 @@ async fn what_expires_soon_is_listed_with_its_successor() {
 }
 
 #[tokio::test]
+async fn a_secret_that_retires_ends_then_and_not_when_it_would_have_expired() {
+    let authz = TestAuthz::start().await;
+    let old = authz.industry_client().await;
+    let acts = authz.acts();
+    acts.rotate_secret(Actor::Operator, old.client_id.as_str(), false).await.unwrap();
+    let expiring = acts.expiring_secrets(Duration::days(90)).await.unwrap();
+    let told: Vec<_> = expiring.iter().map(|one| (&one.secret.id, one.days_left, one.successor)).collect();
+    assert_eq!(told, [(&old.secret_id, 30, true)]);
+    assert!(acts.expiring_secrets(Duration::days(29)).await.unwrap().is_empty());
+    let months = authz_server::by_month(authz.clock.now(), &expiring);
+    assert!(months.iter().all(|(_, count)| *count == 0), "who has a successor needs nothing: {months:?}");
+}
+
+#[tokio::test]
 async fn the_demo_is_seeded_once_and_its_credentials_can_be_told_again() {
     let file = "id,name,category,country,locations\n\
         ORG-100000001,Fable Pharma,industry,NL,LOC-100000001\nORG-100000101,Fable Authority,authority,SE,\n";

@@ -155,6 +155,10 @@ async fn a_calendar_is_private_renewable_and_read_by_a_library_of_others() {
     let key = calendar_key(&mut admin, "renew").await;
     let path = |key: &str| format!("/portal/calendar.ics?key={key}");
     let calendar = portal.authz.get(&path(&key)).await;
+    // RFC 5545 §3.6: exactly once each.
+    for line in ["PRODID:", "VERSION:"] {
+        assert_eq!(calendar.text.matches(line).count(), 1, "{}", calendar.text);
+    }
     assert_eq!(
         (calendar.status.as_u16(), calendar.header("content-type")),
         (200, "text/calendar; charset=utf-8")
