@@ -57,7 +57,7 @@ impl Hasher for OfDigest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
     /// No token at all; another scheme counts as none.
-    #[error("no access token was sent: put one into the header `Authorization: Bearer …`")]
+    #[error("no access token was sent: put one into the header `Authorization: Bearer TOKEN`")]
     NoToken,
     /// More than one Authorization header.
     #[error("more than one Authorization header was sent")]
@@ -70,11 +70,11 @@ pub enum Unauthenticated {
     Refused(TokenError),
     /// A token that is bound to a key was sent as Bearer, by whoever has it (RFC 9449 §7.2).
     #[error(
-        "the token is bound to a key: send it as `Authorization: DPoP …` with a proof in the header DPoP"
+        "the token is bound to a key: send it as `Authorization: DPoP TOKEN` with a proof in the header DPoP"
     )]
     Bound,
     /// A token that is bound to no key was sent with the scheme DPoP.
-    #[error("the token is not bound to a key: send it as `Authorization: Bearer …`")]
+    #[error("the token is not bound to a key: send it as `Authorization: Bearer TOKEN`")]
     NotBound,
     /// The token is bound to a certificate, and this connection has another one or none.
     #[error("the token is bound to a client certificate, which this connection was not made with")]
@@ -354,6 +354,22 @@ mod tests {
                 bearer_token(&with(&[malformed])),
                 Err(Unauthenticated::NotABearerToken),
                 "{malformed}"
+            );
+        }
+    }
+
+    /// RFC 6750 §3: an `error_description` has no others, and they stand in one.
+    #[test]
+    fn what_a_refusal_says_is_of_ascii() {
+        use Unauthenticated::{
+            Bound, NoToken, NotABearerToken, NotBound, OtherCertificate, Revoked, SeveralHeaders,
+        };
+        for refused in [NoToken, SeveralHeaders, NotABearerToken, Bound, NotBound, OtherCertificate, Revoked]
+        {
+            let text = refused.to_string();
+            assert!(
+                text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte)),
+                "{text}"
             );
         }
     }
