@@ -264,8 +264,6 @@ impl<'h> Builder<'h> {
         };
         let backend = fhir_server::build(parts);
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { backend.change_feed.run(stop.cancelled_owned()).await });
-        let stop = self.stop.clone();
         self.tasks.spawn(async move { backend.merge_worker.run(stop.cancelled_owned()).await });
         let workers = if self.part == Part::All { 1 } else { house.settings.listen.workers };
         let listening = bind_on(address, workers)?;
@@ -280,7 +278,9 @@ impl<'h> Builder<'h> {
             ..ServeOptions::plain("backend")
         };
         self.serving.push(listening.serve(&options, move |_| RouterHandler(router.clone()), &self.stop)?);
-        health.ready();
+        // Ready once it has read the feed, and while it can.
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { backend.change_feed.run(health, stop.cancelled_owned()).await });
         Ok(())
     }
 

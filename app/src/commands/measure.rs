@@ -133,7 +133,11 @@ impl Asking {
             sandbox: false,
         });
         let stop = CancellationToken::new();
-        tokio::spawn(backend.change_feed.run(stop.clone().cancelled_owned()));
+        tokio::spawn(
+            backend
+                .change_feed
+                .run(http_service::Health::default().register("backend"), stop.clone().cancelled_owned()),
+        );
         // Until the feed was read once, no head is taken from memory.
         tokio::time::sleep(Duration::from_millis(400)).await;
         Ok(Self { router: backend.router, key, clock: house.clock.clone(), stop })

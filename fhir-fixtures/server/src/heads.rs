@@ -20,6 +20,7 @@ use caller_context::DataState;
 use database::Database;
 use fhir_model::access::Targets;
 use fhir_store::{Audience, ProductHead, StoreError};
+use http_service::PartHealth;
 use moka::sync::Cache;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -194,16 +195,19 @@ impl ChangeFeed {
         Self { heads }
     }
 
-    /// Follows the changes until `stop` comes. A failing database is logged once, when it starts to fail.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    /// Follows the changes until `stop` comes, and says whether the database answers. One that fails is logged once, when it
+    /// starts to fail.
+    pub async fn run(self, health: PartHealth, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut failing = false;
+        let mut answers = None;
         loop {
-            match self.heads.follow().await {
-                Ok(()) => failing = false,
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
+            let read = self.heads.follow().await;
+            if answers.replace(read.is_ok()) != Some(read.is_ok()) {
+                match read {
+                    Ok(()) => health.ready(),
+                    Err(error) => {
                         tracing::warn!(%error, "the feed of product changes cannot be read; asking the database each time");
+                        health.not_ready("the product store does not answer");
                     }
                 }
             }

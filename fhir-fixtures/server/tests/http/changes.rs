@@ -134,11 +134,25 @@ async fn the_feed_tells_of_every_reading_and_ends_with_the_server() {
     house.follow().await;
     let second = feed.next().await.unwrap();
     assert!(second.instance == first.instance && second.change > first.change);
-    house.backend.change_feed.clone().run(std::future::ready(())).await;
+    let health = http_service::Health::default();
+    house.backend.change_feed.clone().run(health.register("backend"), std::future::ready(())).await;
+    assert_eq!(health.troubles(), []);
     assert!(feed.0.frame().await.is_none(), "the server stops");
     // Another run of the program may have another policy: nothing of this one is good there.
     let other = Feed::open(&self::house().await).await.next().await.unwrap();
     assert_ne!(other.instance, first.instance);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_told_to_who_asks_whether_the_backend_is_ready() {
+    let house = house().await;
+    let health = http_service::Health::default();
+    let run = |stop| house.backend.change_feed.clone().run(health.register("backend"), stop);
+    run(std::future::ready(())).await;
+    assert_eq!(health.troubles(), []);
+    house.database().close().await;
+    run(std::future::ready(())).await;
+    assert_eq!(health.troubles(), [("backend", "the product store does not answer".to_owned())]);
 }
 
 #[tokio::test]
