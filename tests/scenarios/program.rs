@@ -214,11 +214,17 @@ fn answering(head: String) -> String {
 #[test]
 fn doctor_looks_at_what_the_house_depends_on() {
     let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let missing = data_folder_command(&data, &[]).arg("doctor").output().unwrap();
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(missing.status.code() == Some(1) && said.contains("there is no folder"), "{said}");
+    assert!(!data.exists(), "who looks for faults makes nothing");
+    let made = data_folder_command(&data, &[]).args(["database", "migrate"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
     let doctor = |settings: &[(&str, &str)]| -> (Option<i32>, Value) {
         let settings: Vec<_> =
             settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let output =
-            data_folder_command(&folder.path().join("data"), &settings).arg("doctor").output().unwrap();
+        let output = data_folder_command(&data, &settings).arg("doctor").output().unwrap();
         (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
     };
     let check = |found: &Value, name: &str| {
@@ -236,6 +242,18 @@ fn doctor_looks_at_what_the_house_depends_on() {
     let (code, found) = doctor(&[("PMSGATE__GATEWAY__BACKEND_URL", "http://127.0.0.1:1")]);
     let (state, text) = check(&found, "other servers").unwrap();
     assert!(code == Some(1) && state == "wrong" && text.contains("http://127.0.0.1:1"), "{text}");
+    // Its own backend, which runs inside where all parts do.
+    let own = [
+        ("PMSGATE__GATEWAY__BACKEND_URL", "http://127.0.0.1:1"),
+        ("PMSGATE__BACKEND__ADDRESS", "127.0.0.1:1"),
+    ];
+    let (code, found) = doctor(&own);
+    assert_eq!((code, check(&found, "other servers").unwrap().0.as_str()), (Some(0), "warning"), "{found}");
+    let limits = "redis://gateway:hidden-word@127.0.0.1:1";
+    let (code, found) = doctor(&[("PMSGATE__GATEWAY__LIMITS_URL", limits)]);
+    let (state, text) = check(&found, "other servers").unwrap();
+    assert!(code == Some(1) && state == "wrong" && text.contains("redis://127.0.0.1:1"), "{text}");
+    assert!(!found.to_string().contains("hidden-word"), "{found}");
     let chain = folder.path().join("chain.pem");
     fs::write(&chain, "no certificate").unwrap();
     let files = [

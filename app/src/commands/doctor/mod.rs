@@ -15,6 +15,7 @@ use crate::{House, cli::Common};
 
 /// Secrets with less than this left are worth a warning.
 const SOON: Duration = Duration::days(30);
+const FOLDER: &str = "data folder";
 /// A message that waits longer than this does not leave by itself.
 const SLOW: Duration = Duration::minutes(15);
 
@@ -55,12 +56,19 @@ impl Check {
 }
 
 pub(super) async fn run(common: &Common) -> Result<()> {
+    if !common.data_dir.exists() {
+        // Whatever opens a house makes what is missing; who looks for faults changes nothing.
+        bail!(
+            "there is no folder {}: name the one of the server with --data-dir, or start it once",
+            common.data_dir.display()
+        );
+    }
     // A configuration that cannot be read is an error of its own, with its own exit code.
     let house = House::open(common)?;
     let mut checks =
         vec![Check::ok("configuration", "readable, and its data files fit together"), folder(&house)];
     checks.push(read_trails(&house)?);
-    // As they are, before anything below brings them up to date.
+    // As they are: what is asked below would bring them up to date.
     match database::status(&house).await {
         Ok(rows) => checks.extend(rows.iter().map(schema)),
         Err(error) => checks.push(Check::wrong(
@@ -69,7 +77,8 @@ pub(super) async fn run(common: &Common) -> Result<()> {
             "check database.url, that the server runs, and that this account may use it",
         )),
     }
-    if checks.iter().all(|check| !matches!(check.state, State::Wrong)) {
+    let up_to_date = checks.iter().all(|check| matches!(check.state, State::Ok) || check.name == FOLDER);
+    if up_to_date {
         checks.extend(credentials(&house).await?);
     }
     checks.extend(surroundings::certificate(&house));
@@ -91,13 +100,13 @@ fn folder(house: &House) -> Check {
         let mode = std::fs::metadata(&house.data_dir).map(|data| data.permissions().mode() & 0o077);
         if mode.is_ok_and(|mode| mode != 0) {
             return Check::warning(
-                "data folder",
+                FOLDER,
                 format!("{shown} can be read by others; it holds keys"),
                 format!("chmod 700 {shown}"),
             );
         }
     }
-    Check::ok("data folder", shown.to_string())
+    Check::ok(FOLDER, shown.to_string())
 }
 
 fn schema(row: &Value) -> Check {
