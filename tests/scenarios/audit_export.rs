@@ -65,10 +65,21 @@ async fn the_trail_is_verified_exported_and_a_change_by_hand_is_found() {
         assert_eq!(check_fhir(&shared, "5.0.0", folder.path()), Vec::<String>::new());
     }
 
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=20); \
-                  c.execute(\"UPDATE audit_events SET subject = 'nobody' WHERE number = 3\"); c.commit()";
-    let path = program.data_dir().join("authz.db");
-    assert!(Command::new("python3").args(["-c", script]).arg(path).status().unwrap().success());
+    let tamper = |sql: &str| {
+        let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=20); c.execute(sys.argv[2]); c.commit()";
+        let path = program.data_dir().join("authz.db");
+        assert!(Command::new("python3").args(["-c", script]).arg(path).arg(sql).status().unwrap().success());
+    };
+    tamper(
+        "INSERT INTO audit_events (seq, number, happened_at, actor_kind, act, subject, details, link) \
+         SELECT -1, MAX(number) + 1, 0, 'system', 'client.revoked', 'forged', '{}', '' FROM audit_events",
+    );
+    let outcome = program.run(&["audit", "verify"]);
+    assert!(outcome.stderr.contains("stands behind the end of the trail"), "{}", outcome.stderr);
+    let outcome = program.run(&["audit", "export", "--format", "ndjson"]);
+    assert!(outcome.code == Some(1) && !outcome.stdout.contains("forged"), "{}", outcome.stderr);
+    tamper("DELETE FROM audit_events WHERE seq = -1");
+    tamper("UPDATE audit_events SET subject = 'nobody' WHERE number = 3");
     let outcome = program.run(&["audit", "verify"]);
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("record 3 was changed"), "{}", outcome.stderr);

@@ -186,7 +186,14 @@ async fn write_all(acts: &UseCases, source: &str, form: Form, writer: &mut dyn W
         bar.set_position(u64::try_from(last).unwrap_or(0));
     }
     bar.finish_and_clear();
-    export.end()
+    export.end()?;
+    match acts.trail_end_fault().await? {
+        None => Ok(()),
+        Some(fault) => {
+            Err(anyhow::Error::new(fault)
+                .context("what was written ends before it; see `pmsgate audit verify`"))
+        }
+    }
 }
 
 fn line(one: &ChainedRecord) -> Value {

@@ -6,9 +6,6 @@ use time::OffsetDateTime;
 
 use crate::{changes::next_seq, convert::Cell};
 
-/// Records chained at a time when a trail from before the chain is taken in.
-const ADOPTED_AT_ONCE: i64 = 1000;
-
 /// A record as read back, with its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainedRecord {
@@ -165,47 +162,32 @@ async fn concerned(
     })
 }
 
-/// Where the chain ends.
+/// Where the chain ends, by the note of it; as if nothing was ever written when the note is gone.
 pub async fn head(db: &mut Db<'_>) -> Result<ChainHead, DatabaseError> {
-    let (number, link, seal) = on_db!(db, conn => sqlx::query_as::<_, (i64, String, String)>(
-        "SELECT number, link, seal FROM audit_head WHERE only_row = 1"
+    Ok(ends(db).await?.0)
+}
+
+/// Where the chain ends, and the number of the last record there is, both of one moment.
+pub async fn ends(db: &mut Db<'_>) -> Result<(ChainHead, i64), DatabaseError> {
+    let (last, number, link, seal) = on_db!(db, conn => sqlx::query_as::<_, (i64, Option<i64>, Option<String>, Option<String>)>(
+        "SELECT r.last, h.number, h.link, h.seal FROM (SELECT COALESCE(MAX(number), 0) AS last FROM audit_events) r
+         LEFT JOIN audit_head h ON h.only_row = 1"
     ).fetch_one(conn).await)?;
-    Ok(ChainHead { number, link, seal })
+    let head = match (number, link, seal) {
+        (Some(number), Some(link), Some(seal)) => ChainHead { number, link, seal },
+        _ => ChainHead::unwritten(),
+    };
+    Ok((head, last))
 }
 
-/// The head, after a trail from before the chain was taken in, which happens once.
+/// The head to append to. Only an empty trail has none: a note that was emptied is not begun anew.
 async fn begun_head(db: &mut Db<'_>, key: &ChainKey) -> Result<ChainHead, DatabaseError> {
-    let mut head = head(db).await?;
-    if !head.seal.is_empty() {
-        return Ok(head);
+    let (head, last) = ends(db).await?;
+    match (head.seal.is_empty(), last) {
+        (false, _) => Ok(head),
+        (true, 0) => Ok(key.head(0, "")),
+        (true, _) => Err(Cell { table: "audit_head", column: "seal", row: "1" }.corrupt()),
     }
-    head = key.head(0, "");
-    loop {
-        let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
-            "WHERE number IS NULL ORDER BY seq LIMIT $1"
-        )).bind(ADOPTED_AT_ONCE).fetch_all(conn).await)?;
-        if rows.is_empty() {
-            return Ok(head);
-        }
-        for mut row in rows {
-            let (seq, number) = (row.seq, head.number + 1);
-            row.number = Some(number);
-            row.link = Some(String::new());
-            let link = key.link(&head.link, &row.chained()?.record);
-            on_db!(db, conn => sqlx::query("UPDATE audit_events SET number = $2, link = $3 WHERE seq = $1")
-                .bind(seq).bind(number).bind(link.as_str()).execute(conn).await.map(|_| ()))?;
-            head = key.advance(&head, number, &link);
-        }
-    }
-}
-
-/// Chains a trail from before the chain, if that was not done yet. In a unit of work opened by [`crate::begin`].
-pub async fn begin_chain(db: &mut Db<'_>, key: &ChainKey) -> Result<(), DatabaseError> {
-    if head(db).await?.seal.is_empty() {
-        let begun = begun_head(db, key).await?;
-        set_head(db, &begun).await?;
-    }
-    Ok(())
 }
 
 async fn set_head(db: &mut Db<'_>, head: &ChainHead) -> Result<(), DatabaseError> {
@@ -214,10 +196,11 @@ async fn set_head(db: &mut Db<'_>, head: &ChainHead) -> Result<(), DatabaseError
     Ok(())
 }
 
-/// Up to `limit` records after a number, in order.
+/// Up to `limit` records after a number, in order, to where the chain ends: what stands behind that, nobody here wrote.
 pub async fn after(db: &mut Db<'_>, number: i64, limit: i64) -> Result<Vec<ChainedRecord>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
-        "WHERE number > $1 ORDER BY number LIMIT $2"
+        "WHERE number > $1 AND number <= (SELECT number FROM audit_head WHERE only_row = 1)
+         ORDER BY number LIMIT $2"
     )).bind(number).bind(limit).fetch_all(conn).await)?;
     rows.into_iter().map(Row::chained).collect()
 }
@@ -230,7 +213,7 @@ pub async fn page(
     limit: i64,
 ) -> Result<Vec<ChainedRecord>, DatabaseError> {
     let rows = on_db!(db, conn => sqlx::query_as::<_, Row>(select!(
-        "WHERE number < $1 AND happened_at >= $2 AND happened_at < $3
+        "WHERE number < $1 AND number <= (SELECT number FROM audit_head WHERE only_row = 1) AND happened_at >= $2 AND happened_at < $3
            AND ($4 = '' OR actor_kind = $4 OR actor_id = $4) AND ($5 = '' OR act = $5)
            AND ($6 = '' OR organisation_id = $6) AND ($7 = '' OR client_id = $7)
          ORDER BY number DESC LIMIT $8"

@@ -97,6 +97,16 @@ pub enum ChainBroken {
         /// The last one there was.
         expected: i64,
     },
+    /// A record stands where nobody appended one.
+    #[error(
+        "record {number} stands behind the end of the trail, which is record {end}: this program did not write it"
+    )]
+    Behind {
+        /// Which.
+        number: i64,
+        /// The last one there was.
+        end: i64,
+    },
     /// The head is not what this program wrote.
     #[error("the note of where the trail ends was changed: records after {number} may have been removed")]
     HeadChanged {

@@ -24,6 +24,11 @@ pub struct TrailVerdict {
     pub as_known: Option<bool>,
 }
 
+/// The fault of a record that stands behind the end.
+fn behind(head: &ChainHead, last: i64) -> Option<ChainBroken> {
+    (last > head.number).then_some(ChainBroken::Behind { number: last, end: head.number })
+}
+
 impl UseCases {
     /// Appends to the audit trail, within the unit of work of the act. From where it came is known to the request.
     pub(crate) async fn audit(
@@ -56,9 +61,8 @@ impl UseCases {
         known: Option<(i64, &str)>,
         mut progress: impl FnMut(i64),
     ) -> Result<TrailVerdict, UseCaseError> {
-        self.begin_chain().await?;
-        // What is appended meanwhile lies behind this head, and is left for the next time.
-        let head = audit_events::head(&mut self.database.read().await?.db()).await?;
+        // What is appended from now on lies behind this head, and is left for the next time.
+        let (head, last) = audit_events::ends(&mut self.database.read().await?.db()).await?;
         let mut walk = ChainWalk::new(&self.keys.audit);
         let mut verdict =
             TrailVerdict { sound: 0, head: head.clone(), broken: None, as_known: known.map(|_| false) };
@@ -85,32 +89,25 @@ impl UseCases {
             }
         }
         if verdict.broken.is_none() {
-            verdict.broken = walk.finish(&head).err();
+            verdict.broken = walk.finish(&head).err().or_else(|| behind(&head, last));
         }
         Ok(verdict)
     }
 
     /// Records after a number, in order: what an export reads, piece by piece.
     pub async fn trail_after(&self, number: i64) -> Result<Vec<ChainedRecord>, UseCaseError> {
-        self.begin_chain().await?;
         Ok(audit_events::after(&mut self.database.read().await?.db(), number, AT_ONCE).await?)
+    }
+
+    /// What is wrong with the end of the trail, where something stands behind it.
+    pub async fn trail_end_fault(&self) -> Result<Option<ChainBroken>, UseCaseError> {
+        let (head, last) = audit_events::ends(&mut self.database.read().await?.db()).await?;
+        Ok(behind(&head, last))
     }
 
     /// How many records there are, by the note of where the trail ends.
     pub async fn trail_length(&self) -> Result<i64, UseCaseError> {
-        self.begin_chain().await?;
         Ok(audit_events::head(&mut self.database.read().await?.db()).await?.number)
-    }
-
-    /// Takes in a trail from before the chain, once.
-    async fn begin_chain(&self) -> Result<(), UseCaseError> {
-        let head = audit_events::head(&mut self.database.read().await?.db()).await?;
-        if head.seal.is_empty() {
-            let mut work = authz_store::begin(&self.database).await?;
-            audit_events::begin_chain(&mut work.db(), &self.keys.audit).await?;
-            work.commit().await?;
-        }
-        Ok(())
     }
 
     /// Notes with which configuration the server starts: what differs from the last start is told in the trail, by

@@ -109,7 +109,6 @@ const WITHOUT_RECORD: &[(&str, &str)] = &[
     ("forget", "removes what lapsed"),
     ("one", "sends what an act with a record posted"),
     ("use_once", "takes the id of an assertion, which says nothing that the token does not"),
-    ("begin_chain", "takes the trail in as it is"),
     ("tell_webhooks", "puts down what records say"),
     ("find_session", "notes when a session was last seen"),
     ("end_session", "signing in is noted, not how a session ends"),

@@ -154,25 +154,36 @@ async fn what_was_done_to_the_table_is_found_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_trail_from_before_the_chain_is_taken_in_once() {
+async fn a_record_that_nobody_appended_is_not_read_and_an_emptied_end_is_not_begun_anew() {
     on_each(|database| async move {
+        let append = || async {
+            let mut work = work(&database).await;
+            let next = event(Act::SignedIn, "a-1", vec![]);
+            let number = audit_events::append(&mut work.db(), &key(), &next).await?;
+            work.commit().await.map(|()| number)
+        };
+        assert_eq!((append().await.unwrap(), append().await.unwrap()), (1, 2));
         tamper(
             &database,
-            "INSERT INTO audit_events (seq, happened_at, actor_kind, actor_id, act, subject, details)
-             VALUES (-2, 5, 'operator', NULL, 'client.created', 'c-1', '{}'),
-                    (-1, 6, 'system', NULL, 'client.revoked', 'c-1', '{}')",
+            "INSERT INTO audit_events (seq, number, happened_at, actor_kind, act, subject, details, link)
+             VALUES (-1, 3, 6, 'system', 'client.revoked', 'c-1', '{}', 'x')",
         )
         .await;
-        let mut work = work(&database).await;
-        audit_events::begin_chain(&mut work.db(), &key()).await.unwrap();
-        work.commit().await.unwrap();
-        assert_eq!(walk(&mut database.read().await.unwrap().db()).await, Ok(2));
-        let mut work = crate::work(&database).await;
-        audit_events::begin_chain(&mut work.db(), &key()).await.unwrap();
-        let next = event(Act::SignedIn, "a-1", vec![]);
-        assert_eq!(audit_events::append(&mut work.db(), &key(), &next).await.unwrap(), 3);
-        work.commit().await.unwrap();
-        assert_eq!(walk(&mut database.read().await.unwrap().db()).await, Ok(3));
+        let ends = || async { audit_events::ends(&mut database.read().await.unwrap().db()).await.unwrap() };
+        let (head, last) = ends().await;
+        assert_eq!((head.number, last), (2, 3));
+        let mut reader = database.read().await.unwrap();
+        let read = audit_events::after(&mut reader.db(), 0, 10).await.unwrap();
+        let page = audit_events::page(&mut reader.db(), &AuditQuery::default(), None, 10).await.unwrap();
+        assert_eq!((read.len(), page.len()), (2, 2));
+        drop(reader);
+        assert!(append().await.is_err(), "its place is taken");
+        tamper(&database, "DELETE FROM audit_events WHERE seq = -1").await;
+        tamper(&database, "UPDATE audit_head SET number = 0, link = '', seal = ''").await;
+        assert!(append().await.is_err(), "records would be passed off as the first");
+        tamper(&database, "DELETE FROM audit_head").await;
+        assert!(append().await.is_err());
+        assert_eq!(ends().await.1, 2);
     })
     .await;
 }
