@@ -17,7 +17,7 @@ use super::{
 use crate::{
     mail::letters::{Changed, changed, shown},
     state::State,
-    use_cases::UseCases,
+    use_cases::{Purpose, UseCases},
 };
 
 fn account_page(state: &State, account: &Account, fields: &Fields, errors: &Errors) -> Page {
@@ -98,8 +98,9 @@ pub(crate) async fn save(
     if !errors.is_empty() {
         return Ok(account_page(&state, &account, &fields, &errors).show(&visitor));
     }
-    // A new number has proven nothing yet.
-    account.phone_confirmed &= phone == account.phone;
+    // A new number has proven nothing yet, and a code that went to the one before proves nothing of it.
+    let other_phone = phone != account.phone;
+    account.phone_confirmed &= !other_phone;
     account.phone = phone;
     account.second_contact = second_contact;
     fields.get("language").clone_into(&mut account.language);
@@ -108,6 +109,9 @@ pub(crate) async fn save(
     let mut work = authz_store::begin(&state.database).await?;
     let mut db = work.db();
     accounts::set_preferences(&mut db, &account).await?;
+    if other_phone {
+        acts.end_tokens(&mut db, Purpose::ConfirmPhone, &account.id).await?;
+    }
     let actor = Actor::Account(account.id.clone());
     acts.audit(&mut db, &actor, Act::AccountChanged, &account.id, vec![("what", "preferences".to_owned())])
         .await?;

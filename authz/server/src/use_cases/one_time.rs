@@ -84,6 +84,16 @@ impl UseCases {
         Ok(IssuedToken { id, code, too_many })
     }
 
+    /// Ends what a subject was sent for a purpose: it was about something that is so no more.
+    pub(crate) async fn end_tokens(
+        &self,
+        db: &mut Db<'_>,
+        purpose: Purpose,
+        subject: &str,
+    ) -> Result<(), UseCaseError> {
+        Ok(one_time_tokens::end_earlier(db, subject, purpose.word(), self.now()).await?)
+    }
+
     /// Checks a code, counts a wrong one, and uses a right one up. A right code of a token for nobody is wrong.
     pub(crate) async fn use_token(
         &self,
