@@ -3,7 +3,7 @@
 use authz_domain::{
     Account, AccountStatus, Act, Actor, EmailAddress, HeldRole, InvalidTransition, check_password,
 };
-use authz_store::{accounts, granted_roles, granted_roles::GrantedRole, sessions};
+use authz_store::{accounts, granted_roles, granted_roles::GrantedRole, organisations, sessions};
 use pms_terms::OrganisationId;
 
 use super::{UseCaseError, UseCases};
@@ -63,6 +63,43 @@ pub(crate) fn new_id() -> Result<String, UseCaseError> {
 }
 
 impl UseCases {
+    /// Whether people hold this role there.
+    async fn may_be_held(&self, id: &str, at: Option<&OrganisationId>) -> Result<(), UseCaseError> {
+        let refused = |problem: String| Err(UseCaseError::Account(problem));
+        let Some(role) = self.catalogue().role(id) else {
+            return refused(format!("there is no role {id}"));
+        };
+        if role.is_about_credentials() {
+            return refused(format!(
+                "nobody holds the role {id}: it is a client's; see `pmsgate client create`"
+            ));
+        }
+        let named: Vec<&str> = role.categories.iter().map(|category| category.as_str()).collect();
+        let categories = named.join(" or ");
+        let Some(at) = at else {
+            if role.categories.is_empty() {
+                return Ok(());
+            }
+            return refused(format!(
+                "the role {id} is held in an organisation of category {categories}: write {id}@ORG-…"
+            ));
+        };
+        if role.categories.is_empty() {
+            return refused(format!("the role {id} is held in no organisation: leave @{at} out"));
+        }
+        let found = organisations::find(&mut self.database.read().await?.db(), at).await?;
+        let Some(organisation) = found else {
+            return Err(UseCaseError::NoSuchOrganisation(at.to_string()));
+        };
+        match role.admits(Some(&organisation)) {
+            Ok(()) => Ok(()),
+            Err(_) => refused(format!(
+                "the role {id} is held in organisations of category {categories}; {at} is of category {}",
+                organisation.category
+            )),
+        }
+    }
+
     /// Whether one account may hold all of these, without anybody who waives a rule.
     fn go_together(&self, roles: &[(String, Option<OrganisationId>)]) -> Result<(), UseCaseError> {
         let mut held: Vec<HeldRole> = Vec::new();
@@ -85,10 +122,8 @@ impl UseCases {
         rules.check_address(&email).map_err(|error| refused(error.to_string()))?;
         let first_name = rules.check_name(&new.first_name).map_err(|error| refused(error.to_string()))?;
         let last_name = rules.check_name(&new.last_name).map_err(|error| refused(error.to_string()))?;
-        for (role, _) in &new.roles {
-            if self.settings.portal.catalogue.role(role).is_none() {
-                return Err(refused(format!("there is no role {role}")));
-            }
+        for (role, organisation) in &new.roles {
+            self.may_be_held(role, organisation.as_ref()).await?;
         }
         self.go_together(&new.roles)?;
         let user_name = new_user_name()?;

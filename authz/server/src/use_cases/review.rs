@@ -182,6 +182,17 @@ impl UseCases {
         let details =
             vec![("role", role.role.clone()), ("organisation", place.clone()), ("reason", reason.to_owned())];
         self.audit(&mut db, &actor, Act::RoleRevoked, &role.account, details).await?;
+        // Behind the record, for which acts wait for each other: the reviewer may have lost the right to it meanwhile.
+        let held = granted_roles::of_account(&mut db, by).await?;
+        let still: Vec<HeldRole> = reviewer
+            .held
+            .iter()
+            .filter(|one| held.iter().any(|held| held.held() == **one) || role.account == by)
+            .cloned()
+            .collect();
+        if !self.may_revoke(Reviewer { held: &still, ..reviewer }, &role) {
+            return Err(UseCaseError::DecidedMeanwhile);
+        }
         if let Some(holder) = accounts::find(&mut db, &role.account).await? {
             let what = format!("{title} {place}");
             self.post_to(&mut db, &holder, &letters::role_revoked(what.trim(), reason)).await?;

@@ -1,7 +1,8 @@
 //! The stories of the portal, told without a script engine: who gets in, who decides, what is remembered.
 
 use authz_domain::{Actor, totp_code};
-use authz_server::NewAccount;
+use authz_server::{NewAccount, Reviewer, UseCaseError};
+use authz_store::{accounts, granted_roles};
 use database::testing::TestDatabase;
 use time::Duration;
 
@@ -289,18 +290,33 @@ async fn a_role_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn an_operator_gives_no_account_an_industry_and_an_nca_role() {
+async fn an_operator_gives_no_role_where_nobody_could_hold_it() {
     let portal = Portal::start().await;
-    let roles = [("pui-user", "ORG-100000001"), ("pui-nca", "ORG-100000101")];
     let new = NewAccount {
         email: "ana.silva@fable.example".to_owned(),
         first_name: "Ana".to_owned(),
         last_name: "Silva".to_owned(),
         password: None,
-        roles: roles.map(|(role, at)| (role.to_owned(), at.parse().ok())).to_vec(),
+        roles: Vec::new(),
     };
-    let refused = portal.authz.acts().open_account(Actor::Operator, new).await.unwrap_err();
-    assert!(refused.to_string().contains("No account holds an industry and an NCA role"), "{refused}");
+    let open = |roles: &[(&str, Option<&str>)]| {
+        let roles = roles.iter().map(|(role, at)| ((*role).to_owned(), at.map(|id| id.parse().unwrap())));
+        let new = NewAccount { roles: roles.collect(), ..new.clone() };
+        async { portal.authz.acts().open_account(Actor::Operator, new).await.unwrap_err().to_string() }
+    };
+    let both = [("pui-user", Some("ORG-100000001")), ("pui-nca", Some("ORG-100000101"))];
+    assert!(open(&both).await.contains("No account holds an industry and an NCA role"));
+    for (role, at, said) in [
+        ("iris-industry-admin", None, "write iris-industry-admin@ORG-"),
+        ("iris-industry-admin", Some("ORG-100000101"), "ORG-100000101 is of category authority"),
+        ("iris-industry-admin", Some("ORG-999999998"), "there is no organisation ORG-999999998"),
+        ("pms-industry-api", Some("ORG-100000001"), "nobody holds the role"),
+        ("agency-admin", Some("ORG-100000001"), "leave @ORG-100000001 out"),
+        ("nobody", None, "there is no role nobody"),
+    ] {
+        let refused = open(&[(role, at)]).await;
+        assert!(refused.contains(said), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -469,6 +485,54 @@ async fn passwords_names_and_accounts_are_recovered_by_mail() {
     let (code, token) = (portal.code("ana.silva@medco.example").await, person.hidden("t"));
     person.post("/portal/recover/account/confirm", &[("t", &token), ("code", &code)]).await;
     assert!(person.sign_in("ana.silva@medco.example", fresh).await.text.contains("Hello"));
+}
+
+#[tokio::test]
+async fn a_code_proves_the_phone_that_it_was_sent_to_and_no_other() {
+    let portal = Portal::start().await;
+    let mut person = portal.signed_in("ana.silva@medco.example", &[]).await;
+    let number = |phone: &'static str| [("phone", phone), ("language", "en"), ("do", "next")];
+    person.get("/portal/account").await;
+    person.post("/portal/account", &number("+31 6 1234 5678")).await;
+    person.get("/portal/account/second-factor").await;
+    person.post("/portal/account/second-factor", &[("do", "phone"), ("current", PASSWORD)]).await;
+    let (code, token) = (portal.code("+31612345678").await, person.hidden("t"));
+    person.get("/portal/account").await;
+    person.post("/portal/account", &number("+31 6 9999 9999")).await;
+    person.get("/portal/account/second-factor").await;
+    let fields = [("do", "confirm-phone"), ("t", token.as_str()), ("code", code.as_str())];
+    person.post("/portal/account/second-factor", &fields).await;
+    assert!(person.page.text.contains("That is not the code, or it is over"), "{}", person.page.text);
+    person.get("/portal/account/second-factor").await;
+    assert!(!person.page.text.contains("Make new recovery codes"), "{}", person.page.text);
+}
+
+#[tokio::test]
+async fn who_lost_a_role_meanwhile_takes_none_away() {
+    for database in TestDatabase::each().await {
+        let portal = Portal::on(database, |_| {}).await;
+        let role = [("iris-industry-admin", Some("ORG-100000001"))];
+        let (one, other) =
+            (portal.account("a@fable.example", &role).await, portal.account("b@fable.example", &role).await);
+        let acts = portal.authz.acts();
+        let mut roles = Vec::new();
+        for account in [&one, &other] {
+            let mut reader = portal.authz.database.database().read().await.unwrap();
+            let account_of = accounts::find(&mut reader.db(), account).await.unwrap().unwrap();
+            roles.push((
+                account_of,
+                granted_roles::of_account(&mut reader.db(), account).await.unwrap().remove(0),
+            ));
+        }
+        let held = [roles[0].1.held()];
+        // Both looked at the page while both were administrators.
+        let reviewer = |n: usize| Reviewer { account: &roles[n].0, held: &held };
+        assert!(acts.revoke_role(reviewer(0), &roles[1].1.id, "left").await.unwrap().is_some());
+        let late = acts.revoke_role(reviewer(1), &roles[0].1.id, "left").await;
+        assert!(matches!(late, Err(UseCaseError::DecidedMeanwhile)), "{late:?}");
+        // One's own role is one's to give up.
+        assert!(acts.revoke_role(reviewer(0), &roles[0].1.id, "moved on").await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]
