@@ -288,6 +288,11 @@ impl<'h> Builder<'h> {
     /// asks for keys and revocations: no name, certificate or load balancer stands between them.
     async fn start_authz(&mut self) -> Result<()> {
         let house = self.house;
+        if house.mails_reach_nobody() {
+            tracing::warn!(
+                "there is no mail server (mail.host): mails are written into a folder, in clear, and reach nobody"
+            );
+        }
         let health = self.health.register("authz");
         let database = house.authz_database().await?;
         self.databases.push(database.clone());

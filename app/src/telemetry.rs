@@ -6,14 +6,19 @@ use anyhow::{Result, anyhow};
 use config::{LogFormat, Telemetry};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// Installs the process's log writer. A second call (tests in one process) changes nothing.
-pub(crate) fn install(settings: &Telemetry) -> Result<()> {
-    let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| {
+/// Which records are written.
+pub(crate) fn filter(settings: &Telemetry) -> Result<EnvFilter> {
+    EnvFilter::builder().parse(&settings.log).map_err(|error| {
         anyhow!(config::ConfigError::Inconsistent {
             key: "telemetry.log".to_owned(),
             problem: error.to_string()
         })
-    })?;
+    })
+}
+
+/// Installs the process's log writer. A second call (tests in one process) changes nothing.
+pub(crate) fn install(settings: &Telemetry) -> Result<()> {
+    let filter = filter(settings)?;
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match settings.log_format {
         LogFormat::Text => registry

@@ -24,6 +24,7 @@ mod products;
 mod sections;
 mod settings;
 mod span;
+mod usable;
 
 pub use access_catalogue::{
     AccessRole, Application, Approval, ApproverScope, Exclusion, ExclusionScope, Otherwise, Preference, Terms,

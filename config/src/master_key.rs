@@ -87,11 +87,8 @@ impl MasterKey {
     /// `master.key` in the data folder, which is made (mode 0600) when missing and never overwritten. Answers also
     /// the file that was made, if one was.
     pub fn load_or_create(data_dir: &Path) -> Result<(Self, Option<PathBuf>), MasterKeyError> {
-        if let Ok(text) = std::env::var("PMSGATE_MASTER_KEY") {
-            return Ok((Self::parse(&text, "PMSGATE_MASTER_KEY")?, None));
-        }
-        if let Ok(path) = std::env::var("PMSGATE_MASTER_KEY_FILE") {
-            return Ok((Self::read(Path::new(&path))?, None));
+        if let Some(given) = Self::given()? {
+            return Ok((given, None));
         }
         let path = data_dir.join(FILE);
         match Self::create(&path) {
@@ -99,6 +96,18 @@ impl MasterKey {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((Self::read(&path)?, None)),
             Err(error) => Err(MasterKeyError::unusable(&path, &error)),
         }
+    }
+
+    /// The key that the environment gives or names, if it does.
+    ///
+    /// # Errors
+    /// When that is none.
+    pub fn given() -> Result<Option<Self>, MasterKeyError> {
+        if let Ok(text) = std::env::var("PMSGATE_MASTER_KEY") {
+            return Self::parse(&text, "PMSGATE_MASTER_KEY").map(Some);
+        }
+        let file = std::env::var("PMSGATE_MASTER_KEY_FILE").ok();
+        file.map(|path| Self::read(Path::new(&path))).transpose()
     }
 
     fn read(path: &Path) -> Result<Self, MasterKeyError> {

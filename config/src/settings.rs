@@ -241,7 +241,7 @@ impl Settings {
         if self.database.connections == 0 {
             return Err(wrong("database.connections", "must be at least 1"));
         }
-        Ok(())
+        self.check_values()
     }
 
     /// The configuration as TOML, for `config show`. Passwords in URLs are hidden.

@@ -28,7 +28,15 @@ impl Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        // In one unit where there is one: nobody thinks of ninety days as two months and some.
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+        match units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)) {
+            Some((unit, letter)) if self.0.subsec_nanos() == 0 && seconds > 0 => {
+                write!(f, "{}{letter}", seconds / unit)
+            }
+            _ => humantime::format_duration(self.0).fmt(f),
+        }
     }
 }
 

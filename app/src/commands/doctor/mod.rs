@@ -167,14 +167,14 @@ async fn credentials(house: &House) -> Result<Vec<Check>> {
         .filter(|view| view.client.status == ClientStatus::Suspended)
         .count();
     let mut checks = vec![signing, secrets, Check::ok("clients", format!("{suspended} suspended"))];
-    checks.extend(people_and_messages(&acts).await?);
+    checks.extend(people_and_messages(house, &acts).await?);
     checks.push(clock(&acts).await?);
     checks.push(trail(&acts).await?);
     Ok(checks)
 }
 
 /// Whether messages leave, and whether somebody is there to decide.
-async fn people_and_messages(acts: &UseCases) -> Result<Vec<Check>> {
+async fn people_and_messages(house: &House, acts: &UseCases) -> Result<Vec<Check>> {
     let health = acts.house_health().await?;
     let now = acts.show_clock().await?.now;
     let mail = match health.oldest_message {
@@ -186,6 +186,11 @@ async fn people_and_messages(acts: &UseCases) -> Result<Vec<Check>> {
                 (now - oldest).whole_minutes()
             ),
             "see [mail] and the log of the server: is it running, and does the mail server take messages?",
+        ),
+        _ if house.mails_reach_nobody() => Check::warning(
+            "mail",
+            "there is no mail server: mails are written into a folder and reach nobody",
+            "set mail.host, and mail.username with mail.password_file where it wants them",
         ),
         _ => Check::ok("mail", format!("{} messages wait", health.messages_waiting)),
     };
