@@ -170,7 +170,8 @@ pub fn rotate_keys(
 ) -> Option<(OffsetDateTime, Vec<SigningKeyStep>)> {
     let usable = || keys.iter().filter(|key| key.algorithm == policy.algorithm);
     let next = usable().find(|key| key.state(policy, now) == SigningKeyState::Next)?;
-    let known_at = next.created_at.saturating_add(policy.lead);
+    // A sandbox's clock may have been moved ahead when it was made, and back since.
+    let known_at = next.created_at.min(now).saturating_add(policy.lead);
     let begins_at = if immediately { now } else { known_at.max(now) }.min(next.not_before);
     let mut steps = vec![SigningKeyStep::Begin { kid: next.kid.clone(), not_before: begins_at }];
     for active in usable().filter(|key| key.state(policy, now) == SigningKeyState::Active) {
@@ -278,6 +279,17 @@ mod tests {
         settle(&mut keys, &POLICY, now);
         assert_eq!(rotate_keys(&keys, &POLICY, false, later).unwrap().0, later);
         assert_eq!(rotate_keys(&keys, &POLICY, true, now).unwrap().0, now);
+    }
+
+    #[test]
+    fn after_a_journey_of_the_clock_a_rotation_waits_no_longer_than_ever() {
+        let now = datetime!(2026-01-01 0:00 UTC);
+        let mut keys = Vec::new();
+        settle(&mut keys, &POLICY, now);
+        settle(&mut keys, &POLICY, now + Duration::days(729));
+        settle(&mut keys, &POLICY, now);
+        let (begins_at, _) = rotate_keys(&keys, &POLICY, false, now).unwrap();
+        assert!(begins_at <= now + POLICY.lead, "{begins_at}");
     }
 
     #[test]
