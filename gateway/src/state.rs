@@ -182,6 +182,8 @@ impl Gateway {
                 upstream.tell();
             }
             figures.tell(&self.keys, self.revocations.as_deref(), self.audit.as_ref());
+            let plan = Arc::clone(&self.plans.borrow());
+            plan.rate_limits.look().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(FIGURES_EVERY) => {}

@@ -111,6 +111,14 @@ impl RateLimits {
         }
     }
 
+    /// Looks whether the shared store answers; none: nothing is shared. So that a gateway that nobody calls knows it, too.
+    pub async fn look(&self) -> Option<bool> {
+        match &self.shared {
+            Some(shared) => Some(shared.look(self.clock).await),
+            None => None,
+        }
+    }
+
     /// Whether somebody at `address` whose token is not known yet may try.
     pub fn may_try(&self, address: IpAddr) -> Result<(), Refused> {
         self.addresses.may_try(address).map_err(|retry_after| Refused {

@@ -95,13 +95,8 @@ impl SharedStore {
         let mut script = self.script.key(rate_key);
         script.key(day_key).arg(cost).arg(policy.budget.burst.get()).arg(quota);
         let mut connection = self.connection.clone();
-        let asked = tokio::time::timeout(self.timeout, script.invoke_async(&mut connection)).await;
-        let (verdict, micros, used): (u8, f64, u64) = match asked {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return self.lost(clock, &error.to_string()),
-            Err(_) => return self.lost(clock, "no answer in time"),
-        };
-        self.found();
+        let asked = script.invoke_async(&mut connection);
+        let (verdict, micros, used): (u8, f64, u64) = self.answer(asked, clock).await?;
         let wait = Duration::from_micros(micros_of(micros));
         Some(match verdict {
             0 => {
@@ -116,6 +111,31 @@ impl SharedStore {
             1 => Err((Exceeded::Rate, whole_seconds(wait))),
             _ => Err((Exceeded::Day, rest_of_day(now))),
         })
+    }
+
+    /// Looks whether it answers, for a gateway that nobody calls. Whether it does, as far as is known.
+    pub(super) async fn look(&self, clock: Steady) -> bool {
+        if self.may_ask(clock) {
+            let mut connection = self.connection.clone();
+            let _: Option<()> = self.answer(redis::cmd("PING").exec_async(&mut connection), clock).await;
+        }
+        self.retry_at.load(Ordering::Relaxed) == 0
+    }
+
+    /// What it answers in the time allowed; none and a note when it does not.
+    async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, RedisError>>,
+        clock: Steady,
+    ) -> Option<T> {
+        match tokio::time::timeout(self.timeout, asked).await {
+            Ok(Ok(answer)) => {
+                self.found();
+                Some(answer)
+            }
+            Ok(Err(error)) => self.lost(clock, &error.to_string()),
+            Err(_) => self.lost(clock, "no answer in time"),
+        }
     }
 
     /// Whether it is in use, or this request is the one that tries it again.

@@ -122,3 +122,18 @@ async fn without_the_server_a_gateway_limits_by_itself_and_returns_to_it() {
     eventually("the gateway asks the server again", || async { ask(&gateway, "client").await.is_ok() }).await;
     drop(server);
 }
+
+#[tokio::test]
+async fn a_gateway_that_nobody_calls_knows_whether_the_server_answers() {
+    let Some(mut server) = Server::start() else { return };
+    let gateway = server.gateway(3, None);
+    assert_eq!(gateway.look().await, Some(true));
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    eventually("it is missed", || async { gateway.look().await == Some(false) }).await;
+    let server = Server::on(server.port).unwrap();
+    eventually("it is found again", || async { gateway.look().await == Some(true) }).await;
+    drop(server);
+    let alone = RateLimits::new(&RateLimitSettings { rules: rules(3, None), shared: None }).unwrap();
+    assert_eq!(alone.look().await, None);
+}
