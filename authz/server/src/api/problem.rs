@@ -8,7 +8,7 @@ use database::DatabaseError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::use_cases::UseCaseError;
+use crate::use_cases::{Refusal, UseCaseError};
 
 /// A refusal. The detail says what to do.
 #[derive(Debug)]
@@ -115,32 +115,17 @@ impl Problem {
 
 impl From<UseCaseError> for Problem {
     fn from(error: UseCaseError) -> Self {
-        match &error {
-            UseCaseError::NoSuchClient(_) | UseCaseError::NoSuchSecret(_) => Self::not_found(),
-            UseCaseError::NoSuchOrganisation(_)
-            | UseCaseError::NoSuchRole { .. }
-            | UseCaseError::Role(_)
-            | UseCaseError::Scope(_)
-            | UseCaseError::Particulars(_)
-            | UseCaseError::ContactMissing(_)
-            | UseCaseError::NoDomain
-            | UseCaseError::Proof(_)
-            | UseCaseError::KeyAddress(_)
-            | UseCaseError::MethodNotOffered(_)
-            | UseCaseError::Reason => Self::unacceptable(error.to_string()),
-            UseCaseError::TooManyClients { .. }
-            | UseCaseError::State(_)
-            | UseCaseError::RotatedMeanwhile
-            | UseCaseError::OtherMethod(_)
-            | UseCaseError::OtherClient(_)
-            | UseCaseError::DecidedMeanwhile => Self::conflict(error.to_string()),
-            UseCaseError::Database(DatabaseError::Unavailable(_)) => Self::new(
+        match error.refusal() {
+            Some(Refusal::Absent) => Self::not_found(),
+            Some(Refusal::Unacceptable) => Self::unacceptable(error.to_string()),
+            Some(Refusal::Conflict) => Self::conflict(error.to_string()),
+            None if matches!(error, UseCaseError::Database(DatabaseError::Unavailable(_))) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "Not now",
                 "the server cannot reach its database: try again in a moment",
             ),
-            _ => {
+            None => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an administration request failed");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,

@@ -289,12 +289,18 @@ fn read_scope(fields: &Fields) -> Result<&str, FieldRefused> {
 }
 
 /// What the form says; or what is wrong with it at first sight.
-fn read_form(fields: &Fields) -> Result<ApiAccessForm, FieldRefused> {
+fn read_form(state: &State, fields: &Fields) -> Result<ApiAccessForm, FieldRefused> {
+    let refused = |field, problem: &str| Err(FieldRefused { field, problem: problem.to_owned() });
     if fields.get("application") != APPLICATION {
-        return Err(FieldRefused { field: "application", problem: "Choose the application.".to_owned() });
+        return refused("application", "Choose the application.");
+    }
+    let role = fields.get("role");
+    let mut offered = state.settings.portal.catalogue.issuing(FOR_ORGANISATIONS.for_organisations);
+    if !offered.any(|one| one.id == role) {
+        return refused("role", "Choose the API role.");
     }
     Ok(ApiAccessForm {
-        role: fields.get("role").to_owned(),
+        role: role.to_owned(),
         organisation: fields.get("organisation").parse().ok(),
         contact: fields.get("contact").to_owned(),
         label: fields.get("label").to_owned(),
@@ -315,7 +321,7 @@ pub(crate) async fn submit(
         return Ok(see_other(&visitor, "/portal/access"));
     }
     let acts = UseCases::of(Arc::clone(&state));
-    let refused = match read_form(&fields) {
+    let refused = match read_form(&state, &fields) {
         Ok(form) => match acts.request_api_access(&one.account, &one.held, &id, form).await? {
             None => return Err(PortalError::NotFound),
             Some(Submitted::Request(request)) => return Ok(see_other(&visitor, &tracked(request.number))),

@@ -5,7 +5,7 @@ use database::DatabaseError;
 use http::{HeaderValue, StatusCode, header};
 use thiserror::Error;
 
-use crate::use_cases::UseCaseError;
+use crate::use_cases::{Refusal, UseCaseError};
 
 /// Why there is no page.
 #[derive(Debug, Error)]
@@ -67,6 +67,14 @@ impl IntoResponse for PortalError {
                     "It authenticates by {method}. Register a new key on its page, or revoke the present one first."
                 ),
             ),
+            Self::Act(error) if let Some(refusal) = error.refusal() => refused(refusal, error),
+            Self::Act(UseCaseError::Database(DatabaseError::Unavailable(_)))
+            | Self::Database(DatabaseError::Unavailable(_)) => {
+                let text = "The database does not answer. Nothing was changed. Please try again in a moment.";
+                let mut response = plain_page(StatusCode::SERVICE_UNAVAILABLE, "Not now", text);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                return response;
+            }
             Self::Act(_) | Self::Database(_) => {
                 tracing::error!(error = &self as &dyn std::error::Error, "a page of the portal failed");
                 (
@@ -77,6 +85,17 @@ impl IntoResponse for PortalError {
             }
         };
         plain_page(status, title, &text)
+    }
+}
+
+/// Status, title and text for what whoever asked can mend.
+fn refused(refusal: Refusal, error: &UseCaseError) -> (StatusCode, &'static str, String) {
+    match refusal {
+        Refusal::Absent => (StatusCode::NOT_FOUND, "There is nothing here", error.sentence()),
+        Refusal::Unacceptable => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "This cannot be done so", error.sentence())
+        }
+        Refusal::Conflict => (StatusCode::CONFLICT, "Something stands in the way", error.sentence()),
     }
 }
 

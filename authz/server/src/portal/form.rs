@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use authz_domain::PASSWORD_RULES;
 
-use crate::use_cases::MAX_REASON;
+use crate::use_cases::{MAX_REASON, is_sound_reason};
 
 /// What a form brought: names and values, in order.
 #[derive(Clone, Default)]
@@ -182,6 +182,8 @@ pub(crate) fn read_reason(fields: &Fields, needed: bool) -> Result<&str, String>
     let reason = fields.get("reason");
     if reason.chars().count() > MAX_REASON {
         Err(format!("Use at most {MAX_REASON} characters."))
+    } else if !is_sound_reason(reason) {
+        Err("Use letters, digits and signs only: there is a control character in it.".to_owned())
     } else if reason.is_empty() && needed {
         Err("Say why: the person reads it.".to_owned())
     } else {

@@ -192,11 +192,14 @@ impl UseCases {
             }
             if let Err(error) = self.has_room(db, &organisation.id).await {
                 return match error {
-                    UseCaseError::TooManyClients { .. } => refused("organisation", sentence(&error)),
+                    UseCaseError::TooManyClients { .. } => refused("organisation", error.sentence()),
                     other => Err(other),
                 };
             }
         } else {
+            if form.organisation.is_some() {
+                return refused("role", format!("{} is for no organisation.", role.title));
+            }
             let before = clients::of_owner(db, &account.id).await?;
             if before.iter().any(|one| one.client.may_change().is_ok()) {
                 return refused(
@@ -227,7 +230,7 @@ impl UseCases {
         let api_role = self.role(role.issues.as_deref().unwrap_or_default())?;
         let wish = Some(form.scope.as_str()).filter(|scope| !scope.trim().is_empty());
         if let Err(error) = allowed_scope(api_role, wish) {
-            return refused("scope", sentence(&error));
+            return refused("scope", error.sentence());
         }
         Ok(Ok(()))
     }
@@ -269,7 +272,7 @@ impl UseCases {
         match self.may_renew(&mut db, &client).await {
             Ok(()) => {}
             Err(error @ (UseCaseError::State(_) | UseCaseError::ExpiredForGood { .. })) => {
-                return Ok(Some(Submitted::refused("client", sentence(&error))));
+                return Ok(Some(Submitted::refused("client", error.sentence())));
             }
             Err(error) => return Err(error),
         }
@@ -383,12 +386,4 @@ impl UseCases {
     pub async fn api_access_of(&self, request: &str) -> Result<Option<ApiAccess>, UseCaseError> {
         Ok(api_access::find(&mut self.database.read().await?.db(), request).await?)
     }
-}
-
-/// An error's text as a sentence on a page.
-fn sentence(error: &UseCaseError) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }

@@ -226,6 +226,72 @@ pub(crate) const MAX_REASON: usize = 1000;
 
 impl std::fmt::Debug for UseCases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Whether a reason can be kept: of a sane length, without control characters other than white space.
+pub(crate) fn is_sound_reason(reason: &str) -> bool {
+    reason.chars().count() <= MAX_REASON && !reason.chars().any(|c| c.is_control() && !c.is_whitespace())
+}
+
+/// Whose fault a failed act is, when it is not the house's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It names something that is not there.
+    Absent,
+    /// It cannot be done so, by anybody.
+    Unacceptable,
+    /// What is there stands in the way.
+    Conflict,
+}
+
+impl UseCaseError {
+    /// What whoever asked did wrong; none when the house failed.
+    pub(crate) const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::NoSuchClient(_) | Self::NoSuchSecret(_) | Self::NoSuchAccount | Self::NoSuchTerms => {
+                Some(Refusal::Absent)
+            }
+            Self::NoSuchOrganisation(_)
+            | Self::NoSuchRole { .. }
+            | Self::Role(_)
+            | Self::Scope(_)
+            | Self::Particulars(_)
+            | Self::ContactMissing(_)
+            | Self::NoDomain
+            | Self::Proof(_)
+            | Self::MethodNotOffered(_)
+            | Self::KeyAddress(_)
+            | Self::Reason
+            | Self::Unreadable { .. }
+            | Self::Account(_)
+            | Self::Webhook(_)
+            | Self::NotASandbox => Some(Refusal::Unacceptable),
+            Self::OtherMethod(_)
+            | Self::TooManyClients { .. }
+            | Self::State(_)
+            | Self::Excluded(_)
+            | Self::RotatedMeanwhile
+            | Self::OtherClient(_)
+            | Self::ExpiredForGood { .. }
+            | Self::DecidedMeanwhile => Some(Refusal::Conflict),
+            Self::NoNextKey
+            | Self::Seal(_)
+            | Self::Key(_)
+            | Self::NoEntropy
+            | Self::NoParticulars
+            | Self::PasswordHash
+            | Self::Letter
+            | Self::Database(_) => None,
+        }
+    }
+
+    /// Its text as a sentence on a page.
+    pub(crate) fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+        format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+    }
+}
+
         f.debug_struct("UseCases").field("in_server", &self.server.is_some()).finish_non_exhaustive()
     }
 }
@@ -259,8 +325,7 @@ impl UseCases {
     /// The same acts, done for a reason: the records of the audit trail say it.
     pub fn because(self, reason: &str) -> Result<Self, UseCaseError> {
         let reason = reason.trim();
-        if reason.chars().count() > MAX_REASON || reason.chars().any(|c| c.is_control() && !c.is_whitespace())
-        {
+        if !is_sound_reason(reason) {
             return Err(UseCaseError::Reason);
         }
         Ok(Self { reason: reason.to_owned(), ..self })

@@ -832,3 +832,39 @@ async fn an_admin_registers_keys_and_what_is_wrong_stands_beside_the_field() {
     admin.post_only(&format!("/portal/clients/{id}/rotate"), &fields).await;
     assert_eq!(admin.page.status, 409, "{}", admin.page.text);
 }
+
+#[tokio::test]
+async fn a_role_that_the_form_does_not_offer_is_refused_beside_its_field() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let form = accept(&mut admin).await;
+    for organisation in ["ORG-100000001", ""] {
+        for role in ["public-pms-api", "iris-industry-admin", "nothing", ""] {
+            let refused = ask(&mut admin, &form, organisation, &[("role", role)]).await;
+            assert_eq!(refused.status, 422, "{role} {organisation}: {}", refused.text);
+            assert!(refused.text.contains("id=\"f-role-error\""), "{role} {organisation}: {}", refused.text);
+            assert!(refused.text.contains("Choose the API role."), "{role} {organisation}: {}", refused.text);
+        }
+    }
+    assert!(ask(&mut admin, &form, "ORG-100000001", &[]).await.text.contains("Track my requests"));
+}
+
+#[tokio::test]
+async fn a_reason_that_cannot_be_kept_is_refused_beside_its_field() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let form = accept(&mut admin).await;
+    ask(&mut admin, &form, "ORG-100000001", &[]).await;
+    let (id, _) = mailed(&portal, "api.team@medco.example").await;
+    for (path, fields) in [
+        ("status", &[("do", "suspend"), ("reason", "gone\u{1}")][..]),
+        ("rotate", &[("to", "page"), ("reason", "gone\u{1}")]),
+        ("keys", &[("what", "jwks"), ("text", "{}"), ("reason", "gone\u{1}")]),
+        ("end", &[("do", "revoke"), ("reason", "gone\u{1}")]),
+    ] {
+        admin.get(&format!("/portal/clients/{id}")).await;
+        let refused = admin.post_only(&format!("/portal/clients/{id}/{path}"), fields).await;
+        assert_eq!(refused.status, 422, "{path}: {}", refused.text);
+        assert!(refused.text.contains("id=\"f-reason-error\""), "{path}: {}", refused.text);
+    }
+}
