@@ -98,19 +98,30 @@ async fn issue(
     let token_type = Confirmation::token_type(cnf.as_ref());
     let token = sign(state, &client, tenant, &granted, cnf, now)?;
     // The request's own words, when there were any: clients compare.
-    let scope = wish.map_or(scope.as_str(), str::trim);
+    let scope = wish.map(each_once).filter(|words| !words.is_empty()).unwrap_or(scope);
     let answer = TokenResponse {
         token_type,
         expires_in: token.expires_in,
         ext_expires_in: token.expires_in,
         access_token: &token.text,
-        scope,
+        scope: &scope,
     };
     let body = serde_json::to_vec(&answer).map_err(|error| OAuthError::Failed(Box::new(error)))?;
     let mut response = (NO_STORE, body).into_response();
     let client_id = Some(registered.client.id.as_str().to_owned());
     response.extensions_mut().insert(AccessNote { client_id, ..AccessNote::default() });
     Ok(response)
+}
+
+/// The words of a scope in their order, each once, between single spaces (RFC 6749 §3.3).
+fn each_once(wish: &str) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for word in wish.split_ascii_whitespace() {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" ")
 }
 
 /// RFC 8707: the resource a client names must be one that its token is good for: the audience itself, or an API of

@@ -355,7 +355,7 @@ async fn less_can_be_asked_for_and_more_is_refused() {
     let credentials = authz.acts().create_client(Actor::Operator, narrow).await.unwrap();
     let wish = "system/MedicinalProductDefinition.r  system/Ingredient.rs";
     let answer = authz.token(&credentials, wish).await;
-    assert_eq!(answer.json()["scope"], wish);
+    assert_eq!(answer.json()["scope"], wish.replace("  ", " "), "one blank each (RFC 6749 §3.3)");
     let claims = authz.verified(&answer.access_token(), "api://pmsgate/pms").await;
     assert_eq!(claims.scope, "system/Ingredient.rs system/MedicinalProductDefinition.r");
     let everything = authz.token(&credentials, DEFAULT_SCOPE).await;
@@ -446,5 +446,38 @@ async fn the_last_use_is_written_down() {
         tasks.close();
         tasks.wait().await;
         assert_eq!(authz.acts().show_client(id).await.unwrap().secrets[0].secret.last_used_at, Some(START));
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_credentials_is_told_what_is_offered_here() {
+    let authz = TestAuthz::start().await;
+    let answer = authz.post("/oauth2/token", "grant_type=client_credentials").await.json();
+    let told = answer["error_description"].as_str().unwrap();
+    assert!(
+        told.ends_with("or HTTP Basic, or client_assertion"),
+        "no certificates without mutual TLS: {told}"
+    );
+}
+
+#[tokio::test]
+async fn a_granted_scope_has_each_part_once_between_single_spaces() {
+    let authz = TestAuthz::start().await;
+    let credentials = authz.industry_client().await;
+    for (wished, told) in [
+        ("system/*.rs", "system/*.rs"),
+        ("system/Ingredient.rs  system/*.r", "system/Ingredient.rs system/*.r"),
+        (" system/Ingredient.rs system/*.r system/Ingredient.rs ", "system/Ingredient.rs system/*.r"),
+        (&format!(" {DEFAULT_SCOPE} "), DEFAULT_SCOPE),
+    ] {
+        let answer = authz.token(&credentials, wished).await;
+        assert_eq!(answer.json()["scope"], told, "{wished:?}");
+        let claims = authz.verified(&answer.access_token(), "api://pmsgate/pms").await;
+        let parts: Vec<&str> = claims.scope.split(' ').collect();
+        let mut once = parts.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(parts.len(), once.len(), "{wished:?}: {}", claims.scope);
+        assert!(!parts.contains(&""), "{wished:?}: {}", claims.scope);
     }
 }
