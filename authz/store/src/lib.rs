@@ -73,6 +73,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_client_keys.sql"),
     },
     Migration { version: 9, name: "bound tokens", sql: include_str!("../migrations/0009_bound_tokens.sql") },
+    Migration {
+        version: 10,
+        name: "counted mails",
+        sql: include_str!("../migrations/0010_counted_mails.sql"),
+    },
 ];
 
 /// Opens a unit of work for a change. It waits for every other change to be over and keeps later ones waiting, on

@@ -12,6 +12,8 @@ pub struct OneTimeToken {
     pub purpose: String,
     /// A registration or an account; none for nobody.
     pub subject: Option<String>,
+    /// For whom it counts that it was sent: the subject, or the keyed hash of an address; empty when it was not sent.
+    pub counted_for: String,
     /// The keyed hash of its code.
     pub code_hash: String,
     /// When it was made.
@@ -24,14 +26,15 @@ pub struct OneTimeToken {
     pub used: bool,
 }
 
-type Row = (String, String, Option<String>, String, i64, i64, i64, Option<i64>);
+type Row = (String, String, Option<String>, String, String, i64, i64, i64, Option<i64>);
 
 fn read(row: Row) -> OneTimeToken {
-    let (id, purpose, subject, code_hash, created_at, expires_at, tries, used_at) = row;
+    let (id, purpose, subject, counted_for, code_hash, created_at, expires_at, tries, used_at) = row;
     OneTimeToken {
         id,
         purpose,
         subject,
+        counted_for,
         code_hash,
         created_at: instant(created_at),
         expires_at: instant(expires_at),
@@ -43,11 +46,12 @@ fn read(row: Row) -> OneTimeToken {
 /// Keeps a new token.
 pub async fn insert(db: &mut Db<'_>, token: &OneTimeToken) -> Result<(), DatabaseError> {
     on_db!(db, conn => sqlx::query(
-        "INSERT INTO one_time_tokens (id, purpose, subject, code_hash, created_at, expires_at, tries, used_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL)"
+        "INSERT INTO one_time_tokens (id, purpose, subject, counted_for, code_hash, created_at, expires_at, tries,
+            used_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, NULL)"
     )
     .bind(token.id.as_str()).bind(token.purpose.as_str()).bind(token.subject.as_deref())
-    .bind(token.code_hash.as_str()).bind(micros(token.created_at)).bind(micros(token.expires_at))
+    .bind(token.counted_for.as_str()).bind(token.code_hash.as_str()).bind(micros(token.created_at)).bind(micros(token.expires_at))
     .execute(conn).await.map(|_| ()))?;
     Ok(())
 }
@@ -55,22 +59,22 @@ pub async fn insert(db: &mut Db<'_>, token: &OneTimeToken) -> Result<(), Databas
 /// The token with this id.
 pub async fn find(db: &mut Db<'_>, id: &str) -> Result<Option<OneTimeToken>, DatabaseError> {
     let row = on_db!(db, conn => sqlx::query_as::<_, Row>(
-        "SELECT id, purpose, subject, code_hash, created_at, expires_at, tries, used_at
+        "SELECT id, purpose, subject, counted_for, code_hash, created_at, expires_at, tries, used_at
          FROM one_time_tokens WHERE id = $1"
     ).bind(id).fetch_optional(conn).await)?;
     Ok(row.map(read))
 }
 
-/// How many tokens for a purpose a subject was sent since `since`.
+/// How many tokens for a purpose were sent since `since` that count for somebody.
 pub async fn sent_since(
     db: &mut Db<'_>,
-    subject: &str,
+    counted_for: &str,
     purpose: &str,
     since: OffsetDateTime,
 ) -> Result<i64, DatabaseError> {
     Ok(on_db!(db, conn => sqlx::query_scalar::<_, i64>(
-        "SELECT COUNT(*) FROM one_time_tokens WHERE subject = $1 AND purpose = $2 AND created_at > $3"
-    ).bind(subject).bind(purpose).bind(micros(since)).fetch_one(conn).await)?)
+        "SELECT COUNT(*) FROM one_time_tokens WHERE counted_for = $1 AND purpose = $2 AND created_at > $3"
+    ).bind(counted_for).bind(purpose).bind(micros(since)).fetch_one(conn).await)?)
 }
 
 /// Counts a wrong try.

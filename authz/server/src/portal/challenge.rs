@@ -137,6 +137,7 @@ pub(crate) async fn pass(state: &State, fields: &Fields) -> Result<bool, UseCase
         id: nonce,
         purpose: PURPOSE.to_owned(),
         subject: None,
+        counted_for: String::new(),
         code_hash: String::new(),
         created_at: now,
         expires_at: now + LIFETIME,

@@ -19,6 +19,8 @@ pub(crate) enum Label {
     RecoveryCode,
     /// The question that a registration answers.
     Challenge,
+    /// An address that mails are counted for.
+    MailedAddress,
     /// The token of a mailed link to a secret.
     CredentialLink,
     /// What stands in the address of an organisation's calendar.
@@ -35,6 +37,7 @@ impl Label {
             Self::OneTimeCode => "one-time code",
             Self::RecoveryCode => "recovery code",
             Self::Challenge => "challenge",
+            Self::MailedAddress => "mailed address",
             Self::CredentialLink => "credential link",
             Self::Calendar => "calendar",
             Self::Seal => "seal",

@@ -11,6 +11,7 @@ use axum::{
     extract::{RawQuery, State as Extract},
     response::Response,
 };
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
@@ -220,8 +221,7 @@ pub(crate) async fn post(
     if state.settings.portal.questions {
         return Ok(see_other(&visitor, &format!("/portal/register/questions?r={id}")));
     }
-    let token = send_token(&state, &id, &registration).await?;
-    Ok(see_other(&visitor, &format!("/portal/register/confirm?r={id}&t={token}")))
+    send_token(&state, &visitor, &id, &registration).await
 }
 
 async fn keep(state: &State, id: &str, registration: &Registration) -> Result<(), PortalError> {
@@ -241,18 +241,20 @@ async fn find(state: &State, id: &str) -> Result<Registration, PortalError> {
     Ok(serde_json::from_slice(&opened).map_err(|_| UseCaseError::Letter)?)
 }
 
-/// Makes a token and mails it; to the owner of a known address goes another letter. Answers the token's id.
+/// Makes a token and mails it; to the owner of a known address goes another letter. Leads to the page that takes the
+/// token; when the address got too many, that page says so, of known and unknown ones alike.
 async fn send_token(
     state: &Arc<State>,
+    visitor: &Visitor,
     id: &str,
     registration: &Registration,
-) -> Result<String, PortalError> {
+) -> Result<Response, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
     let (base_url, lifetime) = (&state.settings.base_url, state.settings.portal.token_lifetime);
     let mut work = state.database.begin().await?;
     let mut db = work.db();
     let subject = Some(id).filter(|_| !registration.known);
-    let token = acts.issue_token(&mut db, Purpose::ConfirmAddress, subject).await?;
+    let token = acts.issue_token_to(&mut db, Purpose::ConfirmAddress, subject, &registration.email).await?;
     let to = Some(registration.email.as_str()).filter(|_| !token.too_many);
     let url = format!("{base_url}/portal/register/confirm?r={id}&t={}&c={}", token.id, token.code);
     let letter = if registration.known {
@@ -269,7 +271,16 @@ async fn send_token(
         .await?;
     work.commit().await?;
     acts.nudge_delivery();
-    Ok(token.id)
+    if token.too_many {
+        let errors = Errors::of(
+            "code",
+            "As many mails as may be were mailed to this address within an hour. Use the link in the newest one, or ask \
+             for another token later.",
+        );
+        let page = confirm_page(state, registration, id, &token.id, "", &errors);
+        return Ok(page.status(StatusCode::TOO_MANY_REQUESTS).show(visitor));
+    }
+    Ok(see_other(visitor, &format!("/portal/register/confirm?r={id}&t={}", token.id)))
 }
 
 /// The fields of three different questions.
@@ -354,8 +365,7 @@ pub(crate) async fn answer(
         registration.answers.push((question, state.portal.passwords.hash(&typed).await?));
     }
     keep(&state, id, &registration).await?;
-    let token = send_token(&state, id, &registration).await?;
-    Ok(see_other(&visitor, &format!("/portal/register/confirm?r={id}&t={token}")))
+    send_token(&state, &visitor, id, &registration).await
 }
 
 fn confirm_page(
@@ -409,8 +419,7 @@ pub(crate) async fn open(
     let (id, token) = (fields.get("r"), fields.get("t"));
     let registration = find(&state, id).await?;
     if fields.get("do") == "again" {
-        let token = send_token(&state, id, &registration).await?;
-        return Ok(see_other(&visitor, &format!("/portal/register/confirm?r={id}&t={token}")));
+        return send_token(&state, &visitor, id, &registration).await;
     }
     let acts = UseCases::of(Arc::clone(&state));
     let mut work = authz_store::begin(&state.database).await?;

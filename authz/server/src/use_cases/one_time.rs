@@ -9,7 +9,7 @@ use crate::{entropy::entropy, portal::keys::Label};
 
 /// Wrong tries of one token.
 pub(crate) const MAX_TRIES: i64 = 5;
-/// Tokens that one subject is sent in an hour.
+/// Tokens that one subject, or one address that nobody confirmed, is sent in an hour.
 const MAX_AN_HOUR: i64 = 6;
 
 /// What a token is for.
@@ -61,20 +61,47 @@ impl UseCases {
         purpose: Purpose,
         subject: Option<&str>,
     ) -> Result<IssuedToken, UseCaseError> {
+        self.issue_counted(db, purpose, subject, subject.unwrap_or_default()).await
+    }
+
+    /// The same for an address that anybody may have typed: every token to it counts, whoever asks and whatever the mail
+    /// says.
+    pub(crate) async fn issue_token_to(
+        &self,
+        db: &mut Db<'_>,
+        purpose: Purpose,
+        subject: Option<&str>,
+        address: &str,
+    ) -> Result<IssuedToken, UseCaseError> {
+        let counted_for = self.keys.portal_hash(Label::MailedAddress, &address.to_lowercase());
+        self.issue_counted(db, purpose, subject, &counted_for).await
+    }
+
+    async fn issue_counted(
+        &self,
+        db: &mut Db<'_>,
+        purpose: Purpose,
+        subject: Option<&str>,
+        counted_for: &str,
+    ) -> Result<IssuedToken, UseCaseError> {
         let now = self.now();
         let id = hex::encode(entropy::<16>()?);
         // 26.5 bits: with five tries a token and six tokens an hour, guessing takes millennia.
         let number = u64::from_be_bytes(entropy::<8>()?) % 100_000_000;
         let code = format!("{:04}-{:04}", number / 10_000, number % 10_000);
-        let counted = subject.unwrap_or(&id);
-        let sent = one_time_tokens::sent_since(db, counted, purpose.word(), now - Duration::HOUR).await?;
-        let too_many = sent >= MAX_AN_HOUR;
-        one_time_tokens::end_earlier(db, counted, purpose.word(), now).await?;
+        let sent = one_time_tokens::sent_since(db, counted_for, purpose.word(), now - Duration::HOUR).await?;
+        // Tokens for nobody go nowhere.
+        let too_many = !counted_for.is_empty() && sent >= MAX_AN_HOUR;
+        // The last one that was sent stays good when no other follows it.
+        if !too_many {
+            one_time_tokens::end_earlier(db, subject.unwrap_or(&id), purpose.word(), now).await?;
+        }
         let token = OneTimeToken {
             code_hash: self.keys.portal_hash(Label::OneTimeCode, &hashed(&id, &code)),
             id: id.clone(),
             purpose: purpose.word().to_owned(),
             subject: subject.filter(|_| !too_many).map(str::to_owned),
+            counted_for: if too_many { String::new() } else { counted_for.to_owned() },
             created_at: now,
             expires_at: now + self.settings.portal.token_lifetime,
             tries: 0,

@@ -653,5 +653,71 @@ async fn whatever_proves_who_somebody_is_changes_only_with_the_password() {
             person.page.text
         );
         portal.authz.clock.advance(Duration::minutes(5));
+
+#[tokio::test]
+async fn an_address_is_mailed_six_times_an_hour_however_often_somebody_registers_it() {
+    let portal = Portal::start().await;
+    let (known, unknown) = ("ana.silva@medco.example", "ben.okoye@medco.example");
+    portal.account(known, &[]).await;
+    let mut pages = Vec::new();
+    for email in [known, unknown] {
+        let shouted = email.replace("medco", "MedCo");
+        let mut last = String::new();
+        for typed in [email, shouted.as_str()].into_iter().cycle().take(9) {
+            let mut person = portal.person();
+            person.begin_registration(typed).await;
+            last = common(&person.answer_questions().await.text).replace(typed, "MAIL");
+        }
+        let mailed = portal.mails(email).await.len() + portal.mails(&shouted).await.len();
+        assert_eq!(mailed, 6, "{email}");
+        pages.push(last);
+    }
+    assert_eq!(pages[0], pages[1], "the page tells who has an account");
+    assert!(pages[0].contains("mailed to this address within an hour"), "{}", pages[0]);
+
+    // The newest of the six still works, and after an hour there are more.
+    portal.authz.clock.advance(Duration::minutes(61));
+    let mut person = portal.person();
+    person.register(unknown).await;
+    assert!(person.page.text.contains("Hello"), "{}", person.page.text);
+}
+
+#[tokio::test]
+async fn a_recovery_that_must_wait_says_so_of_known_and_unknown_names_alike() {
+    let portal = Portal::start().await;
+    let (known, unknown) = ("ana.silva@medco.example", "ben.okoye@medco.example");
+    portal.person().register(known).await;
+    let right = [("a1", "Blue School"), ("a2", "Gent"), ("a3", "ACME")];
+    let mut pages = Vec::new();
+    for name in [unknown, known] {
+        let mut person = portal.person();
+        for _ in 0..5 {
+            person.get("/portal/recover/password").await;
+            person.post("/portal/recover/password", &[("name", name)]).await;
+            let wrong = [("name", name), ("a1", "no"), ("a2", "no"), ("a3", "no")];
+            person.post("/portal/recover/questions", &wrong).await;
+        }
+        person.get("/portal/recover/password").await;
+        person.post("/portal/recover/password", &[("name", name)]).await;
+        let before = portal.mails(name).await.len();
+        let answers = [&[("name", name)], &right[..]].concat();
+        let page = person.post("/portal/recover/questions", &answers).await;
+        assert_eq!(page.status, 429, "{name}: {}", page.text);
+        pages.push(page.text.matches("Please wait").count());
+        assert_eq!(portal.mails(name).await.len(), before, "{name}");
+
+        portal.authz.clock.advance(Duration::seconds(2));
+        person.post("/portal/recover/questions", &answers).await;
+        assert!(person.page.text.contains("Set a new password"), "{name}: {}", person.page.text);
+        assert_eq!(portal.mails(name).await.len(), before + usize::from(name == known), "{name}");
+
+        for asked in 1..=6 {
+            person.get("/portal/recover/user-name").await;
+            person.post("/portal/recover/user-name", &[("email", name)]).await;
+            assert_eq!(person.page.text.contains("Please wait"), asked == 6, "{name} {asked}");
+        }
+    }
+    assert_eq!(pages, [1, 1]);
+}
     }
 }

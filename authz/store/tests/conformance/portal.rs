@@ -123,6 +123,7 @@ async fn registrations_and_tokens_lapse() {
             id: id.to_owned(),
             purpose: "confirm".to_owned(),
             subject: Some("r".to_owned()),
+            counted_for: "an address".to_owned(),
             code_hash: "h".to_owned(),
             created_at: NOW,
             expires_at: later,
@@ -138,7 +139,8 @@ async fn registrations_and_tokens_lapse() {
         one_time_tokens::end_earlier(&mut db, "r", "confirm", NOW).await.unwrap();
         assert!(one_time_tokens::find(&mut db, "u").await.unwrap().unwrap().used);
         let since = NOW - Duration::HOUR;
-        assert_eq!(one_time_tokens::sent_since(&mut db, "r", "confirm", since).await.unwrap(), 2);
+        assert_eq!(one_time_tokens::sent_since(&mut db, "an address", "confirm", since).await.unwrap(), 2);
+        assert_eq!(one_time_tokens::sent_since(&mut db, "r", "confirm", since).await.unwrap(), 0);
         one_time_tokens::forget_before(&mut db, later).await.unwrap();
         assert_eq!(one_time_tokens::find(&mut db, "t").await.unwrap(), None);
         unit.commit().await.unwrap();
