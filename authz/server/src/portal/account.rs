@@ -12,6 +12,7 @@ use super::{
     page::{Block, Cell, Page, Table, link, see_other},
     people::last_decider,
     register::{language_name, optional, question_fields, read_questions, short_text},
+    slowdown::try_again,
     visitor::{Posted, Visitor},
 };
 use crate::{
@@ -144,18 +145,17 @@ pub(super) async fn confirm_password(
 ) -> Result<(), PortalError> {
     let (id, now) = (&visitor.require()?.account.id, state.clock.now());
     let counted = format!("password of {id}");
-    let mut right = false;
-    if state.portal.slowdown.must_wait(&counted, visitor.address, now).is_none() {
-        let secrets = accounts::secrets(&mut state.database.read().await?.db(), id).await?;
-        let hash = secrets.as_ref().map(|secrets| secrets.password_hash.as_str());
-        right = state.portal.passwords.check(fields.raw("current"), hash).await?;
-        if right {
-            state.portal.slowdown.succeeded(&counted, visitor.address);
-        } else {
-            state.portal.slowdown.failed(&counted, visitor.address, now);
-        }
+    let slowdown = &state.portal.slowdown;
+    if let Some(wait) = slowdown.must_wait(&counted, visitor.address, now) {
+        errors.add("current", try_again(wait));
+        return Ok(());
     }
-    if !right {
+    let secrets = accounts::secrets(&mut state.database.read().await?.db(), id).await?;
+    let hash = secrets.as_ref().map(|secrets| secrets.password_hash.as_str());
+    if state.portal.passwords.check(fields.raw("current"), hash).await? {
+        slowdown.succeeded(&counted, visitor.address);
+    } else {
+        slowdown.failed(&counted, visitor.address, now);
         errors.add("current", "That is not your current password.");
     }
     Ok(())

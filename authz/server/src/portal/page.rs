@@ -3,9 +3,11 @@
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use time::Duration;
 
 use super::{
     form::{Button, Field, Form, Kind},
+    slowdown::try_again,
     visitor::Visitor,
 };
 
@@ -272,6 +274,19 @@ impl Page {
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
+    }
+
+    /// Says what stands in the way, where that is no matter of one field.
+    pub(crate) fn refused(mut self, title: &str, problem: String) -> Self {
+        self.blocks.insert(0, Block::Notice { look: "bad", title: title.to_owned(), text: vec![problem] });
+        self.status(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+
+    /// Asks to wait: what was sent is not looked at.
+    pub(crate) fn please_wait(mut self, wait: Duration) -> Self {
+        let title = "Please wait".to_owned();
+        self.blocks.insert(0, Block::Notice { look: "bad", title, text: vec![try_again(wait)] });
+        self.status(StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// The page for a visitor. Fields with errors make it 422 unless a status was set.

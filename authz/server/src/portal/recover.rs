@@ -84,15 +84,19 @@ pub(crate) async fn ask_password(
         let token = send_reset(&state, name, true).await?;
         return Ok(see_other(&visitor, &format!("/portal/recover/new-password?t={token}")));
     }
-    let questions = questions_of(&state, name).await?;
-    let names = ["a1", "a2", "a3"];
+    Ok(questions_page(&state, name).await?.show(&visitor))
+}
+
+async fn questions_page(state: &State, name: &str) -> Result<Page, PortalError> {
     let mut all = vec![Field::hidden("name", name)];
-    for (field, (question, _)) in names.into_iter().zip(questions) {
+    for (field, (question, _)) in ["a1", "a2", "a3"].into_iter().zip(questions_of(state, name).await?) {
         all.push(Field::new(Kind::Text, field, question).autocomplete("off"));
     }
-    Ok(Page::new("Your authentication questions")
-        .form(Form::post("/portal/recover/questions", all, vec![Button::main("Next")]))
-        .show(&visitor))
+    Ok(Page::new("Your authentication questions").form(Form::post(
+        "/portal/recover/questions",
+        all,
+        vec![Button::main("Next")],
+    )))
 }
 
 /// `POST /portal/recover/questions`: whether the answers are right shows in the mail only.
@@ -102,7 +106,11 @@ pub(crate) async fn answer(
 ) -> Result<Response, PortalError> {
     let (name, now) = (fields.get("name").to_lowercase(), state.clock.now());
     let counted = format!("answers of {name}");
-    let slowed = state.portal.slowdown.must_wait(&counted, visitor.address, now).is_some();
+    if let Some(wait) = state.portal.slowdown.must_wait(&counted, visitor.address, now) {
+        return Ok(questions_page(&state, &name).await?.please_wait(wait).show(&visitor));
+    }
+    // Right answers count, too: whether one must wait tells nothing about the account, nor whether there is one.
+    state.portal.slowdown.failed(&counted, visitor.address, now);
     let mut right = true;
     for (field, (_, hash)) in ["a1", "a2", "a3"].into_iter().zip(questions_of(&state, &name).await?) {
         let typed = normal_answer(fields.get(field));
@@ -110,10 +118,7 @@ pub(crate) async fn answer(
         // An account without questions is asked all the same: then the mailed token alone counts.
         right &= matches || hash.is_none();
     }
-    if !right {
-        state.portal.slowdown.failed(&counted, visitor.address, now);
-    }
-    let token = send_reset(&state, &name, right && !slowed).await?;
+    let token = send_reset(&state, &name, right).await?;
     Ok(see_other(&visitor, &format!("/portal/recover/new-password?t={token}")))
 }
 
@@ -223,12 +228,15 @@ pub(crate) async fn set_password(
         .show(&visitor))
 }
 
+fn user_name_page() -> Page {
+    let field = Field::new(Kind::Email, "email", "E-mail address of your account").autocomplete("email");
+    let button = Button::main("Send it");
+    Page::new("Forgot user name").form(Form::post("/portal/recover/user-name", vec![field], vec![button]))
+}
+
 /// `GET /portal/recover/user-name`
 pub(crate) async fn user_name(visitor: Visitor) -> Response {
-    let field = Field::new(Kind::Email, "email", "E-mail address of your account").autocomplete("email");
-    Page::new("Forgot user name")
-        .form(Form::post("/portal/recover/user-name", vec![field], vec![Button::main("Send it")]))
-        .show(&visitor)
+    user_name_page().show(&visitor)
 }
 
 /// `POST /portal/recover/user-name`
@@ -238,9 +246,11 @@ pub(crate) async fn send_user_name(
 ) -> Result<Response, PortalError> {
     let (typed, now) = (fields.get("email").to_lowercase(), state.clock.now());
     let counted = format!("user name of {typed}");
-    let slowed = state.portal.slowdown.must_wait(&counted, visitor.address, now).is_some();
+    if let Some(wait) = state.portal.slowdown.must_wait(&counted, visitor.address, now) {
+        return Ok(user_name_page().please_wait(wait).show(&visitor));
+    }
     state.portal.slowdown.failed(&counted, visitor.address, now);
-    let account = find(&state, &typed).await?.filter(|one| !slowed && one.email.key() == typed);
+    let account = find(&state, &typed).await?.filter(|one| one.email.key() == typed);
     let acts = UseCases::of(Arc::clone(&state));
     let letter =
         letters::user_name(account.as_ref().map_or("", |one| &one.user_name), &state.settings.base_url);

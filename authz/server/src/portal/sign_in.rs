@@ -10,7 +10,6 @@ use axum::{
     extract::{RawQuery, State as Extract},
     response::Response,
 };
-use http::StatusCode;
 
 use super::{
     error::PortalError,
@@ -55,19 +54,6 @@ pub(crate) async fn get(RawQuery(query): RawQuery, visitor: Visitor) -> Response
     sign_in_page(&Fields::default(), &Errors::default(), welcome).show(&visitor)
 }
 
-/// The page that asks to wait.
-fn wait_page(mut page: Page, seconds: i64) -> Page {
-    page.blocks.insert(
-        0,
-        Block::Notice {
-            look: "bad",
-            title: "Please wait".to_owned(),
-            text: vec![format!("That failed too often. Try again in {} seconds.", seconds.max(1))],
-        },
-    );
-    page.status(StatusCode::TOO_MANY_REQUESTS)
-}
-
 /// `POST /portal/sign-in`
 pub(crate) async fn post(
     Extract(state): Extract<Arc<State>>,
@@ -77,8 +63,7 @@ pub(crate) async fn post(
     let name = fields.get("name").to_lowercase();
     let slowdown = &state.portal.slowdown;
     if let Some(wait) = slowdown.must_wait(&name, visitor.address, now) {
-        let page = wait_page(sign_in_page(&fields, &Errors::default(), false), wait.whole_seconds());
-        return Ok(page.show(&visitor));
+        return Ok(sign_in_page(&fields, &Errors::default(), false).please_wait(wait).show(&visitor));
     }
     let mut reader = state.database.read().await?;
     let account = accounts::find_by_name(&mut reader.db(), &name).await?;
@@ -200,9 +185,8 @@ pub(crate) async fn prove(
     let acts = UseCases::of(Arc::clone(&state));
     let counted = format!("second factor of {}", account.id);
     if let Some(wait) = state.portal.slowdown.must_wait(&counted, visitor.address, now) {
-        let page =
-            wait_page(factor_page(&account, fields.get("t"), &Errors::default()), wait.whole_seconds());
-        return Ok(page.show(&visitor));
+        let page = factor_page(&account, fields.get("t"), &Errors::default());
+        return Ok(page.please_wait(wait).show(&visitor));
     }
     if fields.get("do") == "text"
         && let Some(phone) = account.phone.as_ref().filter(|_| account.phone_confirmed)

@@ -26,6 +26,11 @@ struct Failures {
     until: OffsetDateTime,
 }
 
+/// What is said to who must wait.
+pub(crate) fn try_again(wait: Duration) -> String {
+    format!("That was tried too often. Try again in {} seconds.", wait.whole_seconds().max(1))
+}
+
 /// Who is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Counted {
