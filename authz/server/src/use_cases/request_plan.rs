@@ -32,6 +32,28 @@ pub struct PlannedRole {
     pub waiting: Option<String>,
 }
 
+impl PlannedRole {
+    /// What stands in the way of asking for it, as a sentence.
+    pub fn obstacle(&self) -> Option<String> {
+        let title = &self.role.title;
+        if let Some(refused) = &self.refused {
+            return Some(refused.to_string());
+        }
+        if self.held {
+            return Some(format!("You hold the role {title} already."));
+        }
+        if let Some(other) = &self.waiting {
+            return Some(format!(
+                "{other} asks for the role {title} already: wait for the decision on it, or withdraw it."
+            ));
+        }
+        match &self.route {
+            Route::Refused(reason) => Some(format!("{title}: {reason}.")),
+            Route::Automatic | Route::Organisation | Route::Agency => None,
+        }
+    }
+}
+
 /// What a request comes to, as things stand.
 #[derive(Clone, Debug)]
 pub struct RequestPlan {
@@ -93,6 +115,15 @@ impl UseCases {
             Some(request) => self.plan(&mut db, account, request).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// What a request of an account would come to if it were so.
+    pub async fn plan_changed(
+        &self,
+        account: &Account,
+        request: AccessRequest,
+    ) -> Result<RequestPlan, UseCaseError> {
+        self.plan(&mut self.database.read().await?.db(), account, request).await
     }
 
     /// What a request comes to.

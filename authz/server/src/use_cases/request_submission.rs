@@ -125,20 +125,8 @@ impl UseCases {
             return Err(SubmitRefused::Empty);
         }
         for one in &plan.roles {
-            if let Some(refused) = &one.refused {
-                return Err(SubmitRefused::Role(refused.to_string()));
-            }
-            if one.held {
-                return Err(SubmitRefused::Role(format!("You hold the role {} already.", one.role.title)));
-            }
-            if let Some(other) = &one.waiting {
-                return Err(SubmitRefused::Role(format!(
-                    "{other} asks for the role {} already: wait for the decision on it, or withdraw it.",
-                    one.role.title
-                )));
-            }
-            if let Route::Refused(reason) = &one.route {
-                return Err(SubmitRefused::Role(format!("{}: {reason}.", one.role.title)));
+            if let Some(problem) = one.obstacle() {
+                return Err(SubmitRefused::Role(problem));
             }
         }
         if let Some(broken) = plan.unwaived() {

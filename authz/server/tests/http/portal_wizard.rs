@@ -137,3 +137,42 @@ async fn a_ticked_box_beside_the_terms_is_kept_and_accepts_only_by_submitting() 
     person.post_with_file(&recap, &[("comment", ""), ("terms", "yes"), ("do", "submit")], "", b"").await;
     assert_eq!(person.page.status, 303);
 }
+
+#[tokio::test]
+async fn roles_that_are_refused_are_not_kept() {
+    let portal = Portal::start().await;
+    let (mut person, id) = at_recap(&portal).await;
+    let (roles, recap) = (format!("/portal/requests/{id}/roles"), format!("/portal/requests/{id}/recap"));
+    for strange in ["agency-admin", "pui-nca", "pms-industry-api", "nothing"] {
+        for button in ["next", "remember"] {
+            person.get(&roles).await;
+            let fields = [("role", "eaf-manager"), ("role", strange), ("do", button)];
+            let page = person.post_only(&roles, &fields).await;
+            if button == "next" {
+                assert_eq!(page.status, 422, "{strange}: {}", page.text);
+                assert!(page.text.contains("There is no such role."), "{strange}: {}", page.text);
+            }
+            let text = &person.get(&recap).await.text;
+            assert!(text.contains("Remove Manager") && !text.contains("The agency<"), "{strange}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_request_stands_above_it() {
+    let portal = Portal::start().await;
+    let (mut person, id) = at_recap(&portal).await;
+    let recap = format!("/portal/requests/{id}/recap");
+    let submitted = [("comment", WORDS), ("do", "submit")];
+    person.post_with_file(&recap, &submitted, "", b"").await;
+    let second = to_recap(&mut person, "eaf", "ORG-100000001", &["eaf-manager"]).await;
+    let recap = format!("/portal/requests/{second}/recap");
+    assert!(person.page.text.contains("asks for the role Manager already"), "{}", person.page.text);
+    let page = person.post(&recap, &submitted).await;
+    assert_eq!(page.status, 422, "{}", page.text);
+    let (above, form) = page.text.split_once("name=\"comment\"").unwrap();
+    assert!(above.contains("This request cannot be submitted so"), "{}", page.text);
+    assert!(above.contains("asks for the role Manager already"), "{}", page.text);
+    assert!(!page.text.contains("f-comment-error"), "{}", page.text);
+    assert!(form.contains("Ana runs"), "what was typed is there: {}", page.text);
+}

@@ -85,12 +85,12 @@ fn role_table(plan: &RequestPlan) -> Table {
         .roles
         .iter()
         .map(|one| {
-            let who = match &one.route {
+            let who = one.obstacle().unwrap_or_else(|| match &one.route {
                 Route::Automatic => "The system, at once".to_owned(),
                 Route::Agency => "The agency".to_owned(),
                 Route::Organisation => "An administrator of the organisation".to_owned(),
                 Route::Refused(reason) => reason.clone(),
-            };
+            });
             let which =
                 Button::other(format!("Remove {}", one.role.title), format!("remove {}", one.role.id));
             vec![Cell::text(one.role.title.clone()), Cell::text(who), Cell::Button(which)]
@@ -137,13 +137,24 @@ pub(in crate::portal) async fn get(
     if plan.roles.is_empty() {
         return Ok(see_other(&visitor, &step(&id, "roles")));
     }
-    let mut errors = Errors::default();
-    if query.as_deref() == Some(REFUSED) {
-        let acts = UseCases::of(Arc::clone(&state));
-        if let Err(refused) = acts.may_submit(&plan, plan.request.terms_ticked) {
-            errors = errors_of(refused);
+    let acts = UseCases::of(Arc::clone(&state));
+    let refused = match acts.may_submit(&plan, plan.request.terms_ticked) {
+        Err(refused) if query.as_deref() == Some(REFUSED) => refused,
+        _ => return Ok(page(&state, &plan, &Fields::default(), &Errors::default()).show(&visitor)),
+    };
+    let problem = refused.to_string();
+    let errors = match refused {
+        SubmitRefused::Document(_) => Errors::of("file", problem),
+        SubmitRefused::Terms => Errors::of("terms", problem),
+        // Of the roles and the organisation, which are chosen on other pages.
+        SubmitRefused::Empty
+        | SubmitRefused::NoOrganisation
+        | SubmitRefused::Role(_)
+        | SubmitRefused::Violation(_) => {
+            let page = page(&state, &plan, &Fields::default(), &Errors::default());
+            return Ok(page.refused("This request cannot be submitted so", problem).show(&visitor));
         }
-    }
+    };
     Ok(page(&state, &plan, &Fields::default(), &errors).show(&visitor))
 }
 
@@ -246,14 +257,4 @@ async fn submit(
         // All that was typed is kept: a page of its own shows it, and reloading that one sends nothing again.
         Some(Err(_)) => Ok(see_other(&visitor, &format!("{}?{REFUSED}", step(id, "recap")))),
     }
-}
-
-fn errors_of(refused: SubmitRefused) -> Errors {
-    use SubmitRefused::{Document, Empty, NoOrganisation, Role, Terms, Violation};
-    let field = match &refused {
-        Document(_) => "file",
-        Terms => "terms",
-        Empty | NoOrganisation | Role(_) | Violation(_) => "comment",
-    };
-    Errors::of(field, refused)
 }

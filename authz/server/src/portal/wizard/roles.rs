@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::{NotOffered, Route};
+use authz_domain::{AccessRequest, AccessRole, NotOffered};
 use axum::{
     extract::{Path, State as Extract},
     response::Response,
@@ -17,7 +17,7 @@ use crate::{
         visitor::{Posted, Visitor},
     },
     state::State,
-    use_cases::RequestPlan,
+    use_cases::{RequestPlan, UseCases},
 };
 
 /// Languages of translators: the official ones of the Union, with Icelandic and Norwegian.
@@ -50,13 +50,15 @@ const LANGUAGES: [(&str, &str); 26] = [
     ("sv", "Swedish"),
 ];
 
+/// The roles that a draft's page offers.
+fn fitting<'s>(state: &'s State, plan: &'s RequestPlan) -> impl Iterator<Item = &'s AccessRole> {
+    let offered = state.settings.portal.catalogue.roles_of(&plan.request.application);
+    offered.filter(|role| role.admits(plan.organisation.as_ref()).is_ok())
+}
+
 fn page(state: &State, plan: &RequestPlan, fields: &Fields, errors: &Errors) -> Page {
     let (catalogue, request) = (&state.settings.portal.catalogue, &plan.request);
-    let fitting = || {
-        catalogue
-            .roles_of(&request.application)
-            .filter(|role| role.admits(plan.organisation.as_ref()).is_ok())
-    };
+    let fitting = || fitting(state, plan);
     let mut field = Field::new(Kind::Ticks, "role", "Roles").hint("You can choose several.");
     for role in fitting() {
         let mut hint = role.summary.clone();
@@ -124,8 +126,9 @@ pub(in crate::portal) async fn post(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
     let one = visitor.require()?;
-    let known = |role: &String| state.settings.portal.catalogue.role(role).is_some();
-    let mut wanted: Vec<String> = fields.all("role").into_iter().filter(known).collect();
+    let before = draft(&state, one, &id).await?;
+    let offered = |role: &String| fitting(&state, &before).any(|other| other.id == *role);
+    let (mut wanted, strange): (Vec<String>, Vec<String>) = fields.all("role").into_iter().partition(offered);
     wanted.sort();
     wanted.dedup();
     let language = LANGUAGES
@@ -133,42 +136,44 @@ pub(in crate::portal) async fn post(
         .map(|(code, _)| *code)
         .find(|code| *code == fields.get("language"))
         .map(str::to_owned);
-    let changed = change(&state, one, &id, |request| {
+    let choose = |request: &mut AccessRequest| {
         if request.roles != wanted {
             request.waiver_asked = false;
         }
         request.roles = wanted;
         request.language = language;
-    })
-    .await?;
-    match fields.get("do") {
-        "remember" => return Ok(kept(&visitor)),
-        "back" => return Ok(see_other(&visitor, &before_roles(&state, &changed))),
-        _ => {}
+    };
+    let act = fields.get("do");
+    if act == "remember" || act == "back" {
+        let changed = change(&state, one, &id, choose).await?;
+        return Ok(if act == "remember" {
+            kept(&visitor)
+        } else {
+            see_other(&visitor, &before_roles(&state, &changed))
+        });
     }
-    let plan = draft(&state, one, &id).await?;
+    let mut request = before.request.clone();
+    choose(&mut request);
+    let plan = UseCases::of(Arc::clone(&state)).plan_changed(&one.account, request.clone()).await?;
     let mut errors = Errors::default();
+    if !strange.is_empty() {
+        errors.add("role", NotOffered::NoSuchRole);
+    }
     if plan.roles.is_empty() {
         errors.add("role", "Choose at least one role.");
     }
-    for planned in &plan.roles {
-        match (&planned.refused, &planned.route) {
-            (Some(NotOffered::LanguageMissing), _) => {
-                errors.add("language", "Choose the language of your translations.");
-            }
-            (Some(refused), _) => errors.add("role", refused),
-            (None, _) if planned.held => {
-                errors.add("role", format!("You hold the role {} already.", planned.role.title));
-            }
-            (None, Route::Refused(reason)) => {
-                errors.add("role", format!("{}: {reason}.", planned.role.title));
-            }
-            (None, _) => {}
+    // One that another request asks for can be kept: that one may be withdrawn.
+    for planned in plan.roles.iter().filter(|one| one.waiting.is_none()) {
+        if let Some(problem) = planned.obstacle() {
+            let of_language = planned.refused == Some(NotOffered::LanguageMissing);
+            errors.add(if of_language { "language" } else { "role" }, problem);
         }
     }
+    // What is refused is not kept: the recap shows what can be handed in.
     if !errors.is_empty() {
         return Ok(page(&state, &plan, &fields, &errors).show(&visitor));
     }
+    change(&state, one, &id, |kept| *kept = request).await?;
     let next = if plan.violations.is_empty() || plan.request.waiver_asked { "recap" } else { "violations" };
     Ok(see_other(&visitor, &step(&id, next)))
 }
