@@ -49,7 +49,7 @@ pub(crate) enum OAuthError {
 
     #[error(
         "there are no client credentials: send client_id and client_secret in the body, or HTTP Basic, or \
-         client_assertion, or make the connection with the client's certificate"
+         client_assertion"
     )]
     NoCredentials,
     #[error(
@@ -245,6 +245,9 @@ impl OAuthError {
             .unwrap_or_default();
         let (trace_id, correlation_id) = (context.trace_id.as_str(), context.correlation_id.as_str());
         let mut description = self.to_string();
+        if context.mutual_tls && matches!(self, Self::NoCredentials) {
+            description.push_str(", or make the connection with the client's certificate");
+        }
         if let Some(code) = entra {
             description = format!(
                 "AADSTS{code}: {description} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {timestamp}"
@@ -328,6 +331,8 @@ pub(crate) struct ErrorContext {
     trace_id: String,
     correlation_id: String,
     entra: bool,
+    /// Whether clients may be known by certificates here.
+    mutual_tls: bool,
 }
 
 impl ErrorContext {
@@ -342,7 +347,9 @@ impl ErrorContext {
             || parts.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("client-request-id="));
         let correlation_id = in_header.or_else(in_query).and_then(|text| Uuid::try_parse(text).ok());
         let correlation_id = correlation_id.unwrap_or_else(Uuid::new_v4).to_string();
-        Self { now, trace_id, correlation_id, entra: state.settings.entra_errors }
+        let settings = &state.settings;
+        let (entra, mutual_tls) = (settings.entra_errors, settings.mutual_tls.is_some());
+        Self { now, trace_id, correlation_id, entra, mutual_tls }
     }
 }
 

@@ -112,7 +112,7 @@ async fn a_registered_certificate_gives_a_token_that_is_bound_to_it() {
     let (_, same_name) = certificate("erp.example.org", None, START + LONG);
     let (_, issued) = certificate("erp.example.org", Some(&stage.issuer), START + LONG);
     for (what, shown, words) in [
-        ("none", None, "no client credentials"),
+        ("none", None, "or make the connection with the client's certificate"),
         ("another of the same name", Some(&same_name), "not registered with the certificate"),
         ("one of the issuer", Some(&issued), "not registered with the certificate"),
     ] {
