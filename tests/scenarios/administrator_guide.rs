@@ -51,6 +51,16 @@ async fn every_command_of_the_page_for_administrators_works() {
     assert!(run >= 4, "{run} commands");
     let listed = program.result(&["organisation", "list"]).to_string();
     assert!(listed.contains("ORG-100000901"), "{listed}");
+    // What the list writes is read again, all of it and as it is.
+    for format in ["csv", "json", "ndjson"] {
+        let list = program.command(&["organisation", "list", "--format", format]).output().unwrap();
+        let file = folder.path().join(format!("again.{format}"));
+        fs::write(&file, &list.stdout).unwrap();
+        let report = program.result(&["organisation", "import", file.to_str().unwrap()]);
+        assert_eq!(report["refused"], serde_json::json!([]), "{format}: {report}");
+        assert_eq!((&report["imported"], &report["updated"]), (&0.into(), &0.into()), "{format}: {report}");
+        assert!(report["unchanged"].as_u64().unwrap() > 1, "{format}: {report}");
+    }
 }
 
 #[test]

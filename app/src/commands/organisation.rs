@@ -1,35 +1,46 @@
 //! `pmsgate organisation …`: organisations and their locations.
 
 use anyhow::{Context as _, Result, bail};
-use authz_domain::Actor;
+use authz_domain::{Actor, Organisation};
+use authz_server::{ORGANISATION_COLUMNS, location_json, locations_cell};
+use pms_terms::OrganisationId;
 use serde_json::{Value, json};
 
 use super::print;
 use crate::{
     House,
     cli::{Common, OrganisationCommand},
+    output::OutputFormat,
 };
+
+/// An organisation as `organisation import` reads it, in each form of output.
+fn record(organisation: &Organisation, in_cells: bool) -> Value {
+    let locations = &organisation.locations;
+    json!({
+        "id": organisation.id.as_str(),
+        "name": organisation.name,
+        "country": organisation.country,
+        "category": organisation.category.as_str(),
+        "locations": if in_cells {
+            locations_cell(locations).into()
+        } else {
+            locations.iter().map(location_json).collect::<Value>()
+        },
+        "address": organisation.address,
+        "parent": organisation.parent.as_ref().map(OrganisationId::as_str),
+    })
+}
 
 pub(super) async fn run(common: &Common, command: OrganisationCommand) -> Result<()> {
     let house = House::open(common)?;
     let acts = house.use_cases().await?;
     match command {
         OrganisationCommand::List => {
-            let rows: Vec<Value> = acts
-                .list_organisations()
-                .await?
-                .iter()
-                .map(|organisation| {
-                    json!({
-                        "id": organisation.id.as_str(),
-                        "name": organisation.name,
-                        "category": organisation.category.as_str(),
-                        "country": organisation.country,
-                        "locations": organisation.locations.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
-                    })
-                })
-                .collect();
-            print(common, rows.into(), &["id", "name", "category", "country", "locations"])
+            let in_cells =
+                matches!(OutputFormat::choose(common.format), OutputFormat::Csv | OutputFormat::Table);
+            let organisations = acts.list_organisations().await?;
+            let rows: Vec<Value> = organisations.iter().map(|one| record(one, in_cells)).collect();
+            print(common, rows.into(), &ORGANISATION_COLUMNS)
         }
         OrganisationCommand::Import { file } => {
             let text = std::fs::read_to_string(&file)

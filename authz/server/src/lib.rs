@@ -48,8 +48,8 @@ pub use settings::{
 pub use use_cases::{
     ApiAccessForm, ClientView, ClockView, Decision, DemoCredentials, DocumentRefused, EndedSecret,
     EnsuredClient, ExpiringSecret, FieldRefused, HouseHealth, ImportReport, IssuedCredentials, KeyRotation,
-    NewAccount, NewClient, NewProof, NewWebhook, OfferedSecret, OpenedAccount, OrganisationAdmins,
-    PlannedRole, RefusedRecord, RegisteredProof, RenewalForm, RequestPlan, Reviewer, Rotate, SecretView,
-    SigningKeyView, SubmitRefused, Submitted, TrailVerdict, UseCaseError, UseCases, WebhookView, by_month,
-    organisations_in, sandbox_offset,
+    NewAccount, NewClient, NewProof, NewWebhook, ORGANISATION_COLUMNS, OfferedSecret, OpenedAccount,
+    OrganisationAdmins, PlannedRole, RefusedRecord, RegisteredProof, RenewalForm, RequestPlan, Reviewer,
+    Rotate, SecretView, SigningKeyView, SubmitRefused, Submitted, TrailVerdict, UseCaseError, UseCases,
+    WebhookView, by_month, location_json, locations_cell, organisations_in, sandbox_offset,
 };

@@ -17,7 +17,7 @@ use super::{
     page::{Block, Cell, Page, Table, link},
     visitor::Visitor,
 };
-use crate::state::State;
+use crate::{state::State, use_cases::locations_cell};
 
 /// Organisations on one page.
 const SHOWN: i64 = 50;
@@ -98,10 +98,6 @@ pub(crate) async fn download(
     };
     let mut text = String::from("id,name,country,category,address,parent,locations\r\n");
     for one in organisations::search(&mut reader.db(), &wanted, DOWNLOADED).await? {
-        let place = |place: &Location| {
-            let parts = [place.id.as_str(), &place.country, &place.address];
-            parts.join(" ").trim_end().to_owned()
-        };
         let fields = [
             one.id.to_string(),
             one.name,
@@ -109,7 +105,7 @@ pub(crate) async fn download(
             one.category.to_string(),
             one.address,
             one.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
-            one.locations.iter().map(place).collect::<Vec<_>>().join("; "),
+            locations_cell(&one.locations),
         ];
         text.push_str(&fields.map(|field| quoted(&field)).join(","));
         text.push_str("\r\n");

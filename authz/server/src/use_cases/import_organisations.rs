@@ -124,9 +124,16 @@ impl UseCases {
                 break;
             }
         }
+        let left: Vec<OrganisationId> = waiting.iter().map(|(_, one)| one.id.clone()).collect();
         for (at, organisation) in waiting {
             let parent = organisation.parent.as_ref().map(ToString::to_string).unwrap_or_default();
-            let reason = format!("its parent {parent} is not known: import it before or with this file");
+            let reason = if organisation.parent.as_ref().is_some_and(|parent| left.contains(parent)) {
+                format!(
+                    "its parent {parent} is refused, too: what is above it is not known, or leads back to it"
+                )
+            } else {
+                format!("its parent {parent} is not known: import it before or with this file")
+            };
             refusals.push(refuse(at, &organisation, reason));
         }
         refusals.sort_by_key(|(at, _)| *at);
@@ -256,8 +263,10 @@ fn from_json(file: &str, place: &str, value: serde_json::Value) -> ReadRecord {
 }
 
 /// The columns of a CSV file; the last three may be missing. Locations are separated by semicolons or spaces; an id may
-/// be followed by its country and its address: `LOC-100000011 NL Plein 1, Leiden; LOC-100000012 DE`.
-const COLUMNS: [&str; 7] = ["id", "name", "country", "category", "locations", "address", "parent"];
+/// be followed by its country and its address: `LOC-100000011 NL Plein 1, Leiden; LOC-100000012 DE`. A JSON array of them,
+/// as JSON files have it, is read as well.
+pub const ORGANISATION_COLUMNS: [&str; 7] =
+    ["id", "name", "country", "category", "locations", "address", "parent"];
 
 fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
     let unreadable =
@@ -267,39 +276,83 @@ fn from_csv(file: &str, text: &str) -> Result<Vec<ReadRecord>, UseCaseError> {
         .into_iter();
     let (_, header) = records.next().ok_or_else(|| unreadable(1, "the file is empty".to_owned()))?;
     let header: Vec<String> = header.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
-    if let Some(unknown) = header.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
+    if let Some(unknown) = header.iter().find(|name| !ORGANISATION_COLUMNS.contains(&name.as_str())) {
         return Err(unreadable(
             1,
-            format!("unknown column {unknown:?}: the columns are {}", COLUMNS.join(",")),
+            format!("unknown column {unknown:?}: the columns are {}", ORGANISATION_COLUMNS.join(",")),
         ));
     }
     let place = |column: &str| header.iter().position(|name| name == column);
     let required = |column: &str| {
-        place(column)
-            .ok_or_else(|| unreadable(1, format!("the column {column:?} is missing: {}", COLUMNS.join(","))))
+        place(column).ok_or_else(|| {
+            unreadable(1, format!("the column {column:?} is missing: {}", ORGANISATION_COLUMNS.join(",")))
+        })
     };
     let (id, name, country, category) =
         (required("id")?, required("name")?, required("country")?, required("category")?);
     let (locations, address, parent) = (place("locations"), place("address"), place("parent"));
     Ok(records
         .map(|(line, fields)| {
-            let field = |place: usize| fields.get(place).map(String::as_str).unwrap_or_default();
+            let field = |place: usize| unmarked(fields.get(place).map(String::as_str).unwrap_or_default());
             if fields.len() > header.len() {
                 let reason = format!("{} fields where the first line has {}", fields.len(), header.len());
                 return Err(refused(file, &format!("line {line}"), &reason));
             }
-            let listed = locations.map(field).unwrap_or_default();
+            let own_id = if field(id).is_empty() { format!("line {line}") } else { field(id).to_owned() };
+            let locations = locations_of(locations.map(field).unwrap_or_default())
+                .map_err(|error| refused(file, &own_id, &format!("its locations: {error}")))?;
             Ok(Record {
-                id: if field(id).is_empty() { format!("line {line}") } else { field(id).to_owned() },
+                id: own_id,
                 name: field(name).to_owned(),
                 country: field(country).to_owned(),
                 category: field(category).to_owned(),
-                locations: listed.split(';').flat_map(listed_locations).collect(),
+                locations,
                 address: address.map(field).unwrap_or_default().to_owned(),
                 parent: parent.map(field).map(str::to_owned),
             })
         })
         .collect())
+}
+
+/// Locations as a cell of a CSV file names them, so that they are read back as they are: in the short form, or as JSON where
+/// that would be read otherwise.
+pub fn locations_cell(locations: &[Location]) -> String {
+    let short =
+        |one: &Location| [one.id.as_str(), &one.country, &one.address].join(" ").trim_end().to_owned();
+    let text = locations.iter().map(short).collect::<Vec<_>>().join("; ");
+    let read = text.split(';').flat_map(listed_locations);
+    let same = |(read, one): (LocationRecord, &Location)| match read {
+        LocationRecord::Id(_) => false,
+        LocationRecord::Placed(read) => {
+            read.id == one.id.as_str() && read.country == one.country && read.address == one.address
+        }
+    };
+    if text.split(';').flat_map(listed_locations).count() == locations.len() && read.zip(locations).all(same)
+    {
+        return text;
+    }
+    locations.iter().map(location_json).collect::<serde_json::Value>().to_string()
+}
+
+/// A location as a JSON file has it.
+pub fn location_json(one: &Location) -> serde_json::Value {
+    serde_json::json!({ "id": one.id.as_str(), "country": one.country, "address": one.address })
+}
+
+/// The locations of a cell: a JSON array of them, or a list.
+fn locations_of(cell: &str) -> Result<Vec<LocationRecord>, serde_json::Error> {
+    if cell.trim_start().starts_with('[') {
+        return serde_json::from_str(cell);
+    }
+    Ok(cell.split(';').flat_map(listed_locations).collect())
+}
+
+/// A cell without the mark by which a spreadsheet is kept from running it as a formula.
+fn unmarked(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest,
+        _ => cell,
+    }
 }
 
 /// The locations of a stretch of a list: ids, and with one of them perhaps its country and address.
@@ -323,6 +376,8 @@ fn listed_locations(text: &str) -> Vec<LocationRecord> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn names(text: &str) -> Vec<Result<String, String>> {
@@ -365,6 +420,38 @@ mod tests {
         }
         let bad = "id,name,country,category,locations\nORG-100000001,A,NL,industry,LOC-100000001 Leiden\n";
         assert!(names(bad)[0].as_ref().unwrap_err().contains("two letters"));
+    }
+
+    fn csv_cell(text: &str) -> String {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn locations_in_a_cell_are_read_back_as_they_are(
+            places in prop::collection::vec(
+                (100_000_000_u32..100_000_020, "(|NL|DE)", "( ?(Plein|1,|a;b|LOC-1|\\[x\\]|\"q\"| )){0,4}"), 0..4),
+        ) {
+            let locations: Vec<Location> = places
+                .iter()
+                .map(|(n, country, address)| {
+                    Location::new(format!("LOC-{n}").parse().unwrap(), country, address).unwrap()
+                })
+                .collect();
+            let id = "ORG-100000001".parse().unwrap();
+            let category = "industry".parse().unwrap();
+            let one = Organisation::new(id, "=Fable, \"Inc\"", "NL", category, locations).unwrap();
+            let text = format!(
+                "{}\nORG-100000001,{},NL,industry,{},,\n",
+                ORGANISATION_COLUMNS.join(","),
+                csv_cell(&format!("'{}", one.name)),
+                csv_cell(&locations_cell(&one.locations)),
+            );
+            let record = read("file", &text).unwrap().remove(0).unwrap();
+            prop_assert_eq!(organisation("file", &record).unwrap(), one);
+        }
     }
 
     #[test]

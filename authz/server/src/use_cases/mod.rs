@@ -52,7 +52,9 @@ pub use create_client::{EndedSecret, EnsuredClient, IssuedCredentials, NewClient
 pub use expiry::{ExpiringSecret, by_month};
 pub use hand_over::OfferedSecret;
 pub use health::HouseHealth;
-pub use import_organisations::{ImportReport, RefusedRecord, organisations_in};
+pub use import_organisations::{
+    ImportReport, ORGANISATION_COLUMNS, RefusedRecord, location_json, locations_cell, organisations_in,
+};
 pub use list_clients::{ClientView, SecretView};
 pub use my_clients::OrganisationAdmins;
 pub(crate) use one_time::{CodeVerdict, Purpose};
@@ -224,8 +226,6 @@ pub struct UseCases {
 /// Characters of a reason.
 pub(crate) const MAX_REASON: usize = 1000;
 
-impl std::fmt::Debug for UseCases {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 /// Whether a reason can be kept: of a sane length, without control characters other than white space.
 pub(crate) fn is_sound_reason(reason: &str) -> bool {
     reason.chars().count() <= MAX_REASON && !reason.chars().any(|c| c.is_control() && !c.is_whitespace())
@@ -292,6 +292,8 @@ impl UseCaseError {
     }
 }
 
+impl std::fmt::Debug for UseCases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UseCases").field("in_server", &self.server.is_some()).finish_non_exhaustive()
     }
 }

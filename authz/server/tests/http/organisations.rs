@@ -50,7 +50,10 @@ async fn an_organisation_is_named_once_and_its_parent_is_known() {
                     "stands in this file twice, in different words: the first is kept, remove one"
                 ),
                 ("ORG-100000303", &format!("its parent ORG-100000399 {unknown}")),
-                ("ORG-100000304", &format!("its parent ORG-100000303 {unknown}")),
+                (
+                    "ORG-100000304",
+                    "its parent ORG-100000303 is refused, too: what is above it is not known, or leads back to it"
+                ),
             ]
         );
         let names: Vec<String> =
