@@ -38,6 +38,10 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Pr
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::media_type());
     }
+    // An array would be read as the members of an object in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::malformed("the body: expected a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| Problem::malformed(format!("the body: {error}")))
 }
 

@@ -414,6 +414,7 @@ async fn keys_are_registered_one_kind_at_a_time() {
     let jwk = ClientSigner::generate(ProofAlgorithm::Es256).jwk(Some("k1"));
     for (body, verdict) in [
         (json!({}), (400, "malformed")),
+        (json!([]), (400, "malformed")),
         (json!({ "jwks": jwk, "jwks_uri": "https://client.example/jwks" }), (400, "malformed")),
         (json!({ "jwks": { "keys": [] } }), (422, "unacceptable")),
         (json!({ "jwks_uri": "https://127.0.0.1/jwks" }), (422, "unacceptable")),
@@ -422,6 +423,8 @@ async fn keys_are_registered_one_kind_at_a_time() {
         let answer = call(&authz, "POST", &path, &token, Some(body.clone())).await;
         assert_eq!(problem(&answer), (verdict.0, verdict.1.to_owned()), "{body}: {}", answer.text);
     }
+    let listed = call(&authz, "POST", &path, &token, Some(json!([]))).await;
+    assert_eq!(listed.json()["detail"], "the body: expected a JSON object");
     let wanted = json!({ "jwks": { "keys": [jwk] }, "reason": "no more secrets" });
     let made = call(&authz, "POST", &path, &token, Some(wanted)).await;
     assert_eq!(made.status, 201, "{}", made.text);
