@@ -7,7 +7,7 @@ use authz_domain::{
     ApiRole, ChainKey, HeldRole, OrganisationCategory, SecretLifetime, SecretPepper, SigningKeyPolicy,
     UnknownCategory,
 };
-use config::{DataFiles, Delivery, Lifetime, MasterKey, Purpose, Settings, Span, TokenAlgorithm};
+use config::{DataFiles, Delivery, Lifetime, MasterKey, Purpose, Settings, Span, TlsMode, TokenAlgorithm};
 use pms_terms::OrganisationId;
 use thiserror::Error;
 use time::Duration;
@@ -55,6 +55,8 @@ pub struct AuthzSettings {
     pub products: Vec<ProductLink>,
     /// Whether this is a sandbox.
     pub sandbox: bool,
+    /// Whether the server's certificate is its own make, which nobody knows who was not told.
+    pub development_certificate: bool,
     /// How far the configuration moves a sandbox's clock.
     pub clock_offset: Duration,
     /// Which webhooks are called, and how.
@@ -193,6 +195,7 @@ impl AuthzSettings {
             roles,
             products,
             sandbox: settings.is_sandbox(),
+            development_certificate: settings.listen.tls == TlsMode::Development,
             clock_offset: Duration::seconds(settings.sandbox_clock.seconds),
             webhooks: WebhookSettings {
                 reach: Reach::new(settings.webhooks.allowed_networks.clone()),

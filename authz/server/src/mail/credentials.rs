@@ -20,14 +20,27 @@ pub(crate) struct Particulars {
     pub(crate) base_url: String,
     /// The APIs it may call: title and base path.
     pub(crate) apis: Vec<(String, String)>,
+    /// Whether the server's certificate is its own make: then programs must be told whom to trust.
+    pub(crate) development_certificate: bool,
 }
 
+/// What a client's programs call the file with the certificate that a development server signs with.
+pub(crate) const CA_FILE: &str = "ca.pem";
+
 impl Particulars {
+    /// curl, told whom to trust where it cannot know.
+    pub(crate) fn curl_command(&self) -> String {
+        if self.development_certificate { format!("curl --cacert {CA_FILE}") } else { "curl".to_owned() }
+    }
+
     /// A token request for a shell, with the secret in a variable: what is typed ends up in a history.
     pub(crate) fn curl(&self) -> String {
         format!(
-            "curl -X POST {} -d grant_type=client_credentials -d client_id={} -d client_secret=\"$CLIENT_SECRET\" -d scope={}",
-            self.token_url, self.client_id, self.scope
+            "{} -X POST {} -d grant_type=client_credentials -d client_id={} -d client_secret=\"$CLIENT_SECRET\" -d scope={}",
+            self.curl_command(),
+            self.token_url,
+            self.client_id,
+            self.scope
         )
     }
 
@@ -100,7 +113,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{EndedSecret, mail::Recipient};
 
-    fn particulars() -> Particulars {
+    pub(crate) fn particulars() -> Particulars {
         Particulars {
             client_id: "ad93c62c".to_owned(),
             label: "ERP <link>".to_owned(),
@@ -109,6 +122,7 @@ pub(crate) mod tests {
             token_url: "https://x.example/oauth2/token".to_owned(),
             scope: "api://pmsgate/pms/.default".to_owned(),
             base_url: "https://x.example".to_owned(),
+            development_certificate: false,
             apis: vec![
                 ("PMS Read API v3".to_owned(), "https://x.example/pms/api/v3".to_owned()),
                 ("PMS Write API".to_owned(), "https://x.example/pms/api/v5-alpha".to_owned()),

@@ -4,7 +4,7 @@ use authz_domain::{AuthenticationMethod, Client, ReminderStep, Secret};
 use pms_terms::OrganisationId;
 use time::OffsetDateTime;
 
-use super::{Letter, credentials::exact, letters::shown};
+use super::{Letter, credentials::exact};
 
 /// A secret ends soon, or has. `waiting` is a successor that nobody has used yet.
 pub(crate) fn secret_ends(
@@ -37,7 +37,7 @@ pub(crate) fn secret_ends(
         .with("role", role)
         .with("hint", hint(secret))
         .with("ends", exact(end))
-        .with("last_used", secret.last_used_at.map(shown).unwrap_or_default())
+        .with("last_used", secret.last_used_at.map(exact).unwrap_or_default())
         .with("waiting", waiting.map(hint).unwrap_or_default())
         .with("url", format!("{base_url}/portal/clients/{}{page}", client.id));
     if notice == "secret-ends" {

@@ -16,7 +16,7 @@ use super::{
     visitor::{Posted, SignedIn, Visitor},
 };
 use crate::{
-    mail::{credentials::exact, letters::shown},
+    mail::letters::shown,
     state::State,
     use_cases::{ClientView, UseCaseError, UseCases, named},
 };
@@ -127,7 +127,7 @@ fn secrets_table(view: &ClientView) -> Block {
                 }),
                 Cell::text(shown(secret.issued_at)),
                 Cell::text(secret.last_used_at.map_or_else(|| "never".to_owned(), shown)),
-                Cell::text(exact(secret.ends_at())),
+                Cell::text(shown(secret.ends_at())),
                 if live {
                     let href = format!("/portal/clients/{id}/end?secret={}", secret.id);
                     Cell::link(href, format!("Revoke {}", secret.hint))

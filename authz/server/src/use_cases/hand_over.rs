@@ -87,6 +87,7 @@ impl UseCases {
             token_url: self.settings.token_url(),
             scope: format!("{resource}/.default"),
             base_url: self.settings.base_url.clone(),
+            development_certificate: self.settings.development_certificate,
             apis: self
                 .settings
                 .products

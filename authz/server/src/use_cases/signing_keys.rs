@@ -7,7 +7,10 @@ use database::Db;
 use time::OffsetDateTime;
 
 use super::{UseCaseError, UseCases};
-use crate::seal::{open, seal};
+use crate::{
+    mail::credentials::exact,
+    seal::{open, seal},
+};
 
 /// A signing key as lists show it.
 #[derive(Clone, Debug)]
@@ -126,8 +129,7 @@ impl UseCases {
                 let key = generate(algorithm).await?;
                 let kid = key.kid().to_owned();
                 let sealed = seal(&self.keys.seal, &kid, &key.to_pkcs8()?)?;
-                let details =
-                    vec![("algorithm", algorithm.to_string()), ("not_before", not_before.to_string())];
+                let details = vec![("algorithm", algorithm.to_string()), ("not_before", exact(*not_before))];
                 self.audit(db, actor, Act::SigningKeyCreated, &kid, details).await?;
                 let life = SigningKeyLife {
                     kid,

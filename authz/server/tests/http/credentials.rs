@@ -121,7 +121,7 @@ async fn an_admin_asks_and_the_mail_has_working_credentials_at_once() {
         assert_eq!(fact(text, "Expiration date"), "2028-03-05T12:34:56Z (03/05/2028 12:34:56)");
         assert!(fact(text, "Base paths").contains("https://authz.example/pms/api/v3"));
         assert!(
-            text.contains("curl -X POST")
+            text.contains("curl --cacert ca.pem -X POST")
                 && text.contains("Rotate the client secret before the expiration date")
         );
         let (id, secret) = mailed(&portal, "api.team@medco.example").await;
