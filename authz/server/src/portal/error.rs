@@ -95,7 +95,10 @@ fn refused(refusal: Refusal, error: &UseCaseError) -> (StatusCode, &'static str,
         Refusal::Unacceptable => {
             (StatusCode::UNPROCESSABLE_ENTITY, "This cannot be done so", error.sentence())
         }
-        Refusal::Conflict => (StatusCode::CONFLICT, "Something stands in the way", error.sentence()),
+        Refusal::Conflict => {
+            let text = format!("Nothing was changed: {error}.");
+            (StatusCode::CONFLICT, "Something stands in the way", text)
+        }
     }
 }
 

@@ -265,7 +265,14 @@ pub(crate) async fn revoke(
         return Ok(revoke_page(&state, one, &id, &fields, &errors).await?.show(&visitor));
     }
     match acts.revoke_role(one.reviewer(), &id, reason).await {
-        Ok(Some(())) => Ok(see_other(&visitor, &format!("/portal/people/{}", role.account))),
+        Ok(Some(())) => {
+            // Somebody without a role that is theirs to take away has no page for them any more.
+            let left =
+                granted_roles::of_account(&mut state.database.read().await?.db(), &role.account).await?;
+            let gone = !one.for_agency && visible(&acts, one, left).is_empty();
+            let person = if gone { String::new() } else { format!("/{}", role.account) };
+            Ok(see_other(&visitor, &format!("/portal/people{person}")))
+        }
         Ok(None) => Err(PortalError::NotFound),
         Err(UseCaseError::DecidedMeanwhile) => {
             Err(PortalError::Conflict("Somebody else revoked this role meanwhile.".to_owned()))

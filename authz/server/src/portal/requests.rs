@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authz_domain::{AccessRequest, RequestState, request_name};
+use authz_domain::{AccessRequest, AccessRole, RequestState, request_name};
 use authz_store::access_requests;
 use axum::{
     extract::{Path, RawQuery, State as Extract},
@@ -36,13 +36,18 @@ pub(crate) async fn list(
     let acts = UseCases::of(Arc::clone(&state));
     let mut reader = state.database.read().await?;
     let all = access_requests::of_account(&mut reader.db(), &one.account.id, SHOWN).await?;
+    let catalogue = &state.settings.portal.catalogue;
     let mut page = Page::new("Track my requests");
     let numbers: Vec<i64> = query.get("submitted").split('.').filter_map(|n| n.parse().ok()).collect();
     for request in all.iter().filter(|one| one.number.is_some_and(|number| numbers.contains(&number))) {
-        let text = if request.state == RequestState::Approved {
-            "It was approved by the system at once: the roles work now."
-        } else {
-            "It was submitted. You get a mail when it is decided."
+        let about_credentials =
+            request.roles.iter().any(|id| catalogue.role(id).is_some_and(AccessRole::is_about_credentials));
+        let text = match (request.state, about_credentials) {
+            (RequestState::Approved, false) => "It was approved by the system at once: the roles work now.",
+            (RequestState::Approved, true) => {
+                "It was approved by the system at once: the credentials are on their way to the technical contact."
+            }
+            _ => "It was submitted. You get a mail when it is decided.",
         };
         page = page.block(Block::good(format!("Request {}", request.name()), text));
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     mail::credentials::{Particulars, exact},
     state::State,
-    use_cases::{ClientView, IssuedCredentials, Rotate, UseCaseError, UseCases},
+    use_cases::{ClientView, IssuedCredentials, OfferedSecret, Rotate, UseCaseError, UseCases},
 };
 
 /// The page with a new secret. It is the answer to the form itself: nowhere else is the secret kept.
@@ -50,6 +50,21 @@ fn ended_by_third(view: &ClientView) -> Option<&str> {
     live.nth(1).map(|oldest| oldest.secret.hint.as_str())
 }
 
+/// What is said before a third secret is made.
+fn two_work(oldest: &str) -> Block {
+    Block::note(
+        "Two secrets work at present",
+        format!("At most two may. The older one, {oldest}…, ends at once when you go on."),
+    )
+}
+
+fn sure_field(oldest: &str) -> Field {
+    Field::new(Kind::Tick, "sure", format!("{oldest}… may end at once"))
+}
+
+/// What is said to who does not confirm it.
+const SURE: &str = "Confirm it: whatever still uses the older secret is refused from then on.";
+
 fn rotate_page(state: &State, view: &ClientView, fields: &Fields, errors: &Errors) -> Page {
     let newest = view.secrets.first().map_or("", |one| one.secret.id.as_str());
     let mut page = Page::new(format!("Rotate {}", name_of(&view.client))).text(format!(
@@ -68,12 +83,8 @@ fn rotate_page(state: &State, view: &ClientView, fields: &Fields, errors: &Error
         .typed(fields, errors);
     all.extend([to, immediately, why_field(fields, errors)]);
     if let Some(oldest) = ended_by_third(view) {
-        page = page.block(Block::note(
-            "Two secrets work at present",
-            format!("At most two may. The older one, {oldest}…, ends at once when you go on."),
-        ));
-        let sure = Field::new(Kind::Tick, "sure", format!("{oldest}… may end at once"));
-        all.push(sure.typed(fields, errors));
+        page = page.block(two_work(oldest));
+        all.push(sure_field(oldest).typed(fields, errors));
     }
     page.form(Form::post(
         format!("/portal/clients/{}/rotate", view.client.id),
@@ -118,7 +129,7 @@ pub(crate) async fn rotate(
     // Who looked at an older page is told that, and nothing is made.
     let current = view.secrets.first().is_some_and(|newest| newest.secret.id.as_str() == known);
     if current && !how.immediately && !fields.has("sure") && ended_by_third(&view).is_some() {
-        errors.add("sure", "Confirm it: whatever still uses the older secret is refused from then on.");
+        errors.add("sure", SURE);
     }
     if !errors.is_empty() {
         return Ok(rotate_page(&state, &view, &fields, &errors).show(&visitor));
@@ -136,8 +147,9 @@ pub(crate) async fn rotate(
             Ok(page.block(Block::Links(vec![back])).show(&visitor))
         }
         Ok(None) => Ok(see_other(&visitor, &format!("/portal/clients/{id}"))),
-        Err(error @ (UseCaseError::RotatedMeanwhile | UseCaseError::ExpiredForGood { .. })) => {
-            Err(PortalError::Conflict(format!("Nothing was changed: {error}.")))
+        Err(error @ UseCaseError::NoContact) => {
+            let errors = Errors::of("to", error.sentence());
+            Ok(rotate_page(&state, &view, &fields, &errors).show(&visitor))
         }
         Err(error) => Err(error.into()),
     }
@@ -209,6 +221,21 @@ fn over() -> Page {
     )
 }
 
+fn offered_page(token: &str, offered: &OfferedSecret, errors: &Errors) -> Page {
+    let mut fields = vec![Field::hidden("t", token)];
+    let mut page = Page::new("Get your client secret")
+        .text("The secret is made when you press the button, and shown once. The link does not work after that.")
+        .block(Block::Facts(vec![
+            ("Client Id".to_owned(), offered.client.id.to_string()),
+            ("The link works until".to_owned(), exact(offered.expires_at)),
+        ]));
+    if let Some(oldest) = &offered.ends {
+        page = page.block(two_work(oldest));
+        fields.push(sure_field(oldest).with_error(errors));
+    }
+    page.form(Form::post("/portal/credentials", fields, vec![Button::main("Show the client secret")]))
+}
+
 /// `GET /portal/credentials`: a button, and nothing else. Programs that look at links in mails change nothing.
 pub(crate) async fn offered(
     Extract(state): Extract<Arc<State>>,
@@ -217,21 +244,11 @@ pub(crate) async fn offered(
 ) -> Result<Response, PortalError> {
     let query = Fields::parse(query.unwrap_or_default().as_bytes());
     let token = query.get("t");
-    let Some(offered) = UseCases::of(Arc::clone(&state)).offered_secret(token).await? else {
-        return Ok(over().show(&visitor));
+    let page = match UseCases::of(Arc::clone(&state)).offered_secret(token).await? {
+        Some(offered) => offered_page(token, &offered, &Errors::default()),
+        None => over(),
     };
-    Ok(Page::new("Get your client secret")
-        .text("The secret is made when you press the button, and shown once. The link does not work after that.")
-        .block(Block::Facts(vec![
-            ("Client Id".to_owned(), offered.client.id.to_string()),
-            ("The link works until".to_owned(), exact(offered.expires_at)),
-        ]))
-        .form(Form::post(
-            "/portal/credentials",
-            vec![Field::hidden("t", token)],
-            vec![Button::main("Show the client secret")],
-        ))
-        .show(&visitor))
+    Ok(page.show(&visitor))
 }
 
 /// `POST /portal/credentials`
@@ -239,8 +256,14 @@ pub(crate) async fn take(
     Extract(state): Extract<Arc<State>>,
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, PortalError> {
-    let acts = UseCases::of(Arc::clone(&state));
-    let page = match acts.take_offered_secret(fields.get("t")).await? {
+    let (acts, token) = (UseCases::of(Arc::clone(&state)), fields.get("t"));
+    if let Some(offered) = acts.offered_secret(token).await?
+        && offered.ends.is_some()
+        && !fields.has("sure")
+    {
+        return Ok(offered_page(token, &offered, &Errors::of("sure", SURE)).show(&visitor));
+    }
+    let page = match acts.take_offered_secret(token).await? {
         Some((client, issued)) => shown_once(&acts.particulars(&client), &issued),
         None => over(),
     };

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use authz_domain::AuthenticationMethod;
 use axum::{
     extract::{RawQuery, State as Extract},
     response::Response,
 };
+use http::StatusCode;
 
 use super::{
     api_access::tracked,
@@ -29,13 +31,18 @@ async fn page(
     errors: &Errors,
 ) -> Result<Page, PortalError> {
     let acts = UseCases::of(Arc::clone(state));
-    let clients = acts.clients_of(&one.account.id, &one.held).await?;
+    let mut clients = acts.clients_of(&one.account.id, &one.held).await?;
+    // Keys and certificates are registered, not mailed.
+    clients.retain(|view| view.method().is_none_or(|method| method == AuthenticationMethod::ClientSecret));
     let intro = Page::new("Request SPOR API Services").text(
         "Renewal of API secret credentials: the new credentials are mailed to the client's technical contact. Submit \
          the request before the current credentials expire. Old and new secret work side by side for a while.",
     );
     if clients.is_empty() {
-        return Ok(intro.block(Block::note("There is nothing to renew", "You look after no API client.")));
+        return Ok(intro.block(Block::note(
+            "There is nothing to renew",
+            "You look after no API client that has a secret.",
+        )));
     }
     let mut role = Field::new(Kind::Radios, "role", "SPOR API Request Type");
     let mut environment = Field::new(Kind::Select, "environment", "Environment");
@@ -100,7 +107,8 @@ pub(crate) async fn post(
         Some(Submitted::Request(request)) => Ok(see_other(&visitor, &tracked(request.number))),
         Some(Submitted::Refused(refused)) => {
             let errors = Errors::of(refused.field, refused.problem);
-            Ok(page(&state, one, id, &fields, &errors).await?.show(&visitor))
+            let page = page(&state, one, id, &fields, &errors).await?;
+            Ok(page.status(StatusCode::UNPROCESSABLE_ENTITY).show(&visitor))
         }
         Some(Submitted::NoTerms) | None => Err(PortalError::NotFound),
     }

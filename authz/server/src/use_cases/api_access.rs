@@ -269,14 +269,20 @@ impl UseCases {
             let problem = format!("This client is of the environment {environment}.");
             return Ok(Some(Submitted::refused("environment", problem)));
         }
-        match self.may_renew(&mut db, &client).await {
+        let secrets = secrets::of_client(&mut db, client.id.as_str()).await?;
+        let other_method = secrets.iter().find(|one| one.is_live(self.now()) && one.proof.secret().is_none());
+        let may = match other_method {
+            Some(key) => Err(UseCaseError::OtherMethod(key.proof.method())),
+            None if client.contact.is_none() => Err(UseCaseError::NoContact),
+            None => self.may_renew(&mut db, &client).await,
+        };
+        match may {
             Ok(()) => {}
-            Err(error @ (UseCaseError::State(_) | UseCaseError::ExpiredForGood { .. })) => {
+            Err(error) if error.refusal().is_some() => {
                 return Ok(Some(Submitted::refused("client", error.sentence())));
             }
             Err(error) => return Err(error),
         }
-        let secrets = secrets::of_client(&mut db, client.id.as_str()).await?;
         if let Some(oldest) = ended_by_successor(&secrets, self.now()).filter(|_| !form.sure) {
             let problem = format!("Confirm that {}… may end: at most two secrets work.", oldest.hint);
             return Ok(Some(Submitted::refused("sure", problem)));

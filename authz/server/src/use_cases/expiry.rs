@@ -11,7 +11,7 @@ use pms_terms::OrganisationId;
 use time::{Duration, OffsetDateTime};
 
 use super::{UseCaseError, UseCases};
-use crate::mail::{Letter, Recipient, expiry_letters};
+use crate::mail::{Letter, Recipient, credentials::exact, expiry_letters};
 
 /// People of the agency who are written to when there is nobody else.
 const MAX_ADMINS: i64 = 20;
@@ -155,7 +155,7 @@ impl UseCases {
         let details = vec![
             ("secret_id", secret.id.to_string()),
             ("step", step.to_string()),
-            ("ends_at", secret.ends_at().to_string()),
+            ("ends_at", exact(secret.ends_at())),
             ("letters", told.to_string()),
         ];
         self.audit(&mut db, &Actor::System, Act::ExpiryReminded, client_id, details).await?;

@@ -1,7 +1,7 @@
 //! How new credentials reach whom they are for: by mail, with the secret or with a link to it; and who hears that a
 //! successor is in use.
 
-use authz_domain::{Act, Actor, Client, Secret, SecretId};
+use authz_domain::{Act, Actor, Client, Secret, SecretId, ended_by_successor};
 use authz_store::{
     accounts, changes, changes::Change, clients, credential_links, credential_links::CredentialLink, secrets,
 };
@@ -32,6 +32,8 @@ pub struct OfferedSecret {
     pub client: Client,
     /// Until when the link works.
     pub expires_at: OffsetDateTime,
+    /// The first characters of a secret in use that ends at once when the new one is made.
+    pub ends: Option<String>,
 }
 
 impl UseCases {
@@ -44,6 +46,10 @@ impl UseCases {
         client: &Client,
         how: Rotate<'_>,
     ) -> Result<(), UseCaseError> {
+        // To one person who is named: administrators are told of secrets, not given them.
+        if client.contact.is_none() {
+            return Err(UseCaseError::NoContact);
+        }
         let letter = match self.settings.delivery {
             Delivery::Inline => {
                 let issued = self.issue_secret(db, actor, client, NewSecret::make()?, how).await?;
@@ -145,7 +151,12 @@ impl UseCases {
         let link = credential_links::find(&mut reader.db(), &hash).await?;
         let Some(link) = link.filter(|link| !link.used && link.expires_at > now) else { return Ok(None) };
         let client = self.client(&mut reader.db(), &link.client).await?;
-        Ok(client.may_rotate().is_ok().then_some(OfferedSecret { client, expires_at: link.expires_at }))
+        if client.may_rotate().is_err() {
+            return Ok(None);
+        }
+        let secrets = secrets::of_client(&mut reader.db(), client.id.as_str()).await?;
+        let ends = ended_by_successor(&secrets, now).map(|oldest| oldest.hint);
+        Ok(Some(OfferedSecret { client, expires_at: link.expires_at, ends }))
     }
 
     /// Uses a mailed link up: makes the secret, to be shown once. None when it does not work any more.

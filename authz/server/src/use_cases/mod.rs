@@ -124,6 +124,12 @@ pub enum UseCaseError {
          it shall have a secret"
     )]
     OtherMethod(AuthenticationMethod),
+    /// A secret is to be mailed, and nobody is named who gets it.
+    #[error(
+        "this client has no technical contact that a secret could be mailed to: name one on its page, or rotate it there \
+         and copy the secret"
+    )]
+    NoContact,
     /// A reason cannot be kept so.
     #[error("a reason has at most {MAX_REASON} characters and no control characters")]
     Reason,
@@ -265,6 +271,7 @@ impl UseCaseError {
             | Self::Webhook(_)
             | Self::NotASandbox => Some(Refusal::Unacceptable),
             Self::OtherMethod(_)
+            | Self::NoContact
             | Self::TooManyClients { .. }
             | Self::State(_)
             | Self::Excluded(_)

@@ -2,12 +2,13 @@
 
 use access_token::{ProofAlgorithm, testing::ClientSigner};
 use authz_domain::Actor;
+use authz_server::NewClient;
 use config::MailTls;
 use database::testing::TestDatabase;
 use time::Duration;
 
 use crate::{
-    harness::{Answer, START, escaped},
+    harness::{Answer, START, escaped, new_client},
     portal_mail::{MailServer, password},
     portal_visitor::{PASSWORD, Person, Portal},
 };
@@ -767,7 +768,13 @@ async fn the_owner_of_a_public_client_rotates_it_and_renews_it_by_the_service_de
         assert_eq!(token(&portal, &id, &secret, scope).await.status, status);
     }
     let mut other = portal.signed_in("dora.lind@reader.example", &[]).await;
-    assert!(other.get("/portal/api-services").await.text.contains("You look after no API client."));
+    assert!(
+        other
+            .get("/portal/api-services")
+            .await
+            .text
+            .contains("You look after no API client that has a secret.")
+    );
 }
 
 #[tokio::test]
@@ -867,4 +874,101 @@ async fn a_reason_that_cannot_be_kept_is_refused_beside_its_field() {
         assert_eq!(refused.status, 422, "{path}: {}", refused.text);
         assert!(refused.text.contains("id=\"f-reason-error\""), "{path}: {}", refused.text);
     }
+}
+
+#[tokio::test]
+async fn a_secret_is_mailed_to_a_contact_that_is_named_and_to_nobody_else() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let made = NewClient { contact: None, ..new_client() };
+    let id = portal.authz.acts().create_client(Actor::Operator, made).await.unwrap().client_id.to_string();
+    let path = format!("/portal/clients/{id}/rotate");
+    admin.get(&path).await;
+    let newest = admin.hidden("newest");
+    let refused = admin.post(&path, &[("newest", &newest), ("to", "mail")]).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("id=\"f-to-error\""), "{}", refused.text);
+    assert!(refused.text.contains("no technical contact"), "{}", refused.text);
+    admin.get("/portal/api-services").await;
+    let request = admin.hidden("request");
+    let fields = [
+        ("request", request.as_str()),
+        ("role", "renew-pms"),
+        ("environment", "Sandbox"),
+        ("client", id.as_str()),
+    ];
+    let refused = admin.post("/portal/api-services", &fields).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("id=\"f-client-error\""), "{}", refused.text);
+    assert_eq!(portal.authz.acts().show_client(&id).await.unwrap().secrets.len(), 1, "nothing was made");
+    let mails = portal.mails("ana.silva@medco.example").await;
+    assert!(!mails.iter().any(|mail| mail["text"].as_str().unwrap().contains("pms_")), "{mails:?}");
+    // With a contact it goes there, and the page says where.
+    admin.get(&format!("/portal/clients/{id}")).await;
+    let contact = [("label", "x"), ("contact", "api.team@medco.example")];
+    admin.post(&format!("/portal/clients/{id}"), &contact).await;
+    admin.get("/portal/api-services").await;
+    let tracked = admin.post("/portal/api-services", &fields).await;
+    assert!(tracked.text.contains("on their way to the technical contact"), "{}", tracked.text);
+    assert_eq!(mailed(&portal, "api.team@medco.example").await.0, id);
+}
+
+#[tokio::test]
+async fn a_client_with_a_key_is_not_offered_where_secrets_are_renewed() {
+    let portal = Portal::start().await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let form = accept(&mut admin).await;
+    ask(&mut admin, &form, "ORG-100000001", &[]).await;
+    let (id, _) = mailed(&portal, "api.team@medco.example").await;
+    assert!(admin.get("/portal/api-services").await.text.contains(&id));
+    let request = admin.hidden("request");
+    let jwk = ClientSigner::generate(ProofAlgorithm::Es256).jwk(Some("k1"));
+    let jwk = serde_json::to_string(&jwk).unwrap();
+    admin.get(&format!("/portal/clients/{id}")).await;
+    admin.post(&format!("/portal/clients/{id}/keys"), &[("what", "jwks"), ("text", &jwk)]).await;
+    assert!(!admin.get("/portal/api-services").await.text.contains(&id));
+    // Who had the form open already.
+    admin.get(&format!("/portal/clients/{id}")).await;
+    let fields = [
+        ("request", request.as_str()),
+        ("role", "renew-pms"),
+        ("environment", "Sandbox"),
+        ("client", id.as_str()),
+    ];
+    let refused = admin.post("/portal/api-services", &fields).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_mailed_link_asks_before_it_ends_a_secret_that_is_in_use() {
+    let portal = Portal::with(|settings| settings.credentials.delivery = config::Delivery::OneTimeLink).await;
+    let mut admin = portal.signed_in("ana.silva@medco.example", &ADMIN).await;
+    let first = portal.authz.industry_client().await;
+    let (id, scope) = (first.client_id.to_string(), "api://pmsgate/pms/.default");
+    let contact = portal.authz.acts().show_client(&id).await.unwrap().client.contact.unwrap();
+    let path = format!("/portal/clients/{id}/rotate");
+    for to in ["mail", "page"] {
+        portal.authz.clock.advance(Duration::minutes(1));
+        admin.get(&path).await;
+        let newest = admin.hidden("newest");
+        admin.post(&path, &[("newest", &newest), ("to", to)]).await;
+    }
+    let mails = portal.mails(&contact).await;
+    let text =
+        mails.iter().map(|mail| mail["text"].as_str().unwrap()).find(|text| text.contains("credentials?t="));
+    let line = text.unwrap().lines().find(|line| line.contains("/portal/credentials?t=")).unwrap();
+    let link = line.strip_prefix("https://authz.example").unwrap();
+    portal.authz.clock.advance(Duration::minutes(1));
+    let mut person = portal.person();
+    let page = person.get(link).await;
+    let words = format!("The older one, {}…, ends at once", &first.client_secret.expose()[..8]);
+    assert!(page.text.contains(&words), "{}", page.text);
+    let t = person.hidden("t");
+    let asked = person.post("/portal/credentials", &[("t", &t)]).await;
+    assert!(asked.status == 422 && asked.text.contains("Confirm it"), "{}", asked.text);
+    assert_eq!(token(&portal, &id, first.client_secret.expose(), scope).await.status, 200);
+    let shown = person.post("/portal/credentials", &[("t", &t), ("sure", "yes")]).await;
+    let third = secret_on(shown);
+    assert_eq!(token(&portal, &id, &third, scope).await.status, 200);
+    assert_eq!(token(&portal, &id, first.client_secret.expose(), scope).await.status, 401);
 }

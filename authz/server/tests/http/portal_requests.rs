@@ -425,6 +425,21 @@ async fn reviewers_reject_with_a_reason_ask_for_documents_revoke_and_stop() {
 }
 
 #[tokio::test]
+async fn who_takes_somebodys_last_role_away_lands_where_the_people_are() {
+    let portal = Portal::start().await;
+    let at = Some("ORG-100000001");
+    let mut admin = portal.signed_in("ana.silva@fable.example", &[("iris-industry-admin", at)]).await;
+    let id = portal.account("ben.okoye@fable.example", &[("pui-user", at)]).await;
+    admin.get(&format!("/portal/people/{id}")).await;
+    let role = admin.page.text.split("/portal/roles/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let path = format!("/portal/roles/{role}/revoke");
+    admin.get(&path).await;
+    let landed = admin.post(&path, &[("reason", "left"), ("do", "revoke")]).await;
+    assert_eq!(landed.status, 200, "{}", landed.text);
+    assert!(landed.text.contains("<h1>People</h1>") && !landed.text.contains("ben.okoye"), "{}", landed.text);
+}
+
+#[tokio::test]
 async fn a_request_that_nobody_decides_is_reminded_of_and_expires() {
     let portal = Portal::start().await;
     portal.account("grace.hall@fable.example", &[("iris-industry-admin", Some("ORG-100000001"))]).await;
