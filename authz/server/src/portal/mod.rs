@@ -44,6 +44,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{get, post},
 };
 use tokio::sync::Notify;
@@ -153,4 +154,5 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         // a sandbox's mails
         .route("/portal/mailbox", get(mailbox::list))
         .route("/portal/mailbox/{name}", get(mailbox::show))
+        .route_layer(middleware::from_fn(sign_in::lead_back))
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use authz_domain::{Account, AccountStatus, Act, Actor, normal_recovery_code, verify_totp};
 use authz_store::{accounts, sessions, sessions::Session};
 use axum::{
-    extract::{RawQuery, State as Extract},
+    extract::{RawQuery, Request, State as Extract},
+    middleware::Next,
     response::Response,
 };
+use http::{HeaderValue, Method, header};
 
 use super::{
     error::PortalError,
@@ -24,7 +26,42 @@ use crate::{
     use_cases::{CodeVerdict, Purpose, UseCaseError, UseCases, new_id},
 };
 
-fn sign_in_page(fields: &Fields, errors: &Errors, welcome: bool) -> Page {
+const HERE: &str = "/portal/sign-in";
+const FACTOR: &str = "/portal/sign-in/second-factor";
+
+/// The page that somebody wanted before signing in, if it is one of ours; else the start page.
+fn wanted(to: &str) -> &str {
+    let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let ours = to.starts_with("/portal/") && !to.starts_with(HERE) && !to.contains("//");
+    if ours && to.len() <= MAX_WANTED && to.bytes().all(sound) { to } else { "/portal" }
+}
+
+/// Bytes of an address that is kept while somebody signs in.
+const MAX_WANTED: usize = 500;
+
+/// An address with what was wanted before.
+fn towards(path: &str, to: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
+    format!("{path}?{query}")
+}
+
+/// Who must sign in first is led back to the page that they asked for, such as the one that a mail names.
+pub(super) async fn lead_back(request: Request, next: Next) -> Response {
+    let asked = (request.method() == Method::GET)
+        .then(|| request.uri().path_and_query().map(|path| wanted(path.as_str()).to_owned()))
+        .flatten()
+        .filter(|path| path != "/portal");
+    let mut response = next.run(request).await;
+    if let Some(path) = asked
+        && response.headers().get(header::LOCATION).is_some_and(|to| to == HERE)
+        && let Ok(to) = HeaderValue::from_str(&towards(HERE, &path))
+    {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
+fn sign_in_page(to: &str, fields: &Fields, errors: &Errors, welcome: bool) -> Page {
     let mut page = Page::new("Sign in");
     if welcome {
         page = page.block(Block::good(
@@ -37,21 +74,21 @@ fn sign_in_page(fields: &Fields, errors: &Errors, welcome: bool) -> Page {
     let password = Field::new(Kind::Password, "password", "Password")
         .autocomplete("current-password")
         .with_error(errors);
-    page.form(Form::post("/portal/sign-in", vec![name, password], vec![Button::main("Sign in")])).block(
-        Block::Links(vec![
-            link("/portal/recover", "Forgot your user name or password?", ""),
-            link("/portal/register", "Create an account", ""),
-        ]),
-    )
+    let all = vec![name, password, Field::hidden("to", wanted(to))];
+    page.form(Form::post(HERE, all, vec![Button::main("Sign in")])).block(Block::Links(vec![
+        link("/portal/recover", "Forgot your user name or password?", ""),
+        link("/portal/register", "Create an account", ""),
+    ]))
 }
 
 /// `GET /portal/sign-in`
 pub(crate) async fn get(RawQuery(query): RawQuery, visitor: Visitor) -> Response {
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
     if visitor.is_signed_in() {
-        return see_other(&visitor, "/portal");
+        return see_other(&visitor, wanted(query.get("to")));
     }
-    let welcome = query.as_deref() == Some("welcome=1");
-    sign_in_page(&Fields::default(), &Errors::default(), welcome).show(&visitor)
+    let welcome = query.get("welcome") == "1";
+    sign_in_page(query.get("to"), &Fields::default(), &Errors::default(), welcome).show(&visitor)
 }
 
 /// `POST /portal/sign-in`
@@ -63,7 +100,9 @@ pub(crate) async fn post(
     let name = fields.get("name").to_lowercase();
     let slowdown = &state.portal.slowdown;
     if let Some(wait) = slowdown.must_wait(&name, visitor.address, now) {
-        return Ok(sign_in_page(&fields, &Errors::default(), false).please_wait(wait).show(&visitor));
+        return Ok(sign_in_page(fields.get("to"), &fields, &Errors::default(), false)
+            .please_wait(wait)
+            .show(&visitor));
     }
     let mut reader = state.database.read().await?;
     let account = accounts::find_by_name(&mut reader.db(), &name).await?;
@@ -77,7 +116,7 @@ pub(crate) async fn post(
     let Some(account) = account.filter(|_| right) else {
         slowdown.failed(&name, visitor.address, now);
         let errors = Errors::of("password", "User name or password is wrong.");
-        return Ok(sign_in_page(&fields, &errors, false).show(&visitor));
+        return Ok(sign_in_page(fields.get("to"), &fields, &errors, false).show(&visitor));
     };
     slowdown.succeeded(&name, visitor.address);
     // Only who knows the password learns more.
@@ -97,7 +136,8 @@ pub(crate) async fn post(
     }
     let pending = account.has_second_factor();
     begin_session(&state, &mut visitor, &account, pending, false).await?;
-    Ok(see_other(&visitor, if pending { "/portal/sign-in/second-factor" } else { "/portal" }))
+    let to = wanted(fields.get("to"));
+    Ok(if pending { see_other(&visitor, &towards(FACTOR, to)) } else { see_other(&visitor, to) })
 }
 
 /// Begins a session under a new cookie and ends the one under the present cookie.
@@ -147,7 +187,7 @@ async fn pending_account(state: &State, visitor: &Visitor) -> Result<Account, Po
     accounts::find(&mut reader.db(), &session.account).await?.ok_or(PortalError::SignInFirst)
 }
 
-fn factor_page(account: &Account, text_token: &str, errors: &Errors) -> Page {
+fn factor_page(account: &Account, to: &str, text_token: &str, errors: &Errors) -> Page {
     let hint = if text_token.is_empty() {
         "The six digits of your authenticator app, or one of your recovery codes."
     } else {
@@ -155,6 +195,7 @@ fn factor_page(account: &Account, text_token: &str, errors: &Errors) -> Page {
     };
     let mut fields = vec![
         Field::new(Kind::Code, "code", "Code").hint(hint).autocomplete("one-time-code").with_error(errors),
+        Field::hidden("to", wanted(to)),
     ];
     if !text_token.is_empty() {
         fields.push(Field::hidden("t", text_token));
@@ -163,16 +204,18 @@ fn factor_page(account: &Account, text_token: &str, errors: &Errors) -> Page {
     if let Some(phone) = account.phone.as_ref().filter(|_| account.phone_confirmed) {
         buttons.push(Button::other(format!("Send a text message to {}", phone.hint()), "text"));
     }
-    Page::new("Your second factor").form(Form::post("/portal/sign-in/second-factor", fields, buttons))
+    Page::new("Your second factor").form(Form::post(FACTOR, fields, buttons))
 }
 
 /// `GET /portal/sign-in/second-factor`
 pub(crate) async fn second_factor(
     Extract(state): Extract<Arc<State>>,
+    RawQuery(query): RawQuery,
     visitor: Visitor,
 ) -> Result<Response, PortalError> {
     let account = pending_account(&state, &visitor).await?;
-    Ok(factor_page(&account, "", &Errors::default()).show(&visitor))
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
+    Ok(factor_page(&account, query.get("to"), "", &Errors::default()).show(&visitor))
 }
 
 /// `POST /portal/sign-in/second-factor`
@@ -185,7 +228,7 @@ pub(crate) async fn prove(
     let acts = UseCases::of(Arc::clone(&state));
     let counted = format!("second factor of {}", account.id);
     if let Some(wait) = state.portal.slowdown.must_wait(&counted, visitor.address, now) {
-        let page = factor_page(&account, fields.get("t"), &Errors::default());
+        let page = factor_page(&account, fields.get("to"), fields.get("t"), &Errors::default());
         return Ok(page.please_wait(wait).show(&visitor));
     }
     if fields.get("do") == "text"
@@ -199,16 +242,16 @@ pub(crate) async fn prove(
         }
         work.commit().await?;
         acts.nudge_delivery();
-        return Ok(factor_page(&account, &token.id, &Errors::default()).show(&visitor));
+        return Ok(factor_page(&account, fields.get("to"), &token.id, &Errors::default()).show(&visitor));
     }
     if !is_proven(&state, &account, &fields).await? {
         state.portal.slowdown.failed(&counted, visitor.address, now);
         let errors = Errors::of("code", "That is not the code, or it was used already.");
-        return Ok(factor_page(&account, fields.get("t"), &errors).show(&visitor));
+        return Ok(factor_page(&account, fields.get("to"), fields.get("t"), &errors).show(&visitor));
     }
     state.portal.slowdown.succeeded(&counted, visitor.address);
     begin_session(&state, &mut visitor, &account, false, true).await?;
-    Ok(see_other(&visitor, "/portal"))
+    Ok(see_other(&visitor, wanted(fields.get("to"))))
 }
 
 /// Whether the code is that of the app, of a text message, or an unused recovery code. What is right is used up.
@@ -264,4 +307,30 @@ pub(crate) async fn sign_out(
     visitor.signed_in = None;
     visitor.renew(&state)?;
     Ok(see_other(&visitor, "/portal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_to_a_page_that_is_not_ours() {
+        for ours in ["/portal/review/3f0c8a52", "/portal/people?q=ana%20silva"] {
+            assert_eq!(wanted(ours), ours);
+        }
+        for other in [
+            "",
+            "/",
+            "//evil.example/portal/",
+            "https://evil.example/portal/x",
+            "/portal//evil.example",
+            "/portal/\\evil.example",
+            "/portal/x\r\nSet-Cookie: a=b",
+            "/portal/sign-in?to=/portal/sign-in",
+            "/portalx",
+            &format!("/portal/{}", "x".repeat(500)),
+        ] {
+            assert_eq!(wanted(other), "/portal", "{other}");
+        }
+    }
 }

@@ -307,7 +307,8 @@ async fn requests_and_documents_of_others_do_not_exist() {
         "/portal/account",
         &format!("/portal/documents/{document}"),
     ] {
-        assert_eq!(nobody.get(path).await.header("location"), "/portal/sign-in", "{path}");
+        let location = nobody.get(path).await.header("location").to_owned();
+        assert!(location.starts_with("/portal/sign-in"), "{path}: {location}");
     }
 }
 
@@ -507,14 +508,15 @@ async fn who_sets_up_a_second_factor_ends_the_sessions_that_never_showed_it() {
     for (act, session) in &mut before {
         let fields = [("do", *act), ("current", PASSWORD)];
         let page = session.post_only("/portal/account/second-factor", &fields).await;
-        assert_eq!((page.status.as_u16(), page.header("location")), (303, "/portal/sign-in"), "{act}");
+        assert_eq!(page.status, 303, "{act}");
+        assert!(page.header("location").starts_with("/portal/sign-in"), "{act}");
     }
     let (_, mut before) = before.remove(0);
     // The password alone leads no further than to the code.
     before.sign_in("amy@agency.example", PASSWORD).await;
     assert!(before.page.text.contains("Your second factor"), "{}", before.page.text);
     before.get("/portal/account").await;
-    assert_eq!(before.page.header("location"), "/portal/sign-in");
+    assert!(before.page.header("location").starts_with("/portal/sign-in"));
     owner.get("/portal/account/second-factor").await;
     assert!(owner.page.text.contains("Remove the second factor"), "{}", owner.page.text);
 }

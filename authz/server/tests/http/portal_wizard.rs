@@ -2,7 +2,7 @@
 
 use crate::{
     portal_requests::{PDF, to_recap},
-    portal_visitor::{Person, Portal},
+    portal_visitor::{PASSWORD, Person, Portal},
 };
 
 const WORDS: &str = "Ana runs <the> team.\nAsk her.";
@@ -175,4 +175,28 @@ async fn what_stands_in_the_way_of_a_request_stands_above_it() {
     assert!(above.contains("asks for the role Manager already"), "{}", page.text);
     assert!(!page.text.contains("f-comment-error"), "{}", page.text);
     assert!(form.contains("Ana runs"), "what was typed is there: {}", page.text);
+}
+
+#[tokio::test]
+async fn the_address_of_a_mail_opens_its_page_after_signing_in() {
+    let portal = Portal::start().await;
+    let (mut person, id) = at_recap(&portal).await;
+    let recap = format!("/portal/requests/{id}/recap");
+    person.post_with_file(&recap, &[("comment", WORDS), ("do", "submit")], "", b"").await;
+    let review = format!("/portal/review/{id}");
+    for factor in [false, true] {
+        let mut admin = portal.person();
+        let way = admin.get(&review).await.header("location").to_owned();
+        admin.get(&way).await;
+        let to = admin.hidden("to");
+        let fields = [("name", "grace.hall@fable.example"), ("password", PASSWORD), ("to", to.as_str())];
+        admin.post("/portal/sign-in", &fields).await;
+        if factor {
+            assert_eq!(admin.hidden("to"), review, "{}", admin.page.text);
+            assert!(admin.page.text.contains("Your second factor"), "{}", admin.page.text);
+        } else {
+            assert!(admin.page.text.contains("Your decision"), "{}", admin.page.text);
+            admin.enrol_app().await;
+        }
+    }
 }
