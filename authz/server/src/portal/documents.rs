@@ -71,8 +71,12 @@ pub(crate) async fn read(
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
         .collect();
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{ascii}\""))
-        .unwrap_or(HeaderValue::from_static("attachment"));
+    // For browsers of this century the name as it is (RFC 6266 §5, RFC 8187).
+    let full: String = form_urlencoded::byte_serialize(document.file_name.as_bytes()).collect();
+    let full = full.replace('+', "%20").replace('*', "%2A");
+    let disposition =
+        HeaderValue::from_str(&format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{full}"))
+            .unwrap_or(HeaderValue::from_static("attachment"));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/pdf")),
         (header::CONTENT_DISPOSITION, disposition),

@@ -90,7 +90,7 @@ async fn page(
                 vec![
                     Cell::link(format!("/portal/documents/{}", one.id), one.file_name.clone()),
                     Cell::text(format!("{} kB", one.bytes.div_euclid(1024) + 1)),
-                    Cell::text(one.sha256.chars().take(16).collect::<String>()),
+                    Cell::text(one.sha256.clone()),
                 ]
             })
             .collect();
