@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use authz_server::AuthzSettings;
-use config::{ConfigError, DataFiles, MasterKey, Settings};
+use config::{DataFiles, MasterKey, Settings};
 use gateway::{Addresses, GatewaySettings, openapi};
 use serde_json::{Value, json};
 
@@ -30,7 +30,8 @@ pub(super) fn run(common: &Common, command: &ConfigCommand) -> Result<()> {
             let (files, matrix) = read_data(&settings)?;
             AuthzSettings::from_config(&settings, &files, "https://localhost")?;
             telemetry::filter(&settings.telemetry)?;
-            secrets(&settings)?;
+            // Files of secrets may lie on another machine; what the environment gives is here.
+            MasterKey::given()?;
             documents(&settings, &files)?;
             let operations: usize = files.products.iter().map(|product| product.operations.len()).sum();
             print(
@@ -47,24 +48,6 @@ pub(super) fn run(common: &Common, command: &ConfigCommand) -> Result<()> {
             )
         }
     }
-}
-
-/// Whether secrets can be read that the configuration and the environment name. What they say is not looked at.
-fn secrets(settings: &Settings) -> Result<()> {
-    MasterKey::given()?;
-    let files = [
-        ("mail.password_file", &settings.mail.password_file),
-        ("portal.sms_authorization_file", &settings.portal.sms_authorization_file),
-    ];
-    for (key, file) in files {
-        if let Some(file) = file {
-            std::fs::read(file).map_err(|error| ConfigError::Inconsistent {
-                key: key.to_owned(),
-                problem: format!("{}: {error}", file.display()),
-            })?;
-        }
-    }
-    Ok(())
 }
 
 /// The OpenAPI documents of the gateway that this configuration makes; so its routes are looked at, too.
