@@ -693,7 +693,7 @@ mod tests {
             answer(&GatewayError::Unauthenticated(Unauthenticated::NoToken), false, false);
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         insta::assert_snapshot!(headers[header::WWW_AUTHENTICATE].to_str().unwrap(), @r#"Bearer realm="pms-read-v3", scope="system/MedicinalProductDefinition.s", resource_metadata="https://gate.example:8443/.well-known/oauth-protected-resource/pms/api/v3""#);
-        insta::assert_snapshot!(body, @r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login","details":{"coding":[{"system":"urn:pmsgate:gateway-rule","code":"token-missing"}],"text":"No access token was sent: put one into the header `Authorization: Bearer …`."},"diagnostics":"Request r-1. Rule: RFC 6750 section 3."}]}"#);
+        insta::assert_snapshot!(body, @r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login","details":{"coding":[{"system":"urn:pmsgate:gateway-rule","code":"token-missing"}],"text":"No access token was sent: put one into the header `Authorization: Bearer TOKEN`."},"diagnostics":"Request r-1. Rule: RFC 6750 section 3."}]}"#);
     }
 
     #[test]

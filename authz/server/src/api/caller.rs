@@ -90,7 +90,7 @@ async fn authorise(
 ) -> Result<Caller, Problem> {
     let now = state.clock.now();
     let Some((by_dpop, token)) = token(&parts.headers)? else {
-        let detail = "send a token of the token endpoint: Authorization: Bearer …";
+        let detail = "send a token of the token endpoint: Authorization: Bearer TOKEN";
         return Err(Problem::unauthorized(detail, false));
     };
     let claims = own_claims(state, token, now).filter(|claims| !state.revocations.revokes(claims));

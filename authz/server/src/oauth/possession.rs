@@ -54,7 +54,7 @@ pub(crate) fn check(
     match (&claims.cnf, by_dpop) {
         (None, false) => Ok(()),
         (None | Some(Confirmation::Certificate(_)), true) => {
-            Err("the token is not bound to a key: send it as Authorization: Bearer …".into())
+            Err("the token is not bound to a key: send it as Authorization: Bearer TOKEN".into())
         }
         (Some(Confirmation::Key(_)), false) => Err(
             "the token is bound to a key: send it as Authorization: DPoP … with a proof in the header DPoP"
