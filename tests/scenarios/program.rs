@@ -219,6 +219,11 @@ fn doctor_looks_at_what_the_house_depends_on() {
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(missing.status.code() == Some(1) && said.contains("there is no folder"), "{said}");
     assert!(!data.exists(), "who looks for faults makes nothing");
+    fs::create_dir(&data).unwrap();
+    let empty = data_folder_command(&data, &[]).arg("doctor").output().unwrap();
+    let said = String::from_utf8_lossy(&empty.stderr).into_owned();
+    assert!(empty.status.code() == Some(1) && said.contains("holds no master key"), "{said}");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "nor in an empty folder");
     let made = data_folder_command(&data, &[]).args(["database", "migrate"]).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     let doctor = |settings: &[(&str, &str)]| -> (Option<i32>, Value) {

@@ -6,16 +6,15 @@ use anyhow::{Result, bail};
 use audit_chain::ChainKey;
 use authz_domain::{ClientStatus, SigningKeyState};
 use authz_server::UseCases;
-use config::Purpose;
+use config::{MasterKey, Purpose};
 use serde_json::{Value, json};
 use time::Duration;
 
 use super::{clock::offset as clock_offset, database, print};
-use crate::{House, cli::Common};
+use crate::{House, cli::Common, house::Which};
 
 /// Secrets with less than this left are worth a warning.
 const SOON: Duration = Duration::days(30);
-const FOLDER: &str = "data folder";
 /// A message that waits longer than this does not leave by itself.
 const SLOW: Duration = Duration::minutes(15);
 
@@ -56,12 +55,13 @@ impl Check {
 }
 
 pub(super) async fn run(common: &Common) -> Result<()> {
+    // Whatever opens a house makes what is missing; who looks for faults changes nothing.
+    let shown = common.data_dir.display();
     if !common.data_dir.exists() {
-        // Whatever opens a house makes what is missing; who looks for faults changes nothing.
-        bail!(
-            "there is no folder {}: name the one of the server with --data-dir, or start it once",
-            common.data_dir.display()
-        );
+        bail!("there is no folder {shown}: name the one of the server with --data-dir, or start it once");
+    }
+    if MasterKey::given()?.is_none() && !common.data_dir.join("master.key").exists() {
+        bail!("{shown} holds no master key: name the server's folder with --data-dir, or start it once");
     }
     // A configuration that cannot be read is an error of its own, with its own exit code.
     let house = House::open(common)?;
@@ -69,16 +69,31 @@ pub(super) async fn run(common: &Common) -> Result<()> {
         vec![Check::ok("configuration", "readable, and its data files fit together"), folder(&house)];
     checks.push(read_trails(&house)?);
     // As they are: what is asked below would bring them up to date.
-    match database::status(&house).await {
-        Ok(rows) => checks.extend(rows.iter().map(schema)),
-        Err(error) => checks.push(Check::wrong(
-            "databases",
-            format!("{error:#}"),
-            "check database.url, that the server runs, and that this account may use it",
-        )),
+    let mut up_to_date = true;
+    let missing = Which::ALL.into_iter().find(|which| !house.has_database(*which));
+    match missing {
+        Some(which) => {
+            up_to_date = false;
+            let found = format!("{} is not there yet", which.name());
+            checks.push(Check::warning(
+                "databases",
+                found,
+                "start the server once, or pmsgate database migrate",
+            ));
+        }
+        None => match database::status(&house).await {
+            Ok(rows) => {
+                up_to_date = rows.iter().all(|row| pending(row) == 0);
+                checks.extend(rows.iter().map(schema));
+            }
+            Err(error) => checks.push(Check::wrong(
+                "databases",
+                format!("{error:#}"),
+                "check database.url, that the server runs, and that this account may use it",
+            )),
+        },
     }
-    let up_to_date = checks.iter().all(|check| matches!(check.state, State::Ok) || check.name == FOLDER);
-    if up_to_date {
+    if up_to_date && checks.iter().all(|check| !matches!(check.state, State::Wrong)) {
         checks.extend(credentials(&house).await?);
     }
     checks.extend(surroundings::certificate(&house));
@@ -100,18 +115,23 @@ fn folder(house: &House) -> Check {
         let mode = std::fs::metadata(&house.data_dir).map(|data| data.permissions().mode() & 0o077);
         if mode.is_ok_and(|mode| mode != 0) {
             return Check::warning(
-                FOLDER,
+                "data folder",
                 format!("{shown} can be read by others; it holds keys"),
                 format!("chmod 700 {shown}"),
             );
         }
     }
-    Check::ok(FOLDER, shown.to_string())
+    Check::ok("data folder", shown.to_string())
+}
+
+/// How many migrations of a database are pending.
+fn pending(row: &Value) -> usize {
+    row["pending"].as_array().map_or(0, Vec::len)
 }
 
 fn schema(row: &Value) -> Check {
     let name = if row["database"] == "authz" { "authorization database" } else { "products database" };
-    match row["pending"].as_array().map_or(0, Vec::len) {
+    match pending(row) {
         0 => Check::ok(
             name,
             format!("{}, schema up to date, holds {}", row["kind"].as_str().unwrap_or("?"), row["holds"]),

@@ -36,8 +36,9 @@ pub struct ExpiringSecret {
 }
 
 impl UseCases {
-    /// Secrets that end within a time from now, because they expire or because their successor lets them, soonest first; those of revoked clients and those that were ended
-    /// on purpose or by a rotation are no concern any more, nor is an expired one that has a successor.
+    /// Secrets that end within a time from now, because they expire or because their successor lets them, soonest first;
+    /// those of revoked clients and those that were ended on purpose or by a rotation are no concern any more, nor is an
+    /// expired one that has a successor.
     pub async fn expiring_secrets(&self, within: Duration) -> Result<Vec<ExpiringSecret>, UseCaseError> {
         let now = self.now();
         let before = now.saturating_add(within);
